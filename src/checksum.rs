@@ -1,0 +1,402 @@
+//! The Internet checksum: sums, pseudo-headers, verification and incremental updates.
+//!
+//! Bytes in, a ones' complement sum out ([RFC 1071], [RFC 1624]). This module knows no protocol:
+//! that UDP writes 0xFFFF for 0 is [`wire::UdpHeader`](crate::wire::UdpHeader)'s business.
+//!
+//! # Compute a checksum
+//!
+//! ```
+//! use ipencap::checksum::{Sum, checksum, verify};
+//!
+//! // RFC 1071 §3
+//! let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+//! assert_eq!(checksum(&bytes), 0x220d);
+//!
+//! // The same bytes in pieces, of any length and in any split.
+//! let sum = Sum::new().add_bytes(&bytes[..3]).add_bytes(&bytes[3..]);
+//! assert_eq!(sum.checksum(), 0x220d);
+//!
+//! // A header with its checksum in place sums to 0xFFFF.
+//! let header = [0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61, 192, 168, 0, 1, 192, 168, 0, 199];
+//! assert!(verify(&header));
+//! ```
+//!
+//! # Change a field
+//!
+//! ```
+//! use ipencap::checksum::{Delta, update_u16};
+//!
+//! // TTL 64 -> 63 in a header whose checksum is 0x1485 (RFC 1624, equation 3).
+//! assert_eq!(update_u16(0x1485, 0x4011, 0x3f11), 0x1585);
+//!
+//! // Several fields, one fold.
+//! let delta = Delta::new().replace_u16(0x4500, 0x4528).replace_u16(0x4011, 0x3f11);
+//! assert_eq!(delta.apply(0x1485), 0x155d);
+//! ```
+//!
+//! [RFC 1071]: https://www.rfc-editor.org/rfc/rfc1071
+//! [RFC 1624]: https://www.rfc-editor.org/rfc/rfc1624
+
+use core::net::Ipv4Addr;
+
+/// The Internet checksum of `bytes`: the complement of their ones' complement sum (RFC 1071 §1).
+///
+/// An odd last byte counts as the high byte of a word padded with zero.
+#[inline]
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u16 {
+    Sum::new().add_bytes(bytes).checksum()
+}
+
+/// Whether `bytes`, with their checksum in place, sum to 0xFFFF (RFC 1624 §5).
+///
+/// Sums instead of comparing, so both encodings of zero are accepted.
+#[inline]
+#[must_use]
+pub fn verify(bytes: &[u8]) -> bool {
+    Sum::new().add_bytes(bytes).is_valid()
+}
+
+/// [`checksum`] in constant evaluation, byte by byte: for tables and templates in flash.
+///
+/// ```
+/// const CHECKSUM: u16 = ipencap::checksum::const_checksum(&[0x00, 0x01, 0xf2, 0x03]);
+/// assert_eq!(CHECKSUM, ipencap::checksum::checksum(&[0x00, 0x01, 0xf2, 0x03]));
+/// ```
+#[inline]
+#[must_use]
+pub const fn const_checksum(bytes: &[u8]) -> u16 {
+    Sum::new().const_add_bytes(bytes).checksum()
+}
+
+/// The checksum after a 16-bit word of the covered data changed from `old` to `new`.
+///
+/// RFC 1624 equation 3: `HC' = ~(~HC + ~m + m')`. The word stands at an even offset from the start
+/// of the covered data. A wrong checksum stays wrong by the same amount (C-15).
+#[inline]
+#[must_use]
+pub const fn update_u16(checksum: u16, old: u16, new: u16) -> u16 {
+    Delta::new().replace_u16(old, new).apply(checksum)
+}
+
+/// The checksum after a 32-bit value (an address, a sequence number) at an even offset changed.
+#[inline]
+#[must_use]
+pub const fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
+    Delta::new().replace_u32(old, new).apply(checksum)
+}
+
+/// The checksum after a 16-bit value at an odd offset changed, as a TCP MSS behind one NOP (C-11).
+#[inline]
+#[must_use]
+pub const fn update_odd_u16(checksum: u16, old: u16, new: u16) -> u16 {
+    Delta::new().replace_odd_u16(old, new).apply(checksum)
+}
+
+/// A running ones' complement sum of 16-bit big-endian words (RFC 1071).
+///
+/// Add slices of any length in any order of calls: the sum remembers whether the next byte is the
+/// high or the low one of its word.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Sum {
+    /// Congruent to the sum modulo 0xFFFF, of words in native byte order; 0 only for all-zero data.
+    native: u64,
+    /// An odd number of bytes has been added.
+    odd: bool,
+}
+
+impl Sum {
+    /// The sum of nothing.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            native: 0,
+            odd: false,
+        }
+    }
+
+    /// The pseudo-header in front of a UDP datagram or TCP segment (RFC 768, RFC 9293 §3.1).
+    ///
+    /// ```text
+    ///  +--------+--------+--------+--------+
+    ///  |          source address           |
+    ///  +--------+--------+--------+--------+
+    ///  |        destination address        |
+    ///  +--------+--------+--------+--------+
+    ///  |  zero  |protocol|  length (bytes) |
+    ///  +--------+--------+--------+--------+
+    /// ```
+    ///
+    /// `len` counts the transport header and its payload, in bytes; a length that does not fit
+    /// 16 bits cannot be given.
+    ///
+    /// ```
+    /// use core::net::Ipv4Addr;
+    /// use ipencap::checksum::Sum;
+    ///
+    /// let datagram = [0x9c, 0x40, 0x00, 0x35, 0x00, 0x0b, 0x8a, 0xef, b'a', b'b', b'c'];
+    /// let pseudo = Sum::pseudo_header(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), 17, 11);
+    /// assert!(pseudo.add_bytes(&datagram).is_valid());
+    /// ```
+    #[inline]
+    pub const fn pseudo_header(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: u8,
+        len: u16,
+    ) -> Self {
+        Self::new()
+            .add_u32(source.to_bits())
+            .add_u32(destination.to_bits())
+            .add_u16(u16::from_be_bytes([0, protocol]))
+            .add_u16(len)
+    }
+
+    /// Adds `bytes` behind what was added before.
+    #[inline]
+    pub fn add_bytes(self, bytes: &[u8]) -> Self {
+        self.append(native_sum(bytes), bytes.len() % 2 == 1)
+    }
+
+    /// Adds the five words of a 20-byte header, straight-line.
+    #[inline]
+    pub fn add_header(self, header: &[u8; 20]) -> Self {
+        self.append(native_header_sum(header), false)
+    }
+
+    /// [`add_bytes`](Self::add_bytes) in constant evaluation, byte by byte.
+    #[inline]
+    pub const fn const_add_bytes(mut self, mut bytes: &[u8]) -> Self {
+        while let Some((&[high, low], rest)) = bytes.split_first_chunk::<2>() {
+            self = self.append(widen(u16::from_ne_bytes([high, low])), false);
+            bytes = rest;
+        }
+        if let [last] = *bytes {
+            self = self.append(widen(u16::from_ne_bytes([last, 0])), true);
+        }
+        self
+    }
+
+    /// Adds a 16-bit value as two bytes, high byte first.
+    #[inline]
+    pub const fn add_u16(self, value: u16) -> Self {
+        self.append(widen(value.to_be()), false)
+    }
+
+    /// Adds a 32-bit value as four bytes, high byte first.
+    #[inline]
+    pub const fn add_u32(self, value: u32) -> Self {
+        let [a, b, c, d] = value.to_be_bytes();
+        self.append(u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0]), false)
+    }
+
+    /// The sum of `self` and `other` as if `other`'s bytes stood behind `self`'s.
+    #[inline]
+    pub const fn join(self, other: Self) -> Self {
+        self.append(other.native, other.odd)
+    }
+
+    const fn append(self, native: u64, odd: bool) -> Self {
+        // Behind an odd number of bytes every byte changes places within its word. Modulo 2^64 - 1
+        // a rotation by 8 multiplies by 2^8, which modulo 2^16 - 1 swaps the bytes (C-04).
+        let native = if self.odd {
+            native.rotate_left(8)
+        } else {
+            native
+        };
+        Self {
+            native: add_with_end_around_carry(self.native, native),
+            odd: self.odd != odd,
+        }
+    }
+
+    /// The folded 16-bit sum: 0x0000 only if every byte was zero.
+    #[inline]
+    #[must_use]
+    pub const fn fold(self) -> u16 {
+        u16::from_be(fold(self.native))
+    }
+
+    /// The checksum: the complement of the sum.
+    ///
+    /// 0x0000 and 0xFFFF both stand for zero; which one goes on the wire is the protocol's rule
+    /// (IPv4, TCP, ICMP and GRE write 0x0000, UDP 0xFFFF; C-12).
+    #[inline]
+    #[must_use]
+    pub const fn checksum(self) -> u16 {
+        !self.fold()
+    }
+
+    /// Whether data that contains its own checksum verifies: the sum is 0xFFFF (C-06).
+    #[inline]
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.fold() == 0xffff
+    }
+}
+
+/// A change of checksummed data, gathered field by field and applied in one fold (RFC 1624, C-10).
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Delta {
+    /// `~m + m'` of every replaced word, in big-endian values.
+    sum: u64,
+}
+
+impl Delta {
+    /// No change.
+    #[inline]
+    pub const fn new() -> Self {
+        Self { sum: 0 }
+    }
+
+    /// What replacing the data behind `old` by the data behind `new` changes.
+    ///
+    /// Both begin at an even offset from the start of the covered data.
+    #[inline]
+    pub const fn between(old: Sum, new: Sum) -> Self {
+        Self::new().replace_u16(old.fold(), new.fold())
+    }
+
+    /// Replaces a 16-bit word at an even offset.
+    #[inline]
+    pub const fn replace_u16(self, old: u16, new: u16) -> Self {
+        let sum = add_with_end_around_carry(self.sum, widen(!old));
+        Self {
+            sum: add_with_end_around_carry(sum, widen(new)),
+        }
+    }
+
+    /// Replaces a 32-bit value at an even offset.
+    #[inline]
+    pub const fn replace_u32(self, old: u32, new: u32) -> Self {
+        let [old_a, old_b, old_c, old_d] = old.to_be_bytes();
+        let [new_a, new_b, new_c, new_d] = new.to_be_bytes();
+        self.replace_u16(
+            u16::from_be_bytes([old_a, old_b]),
+            u16::from_be_bytes([new_a, new_b]),
+        )
+        .replace_u16(
+            u16::from_be_bytes([old_c, old_d]),
+            u16::from_be_bytes([new_c, new_d]),
+        )
+    }
+
+    /// Replaces a 16-bit value at an odd offset: its bytes lie in two words, the other way round.
+    #[inline]
+    pub const fn replace_odd_u16(self, old: u16, new: u16) -> Self {
+        self.replace_u16(old.swap_bytes(), new.swap_bytes())
+    }
+
+    /// Replaces a 32-bit value at an odd offset.
+    #[inline]
+    pub const fn replace_odd_u32(self, old: u32, new: u32) -> Self {
+        // Rotated by one byte the value covers the words of its neighbourhood, whose other bytes
+        // cancel: the first and the last byte share the sum's high and low halves.
+        self.replace_u32(old.rotate_left(8), new.rotate_left(8))
+    }
+
+    /// The checksum after the change: `~(~HC + ~m + m')` (equation 3).
+    #[inline]
+    #[must_use]
+    pub const fn apply(self, checksum: u16) -> u16 {
+        !fold(add_with_end_around_carry(self.sum, widen(!checksum)))
+    }
+}
+
+const fn widen(value: u16) -> u64 {
+    let [high, low] = value.to_be_bytes();
+    u64::from_be_bytes([0, 0, 0, 0, 0, 0, high, low])
+}
+
+const fn add_with_end_around_carry(left: u64, right: u64) -> u64 {
+    let (sum, carry) = left.overflowing_add(right);
+    // After a carry the sum is at most 2^64 - 2, so the second addition cannot carry again.
+    if carry { sum.wrapping_add(1) } else { sum }
+}
+
+/// Folds until no carry is left (C-02).
+const fn fold(sum: u64) -> u16 {
+    // Adding the halves crosswise leaves their ones' complement sum in the upper half.
+    let [a, b, c, d, ..] = sum.wrapping_add(sum.rotate_left(32)).to_be_bytes();
+    let half = u32::from_be_bytes([a, b, c, d]);
+    let [a, b, ..] = half.wrapping_add(half.rotate_left(16)).to_be_bytes();
+    u16::from_be_bytes([a, b])
+}
+
+fn native_header_sum(header: &[u8; 20]) -> u64 {
+    let words: [u32; 5] = zerocopy::transmute!(*header);
+    // Five 32-bit words cannot carry out of 64 bits.
+    words
+        .iter()
+        .fold(0u64, |sum, &word| sum.wrapping_add(u64::from(word)))
+}
+
+/// Bytes summed before the halves are joined: keeps the high-half sums of `wide_sum` exact.
+const BLOCK: usize = 1 << 20;
+
+#[inline]
+fn native_sum(bytes: &[u8]) -> u64 {
+    if bytes.len() < 192 {
+        return short_sum(bytes);
+    }
+    long_sum(bytes)
+}
+
+fn long_sum(bytes: &[u8]) -> u64 {
+    bytes.chunks(BLOCK).fold(0, |sum, block| {
+        add_with_end_around_carry(sum, wide_sum(block))
+    })
+}
+
+/// Word by word with the carry brought around at once: the fewest instructions for short data.
+#[inline]
+fn short_sum(mut bytes: &[u8]) -> u64 {
+    let mut sum = 0;
+    while let Some((chunk, rest)) = bytes.split_first_chunk::<8>() {
+        sum = add_with_end_around_carry(sum, u64::from_ne_bytes(*chunk));
+        bytes = rest;
+    }
+    add_with_end_around_carry(sum, tail_sum(bytes))
+}
+
+/// Up to 7 bytes, at an even offset, the rest of the word being zero.
+#[inline]
+fn tail_sum(mut bytes: &[u8]) -> u64 {
+    let mut sum = 0u64;
+    if let Some((chunk, rest)) = bytes.split_first_chunk::<4>() {
+        sum = u64::from(u32::from_ne_bytes(*chunk));
+        bytes = rest;
+    }
+    if let Some((chunk, rest)) = bytes.split_first_chunk::<2>() {
+        sum = sum.wrapping_add(u64::from(u16::from_ne_bytes(*chunk)));
+        bytes = rest;
+    }
+    if let [last] = *bytes {
+        sum = sum.wrapping_add(u64::from(u16::from_ne_bytes([last, 0])));
+    }
+    sum
+}
+
+/// Two sums per lane: of the words, which may wrap, and of their high halves, which cannot. The
+/// sum of the low halves follows without a compare or a carry, so the loop becomes vector code.
+fn wide_sum(mut bytes: &[u8]) -> u64 {
+    let mut words = [0u64; 8];
+    let mut halves = [0u64; 8];
+    while let Some((chunk, rest)) = bytes.split_first_chunk::<64>() {
+        let lanes: [u64; 8] = zerocopy::transmute!(*chunk);
+        for ((word, half), lane) in words.iter_mut().zip(&mut halves).zip(lanes) {
+            *word = word.wrapping_add(lane);
+            *half = half.wrapping_add(lane >> 32);
+        }
+        bytes = rest;
+    }
+    let mut sum = short_sum(bytes);
+    for (word, half) in words.into_iter().zip(halves) {
+        let low_halves = word.wrapping_sub(half << 32);
+        sum = add_with_end_around_carry(sum, half);
+        sum = add_with_end_around_carry(sum, low_halves);
+    }
+    sum
+}
