@@ -1,0 +1,722 @@
+use core::net::Ipv4Addr;
+
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{Dscp, Ecn, FragmentOffset, HeaderOptions, IpProtocol, Ipv4Flags, reported_len};
+use crate::checksum::{Delta, Sum};
+use crate::error::ParseError;
+
+/// The fixed 20 bytes of an IPv4 header (RFC 791 §3.1).
+///
+/// ```text
+///  0               8              16              24            31
+/// +-------+-------+---------------+-------------------------------+
+/// |version|  IHL  |   DSCP    |ECN|         total length          |  bytes 0..4
+/// +-------+-------+---------------+-----+-------------------------+
+/// |        identification         |flags|     fragment offset     |  bytes 4..8
+/// +---------------+---------------+-----+-------------------------+
+/// |      TTL      |   protocol    |        header checksum        |  bytes 8..12
+/// +---------------+---------------+-------------------------------+
+/// |                            source                             |  bytes 12..16
+/// +---------------------------------------------------------------+
+/// |                          destination                          |  bytes 16..20
+/// +---------------------------------------------------------------+
+/// |                   options, IHL * 4 - 20 bytes                 |
+/// ```
+///
+/// Any 20 bytes are a value: getters never fail. Setters keep the header checksum right by
+/// RFC 1624; a checksum that was wrong stays wrong by the same amount. Setting an address does
+/// **not** fix the checksum of a UDP or TCP payload, whose pseudo-header contains it: use
+/// [`UdpHeader::patch_address`](super::UdpHeader::patch_address) or
+/// [`TcpHeader::patch_address`](super::TcpHeader::patch_address) too.
+///
+/// ```
+/// use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Header};
+/// use core::net::Ipv4Addr;
+///
+/// let mut header = Ipv4Header::new(
+///     Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), IpProtocol::IPENCAP, 56);
+/// assert_eq!(header.checksum(), 0xd48a);
+/// header.edit(|edit| {
+///     edit.set_dscp(Dscp::EF).set_ecn(Ecn::Ect0); // one patch of the checksum for both
+/// });
+/// assert_eq!(header.checksum(), 0xd3d0);
+/// ```
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct Ipv4Header {
+    version_ihl: u8,
+    tos: u8,
+    total_len: U16,
+    identification: U16,
+    flags_offset: U16,
+    ttl: u8,
+    protocol: u8,
+    checksum: U16,
+    source: [u8; 4],
+    destination: [u8; 4],
+}
+
+impl Ipv4Header {
+    /// The fixed part's length, in bytes.
+    pub const LEN: usize = 20;
+    /// The longest header, with 40 bytes of options.
+    pub const MAX_LEN: usize = 60;
+
+    /// A header without options: DF set, identification 0, TTL 64, DSCP and ECN 0, checksum right.
+    ///
+    /// `total_len` counts the header and what follows, in bytes.
+    #[inline]
+    #[must_use]
+    pub fn new(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: IpProtocol,
+        total_len: u16,
+    ) -> Self {
+        let mut header = Self {
+            version_ihl: 0x45,
+            tos: 0,
+            total_len: U16::new(total_len),
+            identification: U16::ZERO,
+            flags_offset: U16::new(Ipv4Flags::DF.bits()),
+            ttl: 64,
+            protocol: protocol.0,
+            checksum: U16::ZERO,
+            source: source.octets(),
+            destination: destination.octets(),
+        };
+        header
+            .checksum
+            .set(Sum::new().add_header(header.as_bytes()).checksum());
+        header
+    }
+
+    /// The header in these 20 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+
+    /// The 20 bytes of the header.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        zerocopy::transmute_ref!(self)
+    }
+
+    /// Splits bytes into fixed header, options and what follows, trusting neither total length nor
+    /// checksum.
+    ///
+    /// # Errors
+    /// [`ParseError::Truncated`], [`ParseError::BadVersion`] or [`ParseError::BadIhl`] (V-01 to
+    /// V-04).
+    #[inline]
+    pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8], &[u8]), ParseError> {
+        let options_len = options_len(bytes)?;
+        let (header, behind) = Self::ref_from_prefix(bytes).map_err(|_| too_short(bytes))?;
+        let (options, rest) = behind
+            .split_at_checked(options_len)
+            .ok_or(cut_options(bytes, options_len))?;
+        Ok((header, options, rest))
+    }
+
+    /// [`split`](Self::split) for writing.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    #[inline]
+    pub fn split_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8], &mut [u8]), ParseError> {
+        let options_len = options_len(bytes)?;
+        let cut = cut_options(bytes, options_len);
+        let short = too_short(bytes);
+        let (header, behind) = Self::mut_from_prefix(bytes).map_err(|_| short)?;
+        let (options, rest) = behind.split_at_mut_checked(options_len).ok_or(cut)?;
+        Ok((header, options, rest))
+    }
+
+    /// The version nibble, 4 in every packet that was split.
+    #[inline]
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.version_ihl >> 4
+    }
+
+    /// The header length with options, in bytes: 0 to 60, at least 20 in every packet that was split.
+    #[inline]
+    #[must_use]
+    pub const fn header_len(&self) -> u8 {
+        (self.version_ihl & 0x0f) << 2
+    }
+
+    /// The differentiated services code point.
+    #[inline]
+    #[must_use]
+    pub const fn dscp(&self) -> Dscp {
+        Dscp::from_tos(self.tos)
+    }
+
+    /// The ECN field.
+    #[inline]
+    #[must_use]
+    pub const fn ecn(&self) -> Ecn {
+        Ecn::from_bits_truncated(self.tos)
+    }
+
+    /// The former type-of-service byte, DSCP and ECN together, for display. Policies treat the two
+    /// fields apart (Q-01; RFC 9601 §4).
+    #[inline]
+    #[must_use]
+    pub const fn tos(&self) -> u8 {
+        self.tos
+    }
+
+    /// The length of header and payload, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn total_len(&self) -> u16 {
+        self.total_len.get()
+    }
+
+    /// The identification shared by the fragments of one datagram.
+    #[inline]
+    #[must_use]
+    pub const fn identification(&self) -> u16 {
+        self.identification.get()
+    }
+
+    /// The three flags.
+    #[inline]
+    #[must_use]
+    pub const fn flags(&self) -> Ipv4Flags {
+        Ipv4Flags::from_bits_truncate(self.flags_offset.get())
+    }
+
+    /// Where this fragment's data begins in the original datagram.
+    #[inline]
+    #[must_use]
+    pub const fn fragment_offset(&self) -> FragmentOffset {
+        FragmentOffset::from_bits_truncated(self.flags_offset.get())
+    }
+
+    /// Whether this is a fragment, first, middle or last: MF set or the offset not 0.
+    #[inline]
+    #[must_use]
+    pub const fn is_fragment(&self) -> bool {
+        self.flags_offset.get() & (Ipv4Flags::MF.bits() | FragmentOffset::MAX.units()) != 0
+    }
+
+    /// Whether the payload behind this fragment's offset would end beyond 65535 bytes (V-15; RFC 791
+    /// §3.1): such a fragment must not enter reassembly.
+    #[inline]
+    #[must_use]
+    pub fn exceeds_reassembly(&self) -> bool {
+        // header + (total - header) + offset: the reassembled datagram would have this length.
+        u32::from(self.fragment_offset().bytes()).wrapping_add(u32::from(self.total_len()))
+            > u32::from(u16::MAX)
+    }
+
+    /// Time to live, in hops.
+    #[inline]
+    #[must_use]
+    pub const fn ttl(&self) -> u8 {
+        self.ttl
+    }
+
+    /// What the packet carries.
+    #[inline]
+    #[must_use]
+    pub const fn protocol(&self) -> IpProtocol {
+        IpProtocol(self.protocol)
+    }
+
+    /// The header checksum as it stands.
+    #[inline]
+    #[must_use]
+    pub const fn checksum(&self) -> u16 {
+        self.checksum.get()
+    }
+
+    /// The source address.
+    #[inline]
+    #[must_use]
+    pub const fn source(&self) -> Ipv4Addr {
+        {
+            let [a, b, c, d] = self.source;
+            Ipv4Addr::new(a, b, c, d)
+        }
+    }
+
+    /// The destination address.
+    #[inline]
+    #[must_use]
+    pub const fn destination(&self) -> Ipv4Addr {
+        {
+            let [a, b, c, d] = self.destination;
+            Ipv4Addr::new(a, b, c, d)
+        }
+    }
+
+    /// Whether the checksum over the header and its `options` verifies (V-05). Both encodings of
+    /// zero do.
+    #[inline]
+    #[must_use]
+    pub fn verifies(&self, options: &[u8]) -> bool {
+        let sum = Sum::new().add_header(self.as_bytes());
+        if options.is_empty() {
+            sum.is_valid()
+        } else {
+            sum.add_bytes(options).is_valid()
+        }
+    }
+
+    /// Recomputes the checksum over the header and its `options`, whatever it was before.
+    ///
+    /// For a header that was just composed. A header in transit must not be recomputed: that would
+    /// repair a corrupted one (C-15).
+    #[inline]
+    pub fn fill_checksum(&mut self, options: &[u8]) {
+        self.checksum = U16::ZERO;
+        self.checksum.set(
+            Sum::new()
+                .add_header(self.as_bytes())
+                .add_bytes(options)
+                .checksum(),
+        );
+    }
+
+    /// Changes several fields and patches the checksum once.
+    #[inline]
+    pub fn edit(&mut self, change: impl FnOnce(&mut Ipv4Edit<'_>)) {
+        let mut edit = Ipv4Edit {
+            header: self,
+            delta: Delta::new(),
+        };
+        change(&mut edit);
+        let delta = edit.delta;
+        self.checksum.set(delta.apply(self.checksum.get()));
+    }
+
+    /// Takes one hop off the TTL, as a forwarding step does (RFC 1812 §5.3.1); `false` if it is 0 or
+    /// would become 0, and then nothing has changed.
+    #[inline]
+    #[must_use]
+    pub fn decrement_ttl(&mut self) -> bool {
+        match self.ttl {
+            0 | 1 => false,
+            ttl => {
+                self.set_ttl(ttl.wrapping_sub(1));
+                true
+            }
+        }
+    }
+}
+
+/// The setters of [`Ipv4Header`], each of which also exists on [`Ipv4Edit`].
+macro_rules! setters {
+    ($( $(#[$meta:meta])* $name:ident($value:ident: $Type:ty) ; )+) => {
+        impl Ipv4Header {
+            $(
+                $(#[$meta])*
+                #[inline]
+                pub fn $name(&mut self, $value: $Type) {
+                    self.edit(|edit| {
+                        edit.$name($value);
+                    });
+                }
+            )+
+        }
+    };
+}
+
+setters! {
+    /// Sets the differentiated services code point.
+    set_dscp(dscp: Dscp);
+    /// Sets the ECN field.
+    set_ecn(ecn: Ecn);
+    /// Sets the total length, in bytes.
+    set_total_len(total_len: u16);
+    /// Sets the identification.
+    set_identification(identification: u16);
+    /// Sets the three flags; the fragment offset stays.
+    set_flags(flags: Ipv4Flags);
+    /// Sets the fragment offset; the flags stay.
+    set_fragment_offset(offset: FragmentOffset);
+    /// Sets the time to live, in hops.
+    set_ttl(ttl: u8);
+    /// Sets what the packet carries.
+    set_protocol(protocol: IpProtocol);
+    /// Sets the source address. A transport checksum in the payload is not fixed.
+    set_source(source: Ipv4Addr);
+    /// Sets the destination address. A transport checksum in the payload is not fixed.
+    set_destination(destination: Ipv4Addr);
+}
+
+/// Several edits of one header under one patch of its checksum; see [`Ipv4Header::edit`].
+#[derive(Debug)]
+pub struct Ipv4Edit<'h> {
+    header: &'h mut Ipv4Header,
+    delta: Delta,
+}
+
+impl Ipv4Edit<'_> {
+    const fn set_tos(&mut self, tos: u8) -> &mut Self {
+        let version_ihl = self.header.version_ihl;
+        self.delta = self.delta.replace_u16(
+            u16::from_be_bytes([version_ihl, self.header.tos]),
+            u16::from_be_bytes([version_ihl, tos]),
+        );
+        self.header.tos = tos;
+        self
+    }
+
+    fn set_flags_offset(&mut self, word: u16) -> &mut Self {
+        self.delta = self.delta.replace_u16(self.header.flags_offset.get(), word);
+        self.header.flags_offset.set(word);
+        self
+    }
+
+    /// See [`Ipv4Header::set_dscp`].
+    #[inline]
+    pub const fn set_dscp(&mut self, dscp: Dscp) -> &mut Self {
+        self.set_tos(dscp.with_ecn(self.header.ecn()))
+    }
+
+    /// See [`Ipv4Header::set_ecn`].
+    #[inline]
+    pub const fn set_ecn(&mut self, ecn: Ecn) -> &mut Self {
+        self.set_tos(self.header.dscp().with_ecn(ecn))
+    }
+
+    /// See [`Ipv4Header::set_total_len`].
+    #[inline]
+    pub fn set_total_len(&mut self, total_len: u16) -> &mut Self {
+        self.delta = self
+            .delta
+            .replace_u16(self.header.total_len.get(), total_len);
+        self.header.total_len.set(total_len);
+        self
+    }
+
+    /// See [`Ipv4Header::set_identification`].
+    #[inline]
+    pub fn set_identification(&mut self, identification: u16) -> &mut Self {
+        self.delta = self
+            .delta
+            .replace_u16(self.header.identification.get(), identification);
+        self.header.identification.set(identification);
+        self
+    }
+
+    /// See [`Ipv4Header::set_flags`].
+    #[inline]
+    pub fn set_flags(&mut self, flags: Ipv4Flags) -> &mut Self {
+        self.set_flags_offset(flags.bits() | self.header.fragment_offset().units())
+    }
+
+    /// See [`Ipv4Header::set_fragment_offset`].
+    #[inline]
+    pub fn set_fragment_offset(&mut self, offset: FragmentOffset) -> &mut Self {
+        self.set_flags_offset(self.header.flags().bits() | offset.units())
+    }
+
+    /// See [`Ipv4Header::set_ttl`].
+    #[inline]
+    pub const fn set_ttl(&mut self, ttl: u8) -> &mut Self {
+        let protocol = self.header.protocol;
+        self.delta = self.delta.replace_u16(
+            u16::from_be_bytes([self.header.ttl, protocol]),
+            u16::from_be_bytes([ttl, protocol]),
+        );
+        self.header.ttl = ttl;
+        self
+    }
+
+    /// See [`Ipv4Header::set_protocol`].
+    #[inline]
+    pub const fn set_protocol(&mut self, protocol: IpProtocol) -> &mut Self {
+        let ttl = self.header.ttl;
+        self.delta = self.delta.replace_u16(
+            u16::from_be_bytes([ttl, self.header.protocol]),
+            u16::from_be_bytes([ttl, protocol.0]),
+        );
+        self.header.protocol = protocol.0;
+        self
+    }
+
+    /// See [`Ipv4Header::set_source`].
+    #[inline]
+    pub const fn set_source(&mut self, source: Ipv4Addr) -> &mut Self {
+        self.delta = self
+            .delta
+            .replace_u32(self.header.source().to_bits(), source.to_bits());
+        self.header.source = source.octets();
+        self
+    }
+
+    /// See [`Ipv4Header::set_destination`].
+    #[inline]
+    pub const fn set_destination(&mut self, destination: Ipv4Addr) -> &mut Self {
+        self.delta = self
+            .delta
+            .replace_u32(self.header.destination().to_bits(), destination.to_bits());
+        self.header.destination = destination.octets();
+        self
+    }
+}
+
+/// A valid IPv4 packet: header, options and payload, bounded by its total length.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv4<'a> {
+    header: &'a Ipv4Header,
+    options: &'a [u8],
+    payload: &'a [u8],
+    slack: usize,
+}
+
+impl<'a> Ipv4<'a> {
+    /// The packet at the start of `bytes`, proven by V-01 to V-07: version, header length, checksum
+    /// and total length.
+    ///
+    /// Bytes behind the total length (Ethernet padding) are not part of it; [`slack`](Self::slack)
+    /// counts them. The checksum cannot be left out (RFC 1812 §5.2.2);
+    /// [`parse_hardware_verified`](Self::parse_hardware_verified) is for those whose network card
+    /// has done it.
+    ///
+    /// # Errors
+    /// [`ParseError`], in this order: `Truncated`, `BadVersion`, `BadIhl`, `Truncated`,
+    /// `BadChecksum`, `BadTotalLength`, `Truncated`.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let (header, options, rest) = Ipv4Header::split(bytes)?;
+        if !header.verifies(options) {
+            return Err(ParseError::BadChecksum);
+        }
+        Self::bounded(header, options, rest)
+    }
+
+    /// [`parse`](Self::parse) without the checksum, for packets whose header checksum the receiving
+    /// hardware has verified.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), without `BadChecksum`.
+    #[inline]
+    pub fn parse_hardware_verified(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let (header, options, rest) = Ipv4Header::split(bytes)?;
+        Self::bounded(header, options, rest)
+    }
+
+    /// Reads a packet quoted inside an ICMP error, where only the header need be whole.
+    ///
+    /// Neither checksum nor total length is enforced: routers quote packets with lengths and
+    /// checksums that no longer agree. `bytes` may end anywhere behind the header.
+    ///
+    /// ```
+    /// use ipencap::wire::{Ipv4, IpProtocol};
+    ///
+    /// // 20 bytes of header and 8 of the payload of a packet of 1500 bytes.
+    /// let quote = *b"\x45\x00\x05\xdc\x77\x77\x40\x00\x40\x11\xa9\x89\x0a\x01\x00\x05\x0a\x02\x00\x09\
+    ///                \x9c\x40\x00\x35\x05\xc8\x00\x00";
+    /// let quoted = Ipv4::parse_quoted(&quote).unwrap();
+    /// assert_eq!(quoted.header().total_len(), 1500);
+    /// assert_eq!(quoted.payload().len(), 8);
+    /// assert!(quoted.is_cut());
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Ipv4Header::split`].
+    #[inline]
+    pub fn parse_quoted(bytes: &'a [u8]) -> Result<QuotedIpv4<'a>, ParseError> {
+        let (header, options, rest) = Ipv4Header::split(bytes)?;
+        Ok(QuotedIpv4 {
+            header,
+            options,
+            rest,
+        })
+    }
+
+    fn bounded(
+        header: &'a Ipv4Header,
+        options: &'a [u8],
+        rest: &'a [u8],
+    ) -> Result<Self, ParseError> {
+        let payload_len = payload_len(header)?;
+        let payload = rest
+            .get(..payload_len)
+            .ok_or_else(|| cut_payload(header, rest.len()))?;
+        Ok(Self {
+            header,
+            options,
+            payload,
+            slack: rest.len().saturating_sub(payload_len),
+        })
+    }
+
+    /// The fixed header.
+    #[inline]
+    #[must_use]
+    pub const fn header(self) -> &'a Ipv4Header {
+        self.header
+    }
+
+    /// The option bytes, 0 to 40.
+    #[inline]
+    #[must_use]
+    pub const fn option_bytes(self) -> &'a [u8] {
+        self.options
+    }
+
+    /// The options, one by one.
+    #[inline]
+    pub const fn options(self) -> HeaderOptions<'a> {
+        HeaderOptions::new(self.options)
+    }
+
+    /// What the packet carries, up to its total length.
+    #[inline]
+    #[must_use]
+    pub const fn payload(self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Bytes behind the total length that are not part of the packet, such as Ethernet padding.
+    #[inline]
+    #[must_use]
+    pub const fn slack(self) -> usize {
+        self.slack
+    }
+}
+
+/// A valid IPv4 packet, for writing.
+#[derive(Debug)]
+pub struct Ipv4Mut<'a> {
+    /// The fixed header.
+    pub header: &'a mut Ipv4Header,
+    /// The option bytes. Changing them breaks the header checksum;
+    /// [`Ipv4Header::fill_checksum`] mends it.
+    pub options: &'a mut [u8],
+    /// What the packet carries, up to its total length.
+    pub payload: &'a mut [u8],
+}
+
+impl<'a> Ipv4Mut<'a> {
+    /// [`Ipv4::parse`] for writing.
+    ///
+    /// # Errors
+    /// As [`Ipv4::parse`].
+    #[inline]
+    pub fn parse(bytes: &'a mut [u8]) -> Result<Self, ParseError> {
+        let (header, options, rest) = Ipv4Header::split_mut(bytes)?;
+        if !header.verifies(options) {
+            return Err(ParseError::BadChecksum);
+        }
+        let payload_len = payload_len(header)?;
+        let cut = cut_payload(header, rest.len());
+        let payload = rest.get_mut(..payload_len).ok_or(cut)?;
+        Ok(Self {
+            header,
+            options,
+            payload,
+        })
+    }
+}
+
+/// An IPv4 packet quoted inside an ICMP error: the header is whole, the payload may be cut.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotedIpv4<'a> {
+    header: &'a Ipv4Header,
+    options: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> QuotedIpv4<'a> {
+    /// The fixed header. Its total length is the original packet's.
+    #[inline]
+    #[must_use]
+    pub const fn header(self) -> &'a Ipv4Header {
+        self.header
+    }
+
+    /// The options, one by one.
+    #[inline]
+    pub const fn options(self) -> HeaderOptions<'a> {
+        HeaderOptions::new(self.options)
+    }
+
+    /// What is left of the payload: at most what the total length says, where that is not below the
+    /// header.
+    #[inline]
+    #[must_use]
+    pub fn payload(self) -> &'a [u8] {
+        match payload_len(self.header) {
+            Ok(len) => self.rest.get(..len).unwrap_or(self.rest),
+            Err(_) => self.rest,
+        }
+    }
+
+    /// Whether payload bytes are missing.
+    #[inline]
+    #[must_use]
+    pub fn is_cut(self) -> bool {
+        payload_len(self.header).is_ok_and(|len| len > self.rest.len())
+    }
+
+    /// Whether the quoted header's checksum verifies. It need not: some hosts quote a header they
+    /// have already changed.
+    #[inline]
+    #[must_use]
+    pub fn verifies(self) -> bool {
+        self.header.verifies(self.options)
+    }
+}
+
+/// V-01 to V-03, and the length of the options, in bytes.
+#[inline]
+fn options_len(bytes: &[u8]) -> Result<usize, ParseError> {
+    let header = bytes.first_chunk::<20>().ok_or_else(|| too_short(bytes))?;
+    let [version_ihl, ..] = *header;
+    let (version, ihl) = (version_ihl >> 4, version_ihl & 0x0f);
+    if version != 4 {
+        return Err(ParseError::BadVersion { version });
+    }
+    match ihl.checked_sub(5) {
+        Some(words) => Ok(usize::from(words) << 2),
+        None => Err(ParseError::BadIhl { ihl }),
+    }
+}
+
+/// V-06: the payload's length by the total length, in bytes.
+#[inline]
+fn payload_len(header: &Ipv4Header) -> Result<usize, ParseError> {
+    let total_len = header.total_len();
+    match total_len.checked_sub(u16::from(header.header_len())) {
+        Some(len) => Ok(usize::from(len)),
+        None => Err(ParseError::BadTotalLength { total_len }),
+    }
+}
+
+#[cold]
+fn too_short(bytes: &[u8]) -> ParseError {
+    ParseError::Truncated {
+        need: 20,
+        have: reported_len(bytes.len()),
+    }
+}
+
+fn cut_options(bytes: &[u8], options_len: usize) -> ParseError {
+    ParseError::Truncated {
+        need: reported_len(options_len.saturating_add(Ipv4Header::LEN)),
+        have: reported_len(bytes.len()),
+    }
+}
+
+fn cut_payload(header: &Ipv4Header, rest_len: usize) -> ParseError {
+    ParseError::Truncated {
+        need: header.total_len(),
+        have: reported_len(rest_len.saturating_add(usize::from(header.header_len()))),
+    }
+}

@@ -1,0 +1,108 @@
+use crate::error::ParseError;
+
+/// One option of an IPv4 or TCP header: its kind and the data behind kind and length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HeaderOption<'a> {
+    kind: u8,
+    data: &'a [u8],
+}
+
+impl<'a> HeaderOption<'a> {
+    /// No operation: one byte of padding (both protocols).
+    pub const NOP: u8 = 1;
+    /// IPv4: loose source and record route (RFC 791 §3.1).
+    pub const LSRR: u8 = 131;
+    /// IPv4: strict source and record route (RFC 791 §3.1).
+    pub const SSRR: u8 = 137;
+    /// TCP: maximum segment size (RFC 9293 §3.2).
+    pub const TCP_MSS: u8 = 2;
+    /// TCP: timestamps (RFC 7323 §3).
+    pub const TCP_TIMESTAMPS: u8 = 8;
+
+    /// The kind (IPv4: type) byte.
+    #[inline]
+    #[must_use]
+    pub const fn kind(self) -> u8 {
+        self.kind
+    }
+
+    /// The bytes behind kind and length; empty for a NOP.
+    #[inline]
+    #[must_use]
+    pub const fn data(self) -> &'a [u8] {
+        self.data
+    }
+}
+
+/// The options of an IPv4 or TCP header, in order, length-checked (V-13, S-03; RFC 791 §3.1,
+/// RFC 9293 §3.1).
+///
+/// Kind 0 ends the list, kind 1 is one byte, every other has a length of at least 2 within the
+/// header. A length outside of it yields one [`ParseError::BadOption`], then the iteration ends.
+///
+/// ```
+/// use ipencap::wire::HeaderOptions;
+///
+/// let timestamps = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+/// let kinds: Vec<u8> = HeaderOptions::new(&timestamps).flatten().map(|option| option.kind()).collect();
+/// assert_eq!(kinds, [1, 1, 8]);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct HeaderOptions<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> HeaderOptions<'a> {
+    /// Iterates over the option bytes of a header.
+    #[inline]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Whether a loose or strict source route is among them (V-14). A malformed list is searched up
+    /// to where it breaks.
+    #[inline]
+    #[must_use]
+    pub fn has_source_route(self) -> bool {
+        self.flatten()
+            .any(|option| matches!(option.kind, HeaderOption::LSRR | HeaderOption::SSRR))
+    }
+
+    fn split_next(bytes: &'a [u8]) -> Option<Result<(HeaderOption<'a>, &'a [u8]), ParseError>> {
+        let (&kind, behind_kind) = bytes.split_first()?;
+        match kind {
+            0 => None,
+            HeaderOption::NOP => Some(Ok((HeaderOption { kind, data: &[] }, behind_kind))),
+            _ => {
+                let length = usize::from(*behind_kind.first().unwrap_or(&0));
+                let option = bytes.split_at_checked(length).and_then(|(option, rest)| {
+                    Some((
+                        HeaderOption {
+                            kind,
+                            data: option.get(2..)?,
+                        },
+                        rest,
+                    ))
+                });
+                Some(option.ok_or(ParseError::BadOption { kind }))
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for HeaderOptions<'a> {
+    type Item = Result<HeaderOption<'a>, ParseError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = Self::split_next(self.rest);
+        self.rest = match next {
+            Some(Ok((_, rest))) => rest,
+            _ => &[],
+        };
+        next.map(|result| result.map(|(option, _)| option))
+    }
+}
+
+impl core::iter::FusedIterator for HeaderOptions<'_> {}

@@ -1,0 +1,324 @@
+use core::net::Ipv4Addr;
+
+use zerocopy::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{HeaderOptions, IpProtocol, TcpFlags, reported_len};
+use crate::checksum::{Delta, Sum};
+use crate::error::{EncapError, ParseError};
+
+/// The fixed 20 bytes of a TCP header (RFC 9293 §3.1).
+///
+/// ```text
+///  0               8              16              24            31
+/// +-------------------------------+-------------------------------+
+/// |          source port          |       destination port        |  bytes 0..4
+/// +-------------------------------+-------------------------------+
+/// |                        sequence number                        |  bytes 4..8
+/// +---------------------------------------------------------------+
+/// |                     acknowledgment number                     |  bytes 8..12
+/// +-------+-----+-----------------+-------------------------------+
+/// |offset | rsv |      flags      |            window             |  bytes 12..16
+/// +-------+-----+-----------------+-------------------------------+
+/// |           checksum            |        urgent pointer         |  bytes 16..20
+/// +-------------------------------+-------------------------------+
+/// |                 options, data offset * 4 - 20 bytes           |
+/// ```
+///
+/// Any 20 bytes are a value: getters never fail. Setters patch the checksum; there is no value that
+/// means "none" (S-02).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct TcpHeader {
+    source_port: U16,
+    destination_port: U16,
+    sequence: U32,
+    acknowledgment: U32,
+    offset_flags: U16,
+    window: U16,
+    checksum: U16,
+    urgent_pointer: U16,
+}
+
+impl TcpHeader {
+    /// The fixed part's length, in bytes.
+    pub const LEN: usize = 20;
+    /// The longest header, with 40 bytes of options.
+    pub const MAX_LEN: usize = 60;
+
+    /// Splits fixed header and options off the start of `bytes`.
+    ///
+    /// # Errors
+    /// [`ParseError::Truncated`] or [`ParseError::BadDataOffset`] (S-01).
+    #[inline]
+    pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8], &[u8]), ParseError> {
+        let (header, behind) =
+            Self::ref_from_prefix(bytes).map_err(|_| too_short(20, bytes.len()))?;
+        let options_len = header.options_len()?;
+        let (options, rest) = behind
+            .split_at_checked(options_len)
+            .ok_or_else(|| too_short(header.header_len(), bytes.len()))?;
+        Ok((header, options, rest))
+    }
+
+    /// [`split`](Self::split) for writing.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    #[inline]
+    pub fn split_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8], &mut [u8]), ParseError> {
+        let len = bytes.len();
+        let (header, behind) = Self::mut_from_prefix(bytes).map_err(|_| too_short(20, len))?;
+        let options_len = header.options_len()?;
+        let short = too_short(header.header_len(), len);
+        let (options, rest) = behind.split_at_mut_checked(options_len).ok_or(short)?;
+        Ok((header, options, rest))
+    }
+
+    fn options_len(&self) -> Result<usize, ParseError> {
+        let words = self.header_len() >> 2;
+        match words.checked_sub(5) {
+            Some(option_words) => Ok(usize::from(option_words) << 2),
+            None => Err(ParseError::BadDataOffset { words }),
+        }
+    }
+
+    /// The source port.
+    #[inline]
+    #[must_use]
+    pub const fn source_port(&self) -> u16 {
+        self.source_port.get()
+    }
+
+    /// The destination port.
+    #[inline]
+    #[must_use]
+    pub const fn destination_port(&self) -> u16 {
+        self.destination_port.get()
+    }
+
+    /// The sequence number of the first payload byte.
+    #[inline]
+    #[must_use]
+    pub const fn sequence(&self) -> u32 {
+        self.sequence.get()
+    }
+
+    /// The next sequence number expected from the other side.
+    #[inline]
+    #[must_use]
+    pub const fn acknowledgment(&self) -> u32 {
+        self.acknowledgment.get()
+    }
+
+    /// The header length with options, in bytes: 0 to 60, at least 20 in every segment that was
+    /// split.
+    #[inline]
+    #[must_use]
+    pub const fn header_len(&self) -> u8 {
+        let [high, _] = self.offset_flags.to_bytes();
+        (high >> 4) << 2
+    }
+
+    /// The flags.
+    #[inline]
+    #[must_use]
+    pub const fn flags(&self) -> TcpFlags {
+        TcpFlags::from_bits_truncate(self.offset_flags.get())
+    }
+
+    /// The receive window, unscaled.
+    #[inline]
+    #[must_use]
+    pub const fn window(&self) -> u16 {
+        self.window.get()
+    }
+
+    /// The checksum as it stands.
+    #[inline]
+    #[must_use]
+    pub const fn checksum(&self) -> u16 {
+        self.checksum.get()
+    }
+
+    /// The urgent pointer.
+    #[inline]
+    #[must_use]
+    pub const fn urgent_pointer(&self) -> u16 {
+        self.urgent_pointer.get()
+    }
+
+    /// Sets the source port.
+    #[inline]
+    pub fn set_source_port(&mut self, port: u16) {
+        self.patch(Delta::new().replace_u16(self.source_port(), port));
+        self.source_port.set(port);
+    }
+
+    /// Sets the destination port.
+    #[inline]
+    pub fn set_destination_port(&mut self, port: u16) {
+        self.patch(Delta::new().replace_u16(self.destination_port(), port));
+        self.destination_port.set(port);
+    }
+
+    /// Sets the sequence number.
+    #[inline]
+    pub fn set_sequence(&mut self, sequence: u32) {
+        self.patch(Delta::new().replace_u32(self.sequence(), sequence));
+        self.sequence.set(sequence);
+    }
+
+    /// Sets the acknowledgment number.
+    #[inline]
+    pub fn set_acknowledgment(&mut self, acknowledgment: u32) {
+        self.patch(Delta::new().replace_u32(self.acknowledgment(), acknowledgment));
+        self.acknowledgment.set(acknowledgment);
+    }
+
+    /// Sets the flags; data offset and reserved bits stay.
+    #[inline]
+    pub fn set_flags(&mut self, flags: TcpFlags) {
+        let old = self.offset_flags.get();
+        let new = (old & !TcpFlags::all().bits()) | (flags & TcpFlags::all()).bits();
+        self.patch(Delta::new().replace_u16(old, new));
+        self.offset_flags.set(new);
+    }
+
+    /// Sets the receive window, unscaled.
+    #[inline]
+    pub fn set_window(&mut self, window: u16) {
+        self.patch(Delta::new().replace_u16(self.window(), window));
+        self.window.set(window);
+    }
+
+    /// Sets the urgent pointer.
+    #[inline]
+    pub fn set_urgent_pointer(&mut self, urgent_pointer: u16) {
+        self.patch(Delta::new().replace_u16(self.urgent_pointer(), urgent_pointer));
+        self.urgent_pointer.set(urgent_pointer);
+    }
+
+    /// Makes the checksum follow a change of the source or destination address in the IPv4 header.
+    #[inline]
+    pub fn patch_address(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
+        self.patch(Delta::new().replace_u32(old.to_bits(), new.to_bits()));
+    }
+
+    /// Makes the checksum follow `delta`.
+    #[inline]
+    pub fn patch(&mut self, delta: Delta) {
+        self.checksum.set(delta.apply(self.checksum()));
+    }
+
+    /// Computes the checksum over pseudo-header, header, `options` and `payload`.
+    ///
+    /// # Errors
+    /// [`EncapError::TooLong`] if header, options and payload exceed 65535 bytes; nothing has changed
+    /// then.
+    #[inline]
+    pub fn fill_checksum(
+        &mut self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        options: &[u8],
+        payload: &[u8],
+    ) -> Result<(), EncapError> {
+        let mut blank = *self;
+        blank.checksum = U16::ZERO;
+        let sum = blank.sum(source, destination, options, payload)?;
+        self.checksum.set(sum.checksum());
+        Ok(())
+    }
+
+    fn sum(
+        &self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        options: &[u8],
+        payload: &[u8],
+    ) -> Result<Sum, EncapError> {
+        let len = Self::LEN
+            .saturating_add(options.len())
+            .saturating_add(payload.len());
+        let len = u16::try_from(len).map_err(|_| EncapError::TooLong {
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+        })?;
+        Ok(
+            Sum::pseudo_header(source, destination, IpProtocol::TCP.0, len)
+                .add_header(zerocopy::transmute_ref!(self))
+                .add_bytes(options)
+                .add_bytes(payload),
+        )
+    }
+}
+
+/// A TCP segment: header, options and payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Tcp<'a> {
+    header: &'a TcpHeader,
+    options: &'a [u8],
+    payload: &'a [u8],
+}
+
+impl<'a> Tcp<'a> {
+    /// The segment that fills an IPv4 payload. Its data offset is proven, its checksum is not: see
+    /// [`verifies`](Self::verifies), which needs the addresses.
+    ///
+    /// # Errors
+    /// As [`TcpHeader::split`].
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let (header, options, payload) = TcpHeader::split(bytes)?;
+        Ok(Self {
+            header,
+            options,
+            payload,
+        })
+    }
+
+    /// The fixed header.
+    #[inline]
+    #[must_use]
+    pub const fn header(self) -> &'a TcpHeader {
+        self.header
+    }
+
+    /// The option bytes, 0 to 40.
+    #[inline]
+    #[must_use]
+    pub const fn option_bytes(self) -> &'a [u8] {
+        self.options
+    }
+
+    /// The options, one by one.
+    #[inline]
+    pub const fn options(self) -> HeaderOptions<'a> {
+        HeaderOptions::new(self.options)
+    }
+
+    /// What the segment carries.
+    #[inline]
+    #[must_use]
+    pub const fn payload(self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Whether the checksum verifies, with the addresses of the packet around it (S-02).
+    #[inline]
+    #[must_use]
+    pub fn verifies(self, source: Ipv4Addr, destination: Ipv4Addr) -> bool {
+        self.header
+            .sum(source, destination, self.options, self.payload)
+            .is_ok_and(Sum::is_valid)
+    }
+}
+
+fn too_short(need: u8, len: usize) -> ParseError {
+    ParseError::Truncated {
+        need: u16::from(need),
+        have: reported_len(len),
+    }
+}
