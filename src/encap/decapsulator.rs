@@ -1,0 +1,371 @@
+use core::net::Ipv4Addr;
+
+use super::Decapsulate;
+use super::opened::{Arrived, FixUp, Opened};
+use crate::checksum::Delta;
+use crate::error::{Reason, Refused};
+use crate::filter::{Access, is_class_e, is_unicast};
+use crate::packet::Span;
+use crate::wire::{Dscp, EcnAlarm, IpProtocol, Ipv4, Ipv4Header};
+
+/// How a kind of tunnel carries its inner packet: what a [`Decapsulator`] must know of it.
+///
+/// Everything else (addresses, peers, loops, ECN) is the pipeline's, the same for every carrier: a
+/// decapsulator that checks its peers for one and not for another is CVE-2024-7596.
+pub trait Carrier {
+    /// The outer protocol (D-04).
+    fn protocol(&self) -> IpProtocol;
+
+    /// The bytes between the outer header and the inner packet, proven (D-10).
+    ///
+    /// # Errors
+    /// The reason why the packet is not this carrier's, or is broken.
+    fn shim_len(&self, outer: Ipv4<'_>) -> Result<usize, Reason>;
+
+    /// Whether an inner packet to one of our own addresses would be opened again by this carrier,
+    /// beyond what its protocol number says: a UDP carrier looks at the port (D-20).
+    #[inline]
+    fn reopens(&self, inner: Ipv4<'_>) -> bool {
+        inner.header().protocol() == self.protocol()
+    }
+}
+
+/// What becomes of the inner DSCP at decapsulation (RFC 2983 §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum EgressDscp {
+    /// It stays; the outer one is discarded: the pipe model (Q-05).
+    #[default]
+    Keep,
+    /// The outer one replaces it: the uniform model. It lets the tunnel's path change priorities, so
+    /// only for a path under the same administration (Q-06, Q-07).
+    Uniform,
+}
+
+/// What a decapsulator thinks of inner packets that are tunnel packets themselves (D-20).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum InnerTunnels {
+    /// In transit they pass: a user's own 6in4, GRE or IP-in-IP survives. Only what we would open
+    /// again counts against the nesting limit.
+    #[default]
+    Transit,
+    /// They are refused: protocols 4, 41, 47, 55 and 137.
+    Refuse,
+}
+
+bitflags::bitflags! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    struct Switches: u8 {
+        const MULTICAST = 1;
+        const CLASS_E = 2;
+        const TO_PEER = 4;
+        const EXACT_LENGTH = 8;
+        const NO_LAND = 16;
+    }
+}
+
+/// Opens tunnel packets of one carrier for those whom an [`Access`] lets in: the pipeline of RFC
+/// 2003 with what its successors learnt, silent and typed.
+///
+/// The checks run in this order, and the first that fails gives the reason. None of them writes.
+///
+/// | check | refused as | rule |
+/// |---|---|---|
+/// | outer header valid, slack trimmed | `OuterTruncated`, `OuterBadVersion`, `OuterBadIhl`, `OuterBadChecksum`, `OuterBadTotalLength` | D-01, D-02 |
+/// | outer packet whole | `OuterFragment` | D-03 |
+/// | protocol is the carrier's | `NotTunnel` | D-04 |
+/// | outer destination is ours | `OuterDstNotLocal` | D-05 |
+/// | outer source can be a peer, and is one | `OuterMartianSource`, `UnknownPeer` | D-06, D-07 |
+/// | no source route | `OuterSourceRoute` | D-08 |
+/// | the carrier's own header | the carrier's reasons | D-09, D-10 |
+/// | inner header valid | `InnerTruncated`, `InnerBadVersion`, `InnerBadIhl`, `InnerBadChecksum`, `InnerBadTotalLength` | D-11 |
+/// | inner length, if [exact](Self::with_exact_length) | `InnerLengthMismatch` | D-12 |
+/// | inner TTL not 0 | `InnerTtlZero` | D-13 |
+/// | inner source | `InnerMartianSource`, `InnerSourceIsLocal`, `InnerEqualsOuter`, `InnerSourceNotAllowed` | D-14 to D-17 |
+/// | inner destination | `InnerMartianDestination`, `LoopToPeer` | D-18, D-19 |
+/// | nesting | `NestingLimit` | D-20 |
+/// | ECN | `EcnDrop` | D-21 |
+/// | LAND, if [refused](Self::refusing_land) | `InnerSourceEqualsDestination` | D-22 |
+///
+/// Not checked: outer TTL, DSCP, identification and reserved flag; the inner packet's transport
+/// checksum and fragment bits.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::encap::{Decapsulate, Decapsulator, EgressDscp, InnerTunnels};
+/// use ipencap::filter::{PointToPoint, Prefix};
+///
+/// let inner = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
+/// let access = PointToPoint::new(
+///     Ipv4Addr::new(203, 0, 113, 2), Ipv4Addr::new(198, 51, 100, 1), &inner);
+/// let receiver = Decapsulator::ipip(access)
+///     .with_inner_tunnels(InnerTunnels::Refuse)
+///     .with_egress_dscp(EgressDscp::Keep);
+///
+/// let packet: &[u8] = b"\x45\x00\x00\x38\x00\x00\x40\x00\x40\x04\xd4\x8a\xc6\x33\x64\x01\xcb\x00\x71\x02\
+///     \x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
+///     \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
+/// let opened = receiver.inspect(packet).unwrap(); // from a shared slice: nothing is written
+/// assert_eq!(opened.span().get(packet), Some(&packet[20..]));
+/// assert!(!opened.changes_bytes());
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Decapsulator<C, A> {
+    carrier: C,
+    access: A,
+    dscp: EgressDscp,
+    inner_tunnels: InnerTunnels,
+    max_depth: u8,
+    switches: Switches,
+}
+
+impl<C: Carrier, A: Access> Decapsulator<C, A> {
+    /// A decapsulator for this carrier and for whom `access` lets in.
+    #[inline]
+    pub const fn new(carrier: C, access: A) -> Self {
+        Self {
+            carrier,
+            access,
+            dscp: EgressDscp::Keep,
+            inner_tunnels: InnerTunnels::Transit,
+            max_depth: 1,
+            switches: Switches::empty(),
+        }
+    }
+
+    /// Sets what becomes of the inner DSCP.
+    #[inline]
+    pub const fn with_egress_dscp(mut self, dscp: EgressDscp) -> Self {
+        self.dscp = dscp;
+        self
+    }
+
+    /// Sets what to think of inner tunnel packets.
+    #[inline]
+    pub const fn with_inner_tunnels(mut self, inner_tunnels: InnerTunnels) -> Self {
+        self.inner_tunnels = inner_tunnels;
+        self
+    }
+
+    /// Sets how many layers may be opened of one packet, in all its passes through this host; 1
+    /// unless said (D-20, L-01).
+    #[inline]
+    pub const fn with_max_depth(mut self, max_depth: u8) -> Self {
+        self.max_depth = max_depth;
+        self
+    }
+
+    /// Lets inner packets to multicast groups through (relaxes D-18).
+    #[inline]
+    pub fn allowing_multicast(self) -> Self {
+        self.switched(Switches::MULTICAST)
+    }
+
+    /// Lets inner class E addresses, 240/4, through (relaxes D-14 and D-18; A-28).
+    #[inline]
+    pub fn allowing_class_e(self) -> Self {
+        self.switched(Switches::CLASS_E)
+    }
+
+    /// Lets inner packets to the peer itself through (relaxes D-19). Only where the route to the
+    /// peer cannot lead back into the tunnel: else two such ends play ping-pong.
+    #[inline]
+    pub fn allowing_destination_peer(self) -> Self {
+        self.switched(Switches::TO_PEER)
+    }
+
+    /// Refuses inner packets that are shorter than the carrier's payload (D-12).
+    #[inline]
+    pub fn with_exact_length(self) -> Self {
+        self.switched(Switches::EXACT_LENGTH)
+    }
+
+    /// Refuses inner packets from an address to itself (D-22).
+    #[inline]
+    pub fn refusing_land(self) -> Self {
+        self.switched(Switches::NO_LAND)
+    }
+
+    fn switched(mut self, switch: Switches) -> Self {
+        self.switches |= switch;
+        self
+    }
+
+    const fn allows(&self, switch: Switches) -> bool {
+        self.switches.contains(switch)
+    }
+
+    /// D-03 to D-08: may this outer packet be opened, and whose is it?
+    #[inline]
+    fn check_outer(&self, outer: Ipv4<'_>) -> Result<u32, Reason> {
+        let header = outer.header();
+        let (source, destination) = (header.source(), header.destination());
+        check_carrier(&self.carrier, header)?;
+        if !self.access.is_local(destination) || !is_unicast(destination) {
+            return Err(Reason::OuterDstNotLocal);
+        }
+        if !is_unicast(source) || self.access.is_local(source) {
+            return Err(Reason::OuterMartianSource);
+        }
+        let peer = self
+            .access
+            .peer(source, destination)
+            .ok_or(Reason::UnknownPeer)?;
+        if !outer.option_bytes().is_empty() && outer.options().has_source_route() {
+            return Err(Reason::OuterSourceRoute);
+        }
+        Ok(peer)
+    }
+
+    /// D-12 to D-20: may this peer have sent this inner packet?
+    #[inline]
+    fn check_inner(&self, outer: &Ipv4Header, inner: Ipv4<'_>, peer: u32) -> Result<(), Reason> {
+        let header = inner.header();
+        let (source, destination) = (header.source(), header.destination());
+        if self.allows(Switches::EXACT_LENGTH) && inner.slack() > 0 {
+            return Err(Reason::InnerLengthMismatch);
+        }
+        if header.ttl() == 0 {
+            return Err(Reason::InnerTtlZero);
+        }
+        if !self.is_inner_unicast(source) {
+            return Err(Reason::InnerMartianSource);
+        }
+        if self.access.is_local(source) {
+            return Err(Reason::InnerSourceIsLocal);
+        }
+        if source == outer.source() && destination == outer.destination() {
+            return Err(Reason::InnerEqualsOuter);
+        }
+        if !self.access.allows_inner(peer, source) {
+            return Err(Reason::InnerSourceNotAllowed);
+        }
+        let to_group = destination.is_multicast() && self.allows(Switches::MULTICAST);
+        if !self.is_inner_unicast(destination) && !to_group {
+            return Err(Reason::InnerMartianDestination);
+        }
+        let to_peer = destination == outer.source() && !self.allows(Switches::TO_PEER);
+        if to_peer || self.access.is_endpoint(destination) {
+            return Err(Reason::LoopToPeer);
+        }
+        if self.max_depth <= 1 && self.nests(inner) {
+            return Err(Reason::NestingLimit);
+        }
+        Ok(())
+    }
+
+    const fn is_inner_unicast(&self, address: Ipv4Addr) -> bool {
+        is_unicast(address) || (is_class_e(address) && self.allows(Switches::CLASS_E))
+    }
+
+    fn nests(&self, inner: Ipv4<'_>) -> bool {
+        let header = inner.header();
+        let is_tunnel = header.protocol().is_tunnel();
+        (is_tunnel && self.inner_tunnels == InnerTunnels::Refuse)
+            || (self.access.is_local(header.destination())
+                && (is_tunnel || self.carrier.reopens(inner)))
+    }
+}
+
+impl<C: Carrier, A: Access> Decapsulate for Decapsulator<C, A> {
+    #[inline]
+    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
+        let outer = Ipv4::parse(arrived.bytes()).map_err(Refused::outer)?;
+        let peer = self.check_outer(outer).map_err(Refused::new)?;
+        let (inner, shim_len) = carried(&self.carrier, outer)?;
+        self.check_inner(outer.header(), inner, peer)
+            .map_err(Refused::new)?;
+        let dscp = match self.dscp {
+            EgressDscp::Keep => inner.header().dscp(),
+            EgressDscp::Uniform => Dscp::from_tos(arrived.tos(outer.header())),
+        };
+        let opened = open(arrived, outer, inner, shim_len, dscp, self.access.tag(peer))?;
+        let to_itself = inner.header().source() == inner.header().destination();
+        if to_itself && self.allows(Switches::NO_LAND) {
+            return Err(Refused::new(Reason::InnerSourceEqualsDestination));
+        }
+        Ok(opened)
+    }
+}
+
+/// Opens a packet of `carrier` from **anybody**, with **any** inner addresses: headers and ECN are
+/// checked (D-01 to D-04, D-10 to D-13, D-21), who sent it is not.
+///
+/// For analysis, or where another layer has already checked what [`Decapsulator`] would. On a host
+/// that forwards what comes out, this is the open decapsulator of CVE-2020-10136.
+///
+/// # Errors
+/// [`Refused`], by the first check that fails.
+#[inline]
+pub fn inspect_without_filter<C: Carrier + ?Sized>(
+    carrier: &C,
+    packet: &[u8],
+) -> Result<Opened, Refused> {
+    let arrived = Arrived::new(packet);
+    let outer = Ipv4::parse(packet).map_err(Refused::outer)?;
+    check_carrier(carrier, outer.header()).map_err(Refused::new)?;
+    let (inner, shim_len) = carried(carrier, outer)?;
+    if inner.header().ttl() == 0 {
+        return Err(Refused::new(Reason::InnerTtlZero));
+    }
+    open(arrived, outer, inner, shim_len, inner.header().dscp(), 0)
+}
+
+/// D-03 and D-04.
+#[inline]
+fn check_carrier<C: Carrier + ?Sized>(carrier: &C, outer: &Ipv4Header) -> Result<(), Reason> {
+    if outer.is_fragment() {
+        Err(Reason::OuterFragment)
+    } else if outer.protocol() != carrier.protocol() {
+        Err(Reason::NotTunnel)
+    } else {
+        Ok(())
+    }
+}
+
+/// D-09 to D-11: the inner packet and what stands in front of it.
+#[inline]
+fn carried<'a, C: Carrier + ?Sized>(
+    carrier: &C,
+    outer: Ipv4<'a>,
+) -> Result<(Ipv4<'a>, usize), Refused> {
+    let shim_len = carrier.shim_len(outer).map_err(Refused::new)?;
+    let packet = outer.payload().get(shim_len..).unwrap_or_default();
+    Ok((Ipv4::parse(packet).map_err(Refused::inner)?, shim_len))
+}
+
+/// D-21 and D-23: the verdict.
+#[inline]
+fn open(
+    arrived: Arrived<'_>,
+    outer: Ipv4<'_>,
+    inner: Ipv4<'_>,
+    shim_len: usize,
+    dscp: Dscp,
+    tag: u32,
+) -> Result<Opened, Refused> {
+    let header = inner.header();
+    let outer_ecn = arrived.ecn(outer.header());
+    let alarm: Option<EcnAlarm> = header.ecn().alarm(outer_ecn);
+    let ecn = header
+        .ecn()
+        .decapsulated(outer_ecn)
+        .ok_or(Refused::new(Reason::EcnDrop))?;
+    let tos = dscp.with_ecn(ecn);
+    let fix_up = (tos != header.tos()).then(|| {
+        let delta = Delta::new().replace_u16(u16::from(header.tos()), u16::from(tos));
+        FixUp {
+            tos,
+            checksum: delta.apply(header.checksum()),
+        }
+    });
+    let start = usize::from(outer.header().header_len()).saturating_add(shim_len);
+    let span = Span::new(start, usize::from(header.total_len()));
+    // Inner slack lies within the outer total length, so it fits 16 bits.
+    let slack = u16::try_from(inner.slack()).unwrap_or(u16::MAX);
+    Ok(Opened::new(span, slack, tag, alarm, fix_up))
+}

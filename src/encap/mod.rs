@@ -1,0 +1,339 @@
+//! IPv4 packet in, IPv4 packet out: encapsulators, decapsulators, and the two doors.
+//!
+//! An encapsulator maps an IPv4 packet to an IPv4 packet, so encapsulators nest: the outer packet
+//! of one is the inner packet of the next.
+//!
+//! ```text
+//!  encap   frame  [ overhead() free bytes ][inner packet]
+//!                 └──────── outer packet ───────────────┘
+//!
+//!  decap   packet [outer header][inner packet][slack]
+//!                 inspect ──► Opened { span, alarm, … } ──► apply
+//!                 reads only                                writes ECN and its checksum, if at all
+//! ```
+//!
+//! | door | judges | writes |
+//! |---|---|---|
+//! | [`encap()`] | the inner packet and the tunnel's policies | the outer header; the inner TTL when forwarding |
+//! | [`decap()`] | D-01 to D-22 of the pipeline, see [`Decapsulator`] | the inner ECN field (and DSCP in the uniform model), when it changes |
+//!
+//! On an error of either no byte of the buffer has changed. Neither ever sends anything.
+//!
+//! # An encapsulator of one's own
+//!
+//! [`Encapsulate`] takes three functions: how many bytes it adds, what it thinks of a packet, and
+//! how it writes its header. Everything else (the doors, [`Packet::encap`],
+//! [`Proven::encap`]) works with it.
+
+use crate::error::{EncapError, Refused};
+use crate::packet::{Packet, PacketMeta, Proven, Span};
+
+mod decapsulator;
+mod ipip;
+mod opened;
+mod policy;
+
+pub use decapsulator::{Carrier, Decapsulator, EgressDscp, InnerTunnels, inspect_without_filter};
+pub use ipip::{IpIp, IpIpCarrier};
+pub use opened::{Arrived, Inner, Opened};
+pub use policy::{DfPolicy, DscpPolicy, EcnPolicy, IdSource, Role, TtlPolicy};
+
+/// What changes from packet to packet, for all encapsulators.
+///
+/// The default is right for the default policies.
+///
+/// ```
+/// use ipencap::encap::PerPacket;
+/// let seventh = PerPacket::new().with_ordinal(7).with_link_mtu(1500);
+/// # let _ = seventh;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct PerPacket {
+    ordinal: Option<u32>,
+    link_mtu: Option<u16>,
+}
+
+impl PerPacket {
+    /// Nothing said.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            ordinal: None,
+            link_mtu: None,
+        }
+    }
+
+    /// Numbers the packet: layers whose outer header may be fragmented derive their identification
+    /// from it ([`IdSource::Ordinal`]). Count packets per tunnel, or draw from a generator that does
+    /// not repeat within two minutes (F-02; RFC 6864 §4.3).
+    #[inline]
+    pub const fn with_ordinal(self, ordinal: u32) -> Self {
+        Self {
+            ordinal: Some(ordinal),
+            ..self
+        }
+    }
+
+    /// Says the MTU of the path that the outermost packet will take, in bytes: a packet that would
+    /// exceed it is [`EncapError::FragmentationNeeded`] instead.
+    #[inline]
+    pub const fn with_link_mtu(self, mtu: u16) -> Self {
+        Self {
+            link_mtu: Some(mtu),
+            ..self
+        }
+    }
+
+    /// The number of the packet.
+    #[inline]
+    #[must_use]
+    pub const fn ordinal(&self) -> Option<u32> {
+        self.ordinal
+    }
+
+    /// The MTU of the outermost packet's path, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn link_mtu(&self) -> Option<u16> {
+        self.link_mtu
+    }
+}
+
+/// Wraps an IPv4 packet in an outer header.
+///
+/// Judging is apart from writing: [`judge`](Self::judge) sees values, not the buffer, so a stack of
+/// encapsulators can ask all of its layers before the first byte changes.
+///
+/// Dyn-compatible; `&self` everywhere, so one value serves all packets and threads.
+pub trait Encapsulate {
+    /// How many bytes it puts in front of a packet. Exact, and the same for every packet.
+    fn overhead(&self) -> usize;
+
+    /// What the outer packet would be, or why there is none.
+    ///
+    /// # Errors
+    /// Any [`EncapError`] but `NoHeadroom`, which the doors check.
+    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError>;
+
+    /// Writes the outer header, where [`judge`](Self::judge) has answered `outer` for `inner`.
+    ///
+    /// `frame` is [`overhead`](Self::overhead) free bytes and the inner packet. Only those free
+    /// bytes change, and the inner TTL with its checksum when forwarding. A frame that is too short
+    /// is left as it is.
+    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket);
+
+    /// Validates, judges and writes: `frame` is [`overhead`](Self::overhead) free bytes and the
+    /// inner packet. Returns what the outer packet is.
+    ///
+    /// # Errors
+    /// Any [`EncapError`]; `frame` is unchanged then.
+    #[inline]
+    fn encap(&self, frame: &mut [u8], packet: &PerPacket) -> Result<PacketMeta, EncapError> {
+        let have = frame.len();
+        let inner = frame
+            .get(self.overhead()..)
+            .ok_or_else(|| no_headroom(self.overhead(), have))?;
+        let inner = PacketMeta::read(inner)?;
+        let outer = self.judge(&inner, packet)?;
+        self.write(frame, &inner, &outer, packet);
+        Ok(outer)
+    }
+}
+
+impl<E: Encapsulate + ?Sized> Encapsulate for &E {
+    #[inline]
+    fn overhead(&self) -> usize {
+        (**self).overhead()
+    }
+
+    #[inline]
+    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
+        (**self).judge(inner, packet)
+    }
+
+    #[inline]
+    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
+        (**self).write(frame, inner, outer, packet);
+    }
+}
+
+/// Judges a packet that may be an outer one, and says what is inside.
+///
+/// Dyn-compatible; reads only, so it works on shared slices (a receive ring, a capture).
+pub trait Decapsulate {
+    /// Runs the whole pipeline on a packet as it arrived, or as an outer layer hands it on.
+    ///
+    /// # Errors
+    /// [`Refused`], by the first check that fails.
+    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused>;
+
+    /// Runs the whole pipeline on a packet from the wire. Reads only.
+    ///
+    /// # Errors
+    /// [`Refused`], by the first check that fails.
+    #[inline]
+    fn inspect(&self, packet: &[u8]) -> Result<Opened, Refused> {
+        self.inspect_arrived(Arrived::new(packet))
+    }
+}
+
+impl<D: Decapsulate + ?Sized> Decapsulate for &D {
+    #[inline]
+    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
+        (**self).inspect_arrived(arrived)
+    }
+}
+
+/// Wraps the packet at `inner` in `buffer` into `tunnel`, in place: the outer header goes into the
+/// bytes in front of it.
+///
+/// Returns the outer packet. Bytes behind the inner packet's total length are not part of it (E-20).
+///
+/// ```
+/// # use core::net::Ipv4Addr;
+/// # use ipencap::wire::{IpProtocol, Ipv4Header};
+/// use ipencap::{Span, encap, encap::{IpIp, PerPacket}, error::EncapError};
+/// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+/// # let inner = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
+/// let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+/// let mut buffer = [0; 40];
+/// buffer[20..].copy_from_slice(&inner);
+///
+/// // Too close to the front: a plain error, and the buffer is as it was.
+/// let error = encap(&tunnel, &mut buffer[1..], Span::new(19, 20), &PerPacket::new()).unwrap_err();
+/// assert_eq!(error, EncapError::NoHeadroom { need: 20, have: 19 });
+///
+/// let outer = encap(&tunnel, &mut buffer, Span::new(20, 20), &PerPacket::new())?;
+/// assert_eq!(outer.len(), 40);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Any [`EncapError`]; `buffer` is unchanged then.
+#[inline]
+pub fn encap<'b, E: Encapsulate + ?Sized>(
+    tunnel: &E,
+    buffer: &'b mut [u8],
+    inner: Span,
+    packet: &PerPacket,
+) -> Result<&'b mut [u8], EncapError> {
+    let end = inner.end().min(buffer.len());
+    let meta = PacketMeta::read(buffer.get(inner.start..end).unwrap_or_default())?;
+    encap_proven(tunnel, buffer, inner.start, &meta, packet)
+}
+
+/// Opens `packet` with `tunnel`: inspects it, then writes the few bytes that decapsulation may
+/// change.
+///
+/// ```
+/// # use core::net::Ipv4Addr;
+/// use ipencap::{decap, encap::Decapsulator, error::Reason, filter::{PointToPoint, Prefix}};
+/// # use ipencap::wire::{IpProtocol, Ipv4Header};
+/// # let mut packet = *Ipv4Header::new(Ipv4Addr::new(192, 0, 2, 66), Ipv4Addr::new(203, 0, 113, 2), IpProtocol::IPENCAP, 20).as_bytes();
+/// let receiver = Decapsulator::ipip(PointToPoint::new(
+///     Ipv4Addr::new(203, 0, 113, 2),  // ours
+///     Ipv4Addr::new(198, 51, 100, 1), // the peer's
+///     &[Prefix::ANY],
+/// ));
+/// let mut drops = [0u32; Reason::COUNT];
+/// match decap(&receiver, &mut packet) {
+///     Ok(inner) => println!("{} bytes inside", inner.packet.len()),
+///     Err(refused) => drops[refused.reason.index()] += 1, // and nothing else: no answer
+/// }
+/// assert_eq!(drops[Reason::UnknownPeer.index()], 1);
+/// ```
+///
+/// # Errors
+/// [`Refused`], by the first check that fails; `packet` is unchanged then.
+#[inline]
+pub fn decap<'b, D: Decapsulate + ?Sized>(
+    tunnel: &D,
+    packet: &'b mut [u8],
+) -> Result<Inner<'b>, Refused> {
+    let opened = tunnel.inspect(packet)?;
+    Ok(Inner {
+        packet: opened.apply(packet),
+        opened,
+    })
+}
+
+#[inline]
+fn encap_proven<'b, E: Encapsulate + ?Sized>(
+    tunnel: &E,
+    buffer: &'b mut [u8],
+    start: usize,
+    inner: &PacketMeta,
+    packet: &PerPacket,
+) -> Result<&'b mut [u8], EncapError> {
+    let overhead = tunnel.overhead();
+    let Some(outer_start) = start.checked_sub(overhead) else {
+        return Err(no_headroom(overhead, start));
+    };
+    let outer = tunnel.judge(inner, packet)?;
+    let inner_len = usize::from(inner.header().total_len());
+    let frame = Span::new(outer_start, overhead.saturating_add(inner_len))
+        .get_mut(buffer)
+        .unwrap_or_default();
+    tunnel.write(frame, inner, &outer, packet);
+    Ok(frame)
+}
+
+#[cold]
+fn no_headroom(need: usize, have: usize) -> EncapError {
+    EncapError::NoHeadroom {
+        need: u16::try_from(need).unwrap_or(u16::MAX),
+        have: u16::try_from(have).unwrap_or(u16::MAX),
+    }
+}
+
+impl Packet<'_> {
+    /// Wraps the packet into `tunnel`, in place; the packet is the outer one afterwards.
+    ///
+    /// # Errors
+    /// Any [`EncapError`]; nothing has changed then.
+    #[inline]
+    pub fn encap<E: Encapsulate + ?Sized>(
+        &mut self,
+        tunnel: &E,
+        packet: &PerPacket,
+    ) -> Result<(), EncapError> {
+        let (buffer, inner) = self.parts_mut();
+        let len = encap(tunnel, buffer, inner, packet)?.len();
+        self.set_span(Span::new(
+            inner.start.saturating_sub(tunnel.overhead()),
+            len,
+        ));
+        Ok(())
+    }
+
+    /// Opens the packet with `tunnel`; the packet is the inner one afterwards.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing has changed then.
+    #[inline]
+    pub fn decap<D: Decapsulate + ?Sized>(&mut self, tunnel: &D) -> Result<Opened, Refused> {
+        let opened = tunnel.inspect(self.as_slice())?;
+        opened.apply(self.as_mut_slice());
+        let start = self.span().start.saturating_add(opened.span().start);
+        self.set_span(Span::new(start, opened.span().len));
+        Ok(opened)
+    }
+}
+
+impl<'b> Proven<'b> {
+    /// Wraps the packet into `tunnel` without validating it again, and returns the outer packet.
+    ///
+    /// # Errors
+    /// Any [`EncapError`]; the buffer is unchanged then.
+    #[inline]
+    pub fn encap<E: Encapsulate + ?Sized>(
+        self,
+        tunnel: &E,
+        packet: &PerPacket,
+    ) -> Result<&'b mut [u8], EncapError> {
+        let (buffer, start, meta) = self.into_parts();
+        encap_proven(tunnel, buffer, start, &meta, packet)
+    }
+}

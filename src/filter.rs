@@ -1,0 +1,318 @@
+//! What a decapsulator must refuse: addresses, prefixes, and who may send what.
+//!
+//! An open decapsulator lets anybody inject packets into the network behind it (CVE-2020-10136,
+//! CVE-2024-7595, CVE-2024-7596). So none can be built here without an [`Access`]: its own address,
+//! its peers, and the inner sources each peer may use (RFC 4213 §3.6, RFC 2827).
+//!
+//! | form | for |
+//! |---|---|
+//! | [`PointToPoint`] | one peer, `const` |
+//! | [`Edge`] | one or more local addresses and a list of [`Peer`]s, each with a tag |
+//! | your own [`Access`] | a table of ten thousand peers |
+//!
+//! ```
+//! use core::net::Ipv4Addr;
+//! use ipencap::filter::{Access, Edge, Peer, Prefix};
+//!
+//! let branch = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
+//! let lab = [Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap()];
+//! let peers = [
+//!     Peer::new(Prefix::host(Ipv4Addr::new(198, 51, 100, 1)), &branch).with_tag(1),
+//!     Peer::new(Prefix::new(Ipv4Addr::new(192, 0, 2, 0), 28).unwrap(), &lab).with_tag(2),
+//! ];
+//! let local = [Ipv4Addr::new(203, 0, 113, 2)];
+//! let access = Edge::new(&local, &peers);
+//! let lab = access.peer(Ipv4Addr::new(192, 0, 2, 7), local[0]).unwrap();
+//! assert_eq!(access.tag(lab), 2);
+//! assert!(access.allows_inner(lab, Ipv4Addr::new(10, 9, 0, 1)));
+//! assert!(!access.allows_inner(lab, Ipv4Addr::new(10, 1, 0, 1)));
+//! assert_eq!(access.peer(Ipv4Addr::new(192, 0, 2, 66), local[0]), None);
+//! ```
+
+use core::net::Ipv4Addr;
+
+use crate::error::ConfigError;
+
+/// An IPv4 prefix: an address without host bits and a length of 0 to 32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Prefix {
+    network: u32,
+    mask: u32,
+}
+
+impl Prefix {
+    /// `0.0.0.0/0`: every address. As a list of inner sources it is an explicit choice to let the
+    /// peer spoof any of them.
+    pub const ANY: Self = Self {
+        network: 0,
+        mask: 0,
+    };
+
+    /// The prefix `address/len`.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadPrefix`] for a length above 32 or an address with bits behind the prefix.
+    #[inline]
+    pub const fn new(address: Ipv4Addr, len: u8) -> Result<Self, ConfigError> {
+        let mask = match len {
+            0 => 0,
+            1..=32 => u32::MAX << (32u8.wrapping_sub(len) & 31),
+            _ => return Err(ConfigError::BadPrefix),
+        };
+        let network = address.to_bits();
+        if network & !mask == 0 {
+            Ok(Self { network, mask })
+        } else {
+            Err(ConfigError::BadPrefix)
+        }
+    }
+
+    /// The prefix of one address, `address/32`.
+    #[inline]
+    #[must_use]
+    pub const fn host(address: Ipv4Addr) -> Self {
+        Self {
+            network: address.to_bits(),
+            mask: u32::MAX,
+        }
+    }
+
+    /// Whether `address` lies in it.
+    #[inline]
+    #[must_use]
+    pub const fn contains(self, address: Ipv4Addr) -> bool {
+        address.to_bits() & self.mask == self.network
+    }
+
+    /// The address without host bits.
+    #[inline]
+    #[must_use]
+    pub const fn network(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.network)
+    }
+}
+
+/// Who may send what to a decapsulator.
+///
+/// Implement it for a table of your own. A peer is named by a number of the implementer's choice,
+/// its place in the table say, so that it is looked up once per packet.
+pub trait Access {
+    /// Whether `address` is one of our own unicast addresses (D-05, D-06, D-15).
+    fn is_local(&self, address: Ipv4Addr) -> bool;
+
+    /// The number of the peer that may send from `outer_source` to `outer_destination`, `None` if
+    /// none may (D-07). Nothing configured must mean `None`.
+    fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32>;
+
+    /// Whether the peer with this number may use `inner_source` (D-17).
+    fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool;
+
+    /// What the verdict says of the peer with this number: the number itself, unless overridden.
+    #[inline]
+    fn tag(&self, peer: u32) -> u32 {
+        peer
+    }
+
+    /// Whether `address` is another tunnel endpoint, to which an inner packet must not go (D-19).
+    #[inline]
+    fn is_endpoint(&self, address: Ipv4Addr) -> bool {
+        let _ = address;
+        false
+    }
+}
+
+impl<A: Access + ?Sized> Access for &A {
+    #[inline]
+    fn is_local(&self, address: Ipv4Addr) -> bool {
+        (**self).is_local(address)
+    }
+
+    #[inline]
+    fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32> {
+        (**self).peer(outer_source, outer_destination)
+    }
+
+    #[inline]
+    fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool {
+        (**self).allows_inner(peer, inner_source)
+    }
+
+    #[inline]
+    fn tag(&self, peer: u32) -> u32 {
+        (**self).tag(peer)
+    }
+
+    #[inline]
+    fn is_endpoint(&self, address: Ipv4Addr) -> bool {
+        (**self).is_endpoint(address)
+    }
+}
+
+/// One local address, one peer, and the inner sources the peer may use.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::filter::{PointToPoint, Prefix};
+///
+/// // In flash, checked at compile time.
+/// static INNER: [Prefix; 1] = [match Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16) {
+///     Ok(prefix) => prefix,
+///     Err(_) => panic!("not a prefix"),
+/// }];
+/// static ACCESS: PointToPoint<'static> =
+///     PointToPoint::new(Ipv4Addr::new(203, 0, 113, 2), Ipv4Addr::new(198, 51, 100, 1), &INNER);
+/// # let _ = &ACCESS;
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct PointToPoint<'a> {
+    local: Ipv4Addr,
+    peer: Ipv4Addr,
+    inner: &'a [Prefix],
+}
+
+impl<'a> PointToPoint<'a> {
+    /// Lets `peer` send to `local` packets whose inner source is in one of `inner`; an empty list
+    /// lets nothing in.
+    #[inline]
+    #[must_use]
+    pub const fn new(local: Ipv4Addr, peer: Ipv4Addr, inner: &'a [Prefix]) -> Self {
+        Self { local, peer, inner }
+    }
+}
+
+impl Access for PointToPoint<'_> {
+    #[inline]
+    fn is_local(&self, address: Ipv4Addr) -> bool {
+        address == self.local
+    }
+
+    #[inline]
+    fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32> {
+        (outer_source == self.peer && outer_destination == self.local).then_some(0)
+    }
+
+    #[inline]
+    fn allows_inner(&self, _peer: u32, inner_source: Ipv4Addr) -> bool {
+        contains(self.inner, inner_source)
+    }
+}
+
+/// A peer of an [`Edge`]: where it sends from, which inner sources it may use, and the caller's tag.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'a> {
+    outer: Prefix,
+    inner: &'a [Prefix],
+    tag: u32,
+}
+
+impl<'a> Peer<'a> {
+    /// A peer that sends from an address in `outer` packets with an inner source in one of `inner`.
+    #[inline]
+    #[must_use]
+    pub const fn new(outer: Prefix, inner: &'a [Prefix]) -> Self {
+        Self {
+            outer,
+            inner,
+            tag: 0,
+        }
+    }
+
+    /// The same with a tag that comes back with every packet of this peer.
+    #[inline]
+    #[must_use]
+    pub const fn with_tag(self, tag: u32) -> Self {
+        Self { tag, ..self }
+    }
+}
+
+/// Some local addresses and a list of peers, searched in order: the first whose outer prefix holds
+/// the source is the peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge<'a> {
+    local: &'a [Ipv4Addr],
+    peers: &'a [Peer<'a>],
+    endpoints: &'a [Ipv4Addr],
+}
+
+impl<'a> Edge<'a> {
+    /// Lets `peers` send to any of `local`; an empty list lets nothing in.
+    #[inline]
+    #[must_use]
+    pub const fn new(local: &'a [Ipv4Addr], peers: &'a [Peer<'a>]) -> Self {
+        Self {
+            local,
+            peers,
+            endpoints: &[],
+        }
+    }
+
+    /// The same, refusing inner packets to any of these tunnel endpoints (D-19).
+    #[inline]
+    #[must_use]
+    pub const fn with_endpoints(self, endpoints: &'a [Ipv4Addr]) -> Self {
+        Self { endpoints, ..self }
+    }
+
+    fn get(&self, peer: u32) -> Option<&Peer<'a>> {
+        usize::try_from(peer)
+            .ok()
+            .and_then(|place| self.peers.get(place))
+    }
+}
+
+impl Access for Edge<'_> {
+    #[inline]
+    fn is_local(&self, address: Ipv4Addr) -> bool {
+        self.local.contains(&address)
+    }
+
+    #[inline]
+    fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32> {
+        if !self.is_local(outer_destination) {
+            return None;
+        }
+        let place = self
+            .peers
+            .iter()
+            .position(|peer| peer.outer.contains(outer_source))?;
+        u32::try_from(place).ok()
+    }
+
+    #[inline]
+    fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool {
+        self.get(peer)
+            .is_some_and(|peer| contains(peer.inner, inner_source))
+    }
+
+    #[inline]
+    fn tag(&self, peer: u32) -> u32 {
+        self.get(peer).map_or(0, |peer| peer.tag)
+    }
+
+    #[inline]
+    fn is_endpoint(&self, address: Ipv4Addr) -> bool {
+        self.endpoints.contains(&address)
+    }
+}
+
+fn contains(prefixes: &[Prefix], address: Ipv4Addr) -> bool {
+    prefixes.iter().any(|prefix| prefix.contains(address))
+}
+
+/// Whether `address` can be a sender's or receiver's own on this network: not 0/8, 127/8,
+/// multicast, class E or broadcast (RFC 1122 §3.2.1.3, RFC 1812 §5.3.7).
+#[inline]
+#[must_use]
+pub const fn is_unicast(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    !matches!(first, 0 | 127 | 224..=255)
+}
+
+/// Whether `address` is in 240/4, other than the limited broadcast (A-28).
+#[inline]
+#[must_use]
+pub const fn is_class_e(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    first >= 240 && !address.is_broadcast()
+}

@@ -1,0 +1,84 @@
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc(html_root_url = "https://docs.rs/ipencap/0.1.0")]
+//! Wrap IPv4 packets in other IP packets, in place, and take them out again.
+//!
+//! ```text
+//!  before   [······ headroom ······][inner IPv4 header|payload]
+//!  after    [······][outer header  ][inner IPv4 header|payload]
+//!                   └ overhead: 20 ┘ for IP-in-IP; the inner bytes have not moved
+//! ```
+//!
+//! `no_std`, no allocator, no `unsafe`, no panic on any input; secure by default: a decapsulator
+//! opens nothing but packets from its peers, with inner sources it was told to expect.
+//!
+//! # Wrap and unwrap
+//!
+//! ```
+//! use core::net::Ipv4Addr;
+//! use ipencap::encap::{Decapsulator, IpIp, PerPacket};
+//! use ipencap::filter::{PointToPoint, Prefix};
+//! use ipencap::Span;
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! # let inner = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
+//! #     \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
+//! let (ours, theirs) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
+//!
+//! // Sender: the inner packet lies behind at least 20 free bytes.
+//! let tunnel = IpIp::new(ours, theirs)?;
+//! let mut buffer = [0; 1520];
+//! buffer[20..56].copy_from_slice(&inner);
+//! let outer = ipencap::encap(&tunnel, &mut buffer, Span::new(20, 36), &PerPacket::new())?;
+//! assert_eq!(outer.len(), 56);
+//!
+//! // Receiver: who may send, and which inner sources the sender may use.
+//! let inner_sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16)?];
+//! let receiver = Decapsulator::ipip(PointToPoint::new(theirs, ours, &inner_sources));
+//! let opened = ipencap::decap(&receiver, outer)?;
+//! assert_eq!(opened.packet, inner);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Floors
+//!
+//! ```text
+//!  floor 2   encap      IPv4 packet → IPv4 packet: encapsulators, decapsulators, the two doors
+//!            filter     what a decapsulator must refuse
+//!  floor 1   wire       bytes → &header, and the small values inside
+//!            packet     a packet with headroom: borrowed and owned
+//!  floor 0   checksum   bytes → ones' complement sum        error
+//! ```
+//!
+//! # Where to start
+//!
+//! | task | start at |
+//! |---|---|
+//! | parse a packet, patch a field | [`wire`] |
+//! | compute or update a checksum | [`checksum`] |
+//! | read a packet quoted in an ICMP error | [`wire::Ipv4::parse_quoted`] |
+//! | wrap and unwrap | [`encap()`], [`decap()`] |
+//! | choose TTL, DSCP, ECN, DF, MTU | [`encap::IpIp`] |
+//! | say who may send what | [`filter`] |
+//! | count drops | [`error`] |
+//! | validate once, hand on | [`packet::Packet::prove`] |
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `heapless` | on | [`packet::PacketBuf`], a packet that owns its buffer; sets the minimum Rust version to 1.87 |
+//! | `defmt` | off | `defmt::Format` for errors, verdicts and small values |
+
+pub mod checksum;
+pub mod encap;
+pub mod error;
+pub mod filter;
+pub mod packet;
+pub mod wire;
+
+#[doc(inline)]
+pub use encap::{decap, encap};
+#[doc(inline)]
+pub use packet::Span;

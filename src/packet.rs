@@ -1,0 +1,398 @@
+//! A packet somewhere in a buffer, with free bytes in front and behind.
+//!
+//! ```text
+//!  buffer   [ headroom |  packet  | tailroom ]
+//!                      └─ Span ───┘
+//! ```
+//!
+//! [`Span`] says where the packet lies, [`Packet`] borrows the buffer with it, `PacketBuf` (feature
+//! `heapless`) owns one. [`PacketMeta`] is what an encapsulator needs to know of a packet.
+//!
+//! ```
+//! use core::net::Ipv4Addr;
+//! use ipencap::{Span, encap::{IpIp, PerPacket}, packet::Packet};
+//! # use ipencap::wire::{IpProtocol, Ipv4Header};
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! # let bytes = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
+//! let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+//!
+//! let mut buffer = [0; 2048];
+//! buffer[64..84].copy_from_slice(&bytes);
+//! let mut packet = Packet::new(&mut buffer, Span::new(64, 20));
+//! packet.encap(&tunnel, &PerPacket::new())?;
+//! assert_eq!(packet.headroom(), 44);
+//! assert_eq!(packet.as_slice().len(), 40);
+//! # Ok(())
+//! # }
+//! ```
+
+use core::ops::Range;
+
+use crate::error::ParseError;
+use crate::wire::{Ipv4, Ipv4Header};
+
+/// A run of bytes in a buffer: like a `Range`, but `Copy`, and reading through it cannot panic.
+///
+/// ```
+/// use ipencap::Span;
+/// let span = Span::new(2, 3);
+/// assert_eq!(span.get(b"headroom"), Some(&b"adr"[..]));
+/// assert_eq!(span.get(b"head"), None);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Span {
+    /// Bytes in front of it.
+    pub start: usize,
+    /// Its length, in bytes.
+    pub len: usize,
+}
+
+impl Span {
+    /// The span of `len` bytes behind `start` bytes.
+    #[inline]
+    #[must_use]
+    pub const fn new(start: usize, len: usize) -> Self {
+        Self { start, len }
+    }
+
+    /// The offset of the first byte behind it, at most `usize::MAX`.
+    #[inline]
+    #[must_use]
+    pub const fn end(self) -> usize {
+        self.start.saturating_add(self.len)
+    }
+
+    /// Its bytes in `buffer`, `None` where it does not lie inside.
+    #[inline]
+    #[must_use]
+    pub fn get(self, buffer: &[u8]) -> Option<&[u8]> {
+        buffer.get(self.start..self.end())
+    }
+
+    /// Its bytes in `buffer`, for writing.
+    #[inline]
+    #[must_use]
+    pub fn get_mut(self, buffer: &mut [u8]) -> Option<&mut [u8]> {
+        buffer.get_mut(self.start..self.end())
+    }
+}
+
+impl From<Range<usize>> for Span {
+    #[inline]
+    fn from(range: Range<usize>) -> Self {
+        Self {
+            start: range.start,
+            len: range.end.saturating_sub(range.start),
+        }
+    }
+}
+
+/// What an encapsulator knows of the packet it wraps, and says of the packet it makes: the fixed
+/// header by value and the length.
+///
+/// [`read`](Self::read) proves the packet first; [`trusted`](Self::trusted) is for a header that
+/// somebody else has proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PacketMeta {
+    header: Ipv4Header,
+    len: u32,
+}
+
+impl PacketMeta {
+    /// Proves the packet at the start of `bytes` by V-01 to V-07.
+    ///
+    /// # Errors
+    /// As [`Ipv4::parse`].
+    #[inline]
+    pub fn read(bytes: &[u8]) -> Result<Self, ParseError> {
+        Ipv4::parse(bytes).map(Self::of)
+    }
+
+    /// Of a packet that was parsed.
+    #[inline]
+    #[must_use]
+    pub const fn of(packet: Ipv4<'_>) -> Self {
+        Self::trusted(*packet.header())
+    }
+
+    /// Of a packet whose header is known to be valid: verified elsewhere, or just composed.
+    #[inline]
+    #[must_use]
+    pub const fn trusted(header: Ipv4Header) -> Self {
+        let [high, low] = header.total_len().to_be_bytes();
+        Self {
+            header,
+            len: u32::from_be_bytes([0, 0, high, low]),
+        }
+    }
+
+    /// Of a packet of another IP version, which no IPv4 encapsulator can wrap: what an encapsulator
+    /// says of an outer packet that is not IPv4.
+    ///
+    /// `len` is its whole length in bytes, `traffic_class` its DSCP and ECN.
+    #[inline]
+    #[must_use]
+    pub const fn not_ipv4(version: u8, len: u32, traffic_class: u8) -> Self {
+        let mut bytes = [0; Ipv4Header::LEN];
+        bytes[0] = version << 4;
+        bytes[1] = traffic_class;
+        Self {
+            header: Ipv4Header::from_bytes(bytes),
+            len,
+        }
+    }
+
+    /// The fixed header; meaningless but for DSCP and ECN if [`version`](Self::version) is not 4.
+    #[inline]
+    #[must_use]
+    pub const fn header(&self) -> &Ipv4Header {
+        &self.header
+    }
+
+    /// The IP version.
+    #[inline]
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.header.version()
+    }
+
+    /// The length of the whole packet, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether the packet has no bytes; no valid one does.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// A packet in a borrowed buffer, with headroom and tailroom.
+#[derive(Debug)]
+pub struct Packet<'b> {
+    buffer: &'b mut [u8],
+    span: Span,
+}
+
+impl<'b> Packet<'b> {
+    /// The packet at `span` in `buffer`; a span that reaches beyond the buffer is cut to it.
+    #[inline]
+    #[must_use]
+    pub fn new(buffer: &'b mut [u8], span: Span) -> Self {
+        let span = clipped(span, buffer.len());
+        Self { buffer, span }
+    }
+
+    /// Free bytes in front of the packet.
+    #[inline]
+    #[must_use]
+    pub const fn headroom(&self) -> usize {
+        self.span.start
+    }
+
+    /// Free bytes behind the packet.
+    #[inline]
+    #[must_use]
+    pub const fn tailroom(&self) -> usize {
+        self.buffer.len().saturating_sub(self.span.end())
+    }
+
+    /// Where the packet lies in its buffer.
+    #[inline]
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The packet's bytes.
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.span.get(self.buffer).unwrap_or_default()
+    }
+
+    /// The packet's bytes, for writing.
+    #[inline]
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.span.get_mut(self.buffer).unwrap_or_default()
+    }
+
+    /// The whole buffer with the packet's place in it.
+    #[inline]
+    #[must_use]
+    pub const fn into_parts(self) -> (&'b mut [u8], Span) {
+        (self.buffer, self.span)
+    }
+
+    /// Proves the packet once, so that it need not be validated again when it is wrapped.
+    ///
+    /// ```
+    /// # use core::net::Ipv4Addr;
+    /// # use ipencap::{Span, encap::{IpIp, PerPacket}, packet::Packet};
+    /// # use ipencap::wire::{IpProtocol, Ipv4Header};
+    /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+    /// # let bytes = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
+    /// # let mut buffer = [0; 2048];
+    /// # buffer[64..84].copy_from_slice(&bytes);
+    /// # let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+    /// let proven = Packet::new(&mut buffer, Span::new(64, 20)).prove()?;
+    /// let backend = proven.meta().header().destination(); // look the tunnel up by proven fields
+    /// # let _ = backend;
+    /// let outer = proven.encap(&tunnel, &PerPacket::new())?;
+    /// assert_eq!(outer.len(), 40);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Ipv4::parse`].
+    #[inline]
+    pub fn prove(self) -> Result<Proven<'b>, ParseError> {
+        let meta = PacketMeta::read(self.as_slice())?;
+        Ok(Proven {
+            buffer: self.buffer,
+            start: self.span.start,
+            meta,
+        })
+    }
+
+    /// Moves the packet's borders to `span`, cut to the buffer.
+    pub(crate) fn set_span(&mut self, span: Span) {
+        self.span = clipped(span, self.buffer.len());
+    }
+
+    pub(crate) const fn parts_mut(&mut self) -> (&mut [u8], Span) {
+        (self.buffer, self.span)
+    }
+}
+
+/// A packet whose header was proven, with the only way to change it.
+#[derive(Debug)]
+pub struct Proven<'b> {
+    buffer: &'b mut [u8],
+    start: usize,
+    meta: PacketMeta,
+}
+
+impl<'b> Proven<'b> {
+    /// The proven values.
+    #[inline]
+    #[must_use]
+    pub const fn meta(&self) -> &PacketMeta {
+        &self.meta
+    }
+
+    /// The packet's bytes, without slack.
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        let len = usize::from(self.meta.header.total_len());
+        Span::new(self.start, len)
+            .get(self.buffer)
+            .unwrap_or_default()
+    }
+
+    pub(crate) const fn into_parts(self) -> (&'b mut [u8], usize, PacketMeta) {
+        (self.buffer, self.start, self.meta)
+    }
+}
+
+/// A packet that owns its buffer of `N` bytes, on the stack or in a static; no allocator.
+///
+/// ```
+/// use ipencap::packet::PacketBuf;
+///
+/// let mut packet = PacketBuf::<256>::new(60, b"received from somewhere").unwrap();
+/// assert_eq!(packet.headroom(), 60);
+/// assert_eq!(packet.as_packet().as_slice(), b"received from somewhere");
+/// assert!(PacketBuf::<64>::new(60, b"too long for it").is_none());
+/// ```
+#[cfg(feature = "heapless")]
+#[cfg_attr(docsrs, doc(cfg(feature = "heapless")))]
+#[derive(Clone, Debug)]
+pub struct PacketBuf<const N: usize> {
+    bytes: heapless::Vec<u8, N>,
+    span: Span,
+}
+
+#[cfg(feature = "heapless")]
+impl<const N: usize> PacketBuf<N> {
+    /// A copy of `packet` behind `headroom` free bytes, `None` if the two exceed `N` bytes.
+    #[inline]
+    #[must_use]
+    pub fn new(headroom: usize, packet: &[u8]) -> Option<Self> {
+        let mut bytes = heapless::Vec::new();
+        bytes.resize(headroom, 0).ok()?;
+        bytes.extend_from_slice(packet).ok()?;
+        Some(Self {
+            bytes,
+            span: Span::new(headroom, packet.len()),
+        })
+    }
+
+    /// Free bytes in front of the packet.
+    #[inline]
+    #[must_use]
+    pub const fn headroom(&self) -> usize {
+        self.span.start
+    }
+
+    /// Free bytes behind the packet.
+    #[inline]
+    #[must_use]
+    pub const fn tailroom(&self) -> usize {
+        N.saturating_sub(self.span.end())
+    }
+
+    /// The packet's bytes.
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.span.get(&self.bytes).unwrap_or_default()
+    }
+
+    /// The packet, borrowed: with what it can do. What moves its borders is forgotten;
+    /// [`with_packet`](Self::with_packet) keeps it.
+    #[inline]
+    #[must_use]
+    pub fn as_packet(&mut self) -> Packet<'_> {
+        Packet::new(&mut self.bytes, self.span)
+    }
+
+    /// Lets `change` work on the packet and keeps the borders it leaves.
+    ///
+    /// ```
+    /// # use core::net::Ipv4Addr;
+    /// # use ipencap::{encap::{IpIp, PerPacket}, packet::PacketBuf};
+    /// # use ipencap::wire::{IpProtocol, Ipv4Header};
+    /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+    /// # let bytes = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
+    /// # let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+    /// let mut packet = PacketBuf::<1600>::new(60, &bytes).ok_or("too long")?;
+    /// packet.with_packet(|packet| packet.encap(&tunnel, &PerPacket::new()))?;
+    /// assert_eq!((packet.headroom(), packet.as_slice().len()), (40, 40));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn with_packet<T>(&mut self, change: impl FnOnce(&mut Packet<'_>) -> T) -> T {
+        let mut packet = Packet::new(&mut self.bytes, self.span);
+        let result = change(&mut packet);
+        self.span = packet.span;
+        result
+    }
+}
+
+fn clipped(span: Span, buffer_len: usize) -> Span {
+    let start = span.start.min(buffer_len);
+    Span {
+        start,
+        len: span.len.min(buffer_len.saturating_sub(start)),
+    }
+}
