@@ -82,3 +82,7 @@ pub mod wire;
 pub use encap::{decap, encap};
 #[doc(inline)]
 pub use packet::Span;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
