@@ -1,0 +1,13 @@
+//! What the examples share. None of it is part of the library.
+
+pub(crate) mod args;
+pub(crate) mod dissect;
+pub(crate) mod drawing;
+pub(crate) mod input;
+pub(crate) mod link;
+pub(crate) mod output;
+pub(crate) mod pcapng;
+pub(crate) mod spec;
+pub(crate) mod summary;
+pub(crate) mod tour;
+pub(crate) mod tunnel;

@@ -1,0 +1,72 @@
+//! Writing packets without a link layer as a pcap file.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use super::args::Failure;
+use super::input::{STREAM, Timestamp};
+
+/// Link type RAW: packets begin with the IP header.
+const LINKTYPE_RAW: u32 = 101;
+/// No IPv4 packet is longer.
+const SNAPLEN: u32 = 65535;
+
+/// A pcap file (little-endian, version 2.4, microseconds) that is being written.
+pub(crate) struct Output {
+    sink: BufWriter<Box<dyn Write>>,
+    name: String,
+}
+
+impl Output {
+    /// Creates the file, or takes standard output, and writes the file header.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let (sink, name): (Box<dyn Write>, _) = if path == Path::new(STREAM) {
+            (Box::new(io::stdout()), "standard output".to_owned())
+        } else {
+            let name = path.display().to_string();
+            let file = File::create(path)
+                .map_err(|error| Failure::new(format_args!("cannot write {name}: {error}")))?;
+            (Box::new(file), name)
+        };
+        let mut output = Self {
+            sink: BufWriter::new(sink),
+            name,
+        };
+        let mut header = Vec::with_capacity(24);
+        header.extend_from_slice(&0xa1b2_c3d4_u32.to_le_bytes());
+        header.extend_from_slice(&2_u16.to_le_bytes());
+        header.extend_from_slice(&4_u16.to_le_bytes());
+        // Time zone and accuracy: zero in every file there is.
+        header.extend_from_slice(&[0; 8]);
+        header.extend_from_slice(&SNAPLEN.to_le_bytes());
+        header.extend_from_slice(&LINKTYPE_RAW.to_le_bytes());
+        output.write(&header)?;
+        Ok(output)
+    }
+
+    /// Writes one packet, whole: its wire length is its captured length.
+    pub(crate) fn packet(&mut self, time: Timestamp, packet: &[u8]) -> Result<(), Failure> {
+        let len = u32::try_from(packet.len())
+            .map_err(|_| self.failure("a packet of more than 4294967295 bytes"))?;
+        for word in [time.seconds, time.microseconds, len, len] {
+            self.write(&word.to_le_bytes())?;
+        }
+        self.write(packet)
+    }
+
+    /// Without this the last packets may stay in the buffer and an error with them.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.sink.flush().map_err(|error| self.failure(error))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.sink
+            .write_all(bytes)
+            .map_err(|error| self.failure(error))
+    }
+
+    fn failure(&self, error: impl core::fmt::Display) -> Failure {
+        Failure::new(format_args!("cannot write {}: {error}", self.name))
+    }
+}

@@ -1,0 +1,178 @@
+//! The packets of a capture into tunnels and out of them again.
+
+use std::path::Path;
+
+use ipencap::Span;
+use ipencap::encap::{Decapsulate, PerPacket};
+use ipencap::error::{EncapError, Refused};
+use ipencap::wire::{Ipv4Flags, Ipv4Header};
+
+use super::args::{Failure, say};
+use super::input::{Input, same_file};
+use super::link;
+use super::output::Output;
+use super::spec::Spec;
+use super::summary::Summary;
+
+/// What is done to each packet: another packet comes out, or the name of the reason why none does.
+pub(crate) trait Change {
+    fn change(&mut self, packet: &[u8]) -> Result<&[u8], &'static str>;
+}
+
+/// Wraps packets by some tunnels, the first one innermost.
+pub(crate) struct Wrap<'s> {
+    tunnels: &'s [Spec],
+    /// The next packet that may be fragmented gets this identification, a counter for each tunnel.
+    ordinals: Vec<u32>,
+    headroom: usize,
+    buffer: Vec<u8>,
+}
+
+impl<'s> Wrap<'s> {
+    pub(crate) fn new(tunnels: &'s [Spec]) -> Self {
+        let headroom = tunnels
+            .iter()
+            .map(|tunnel| tunnel.encapsulator().overhead())
+            .sum();
+        Self {
+            tunnels,
+            ordinals: vec![1; tunnels.len()],
+            headroom,
+            buffer: vec![0; headroom],
+        }
+    }
+
+    /// What all the tunnels together put in front of a packet, in bytes.
+    pub(crate) const fn overhead(&self) -> usize {
+        self.headroom
+    }
+}
+
+impl Change for Wrap<'_> {
+    fn change(&mut self, packet: &[u8]) -> Result<&[u8], &'static str> {
+        self.buffer.truncate(self.headroom);
+        self.buffer.extend_from_slice(packet);
+        let mut span = Span::new(self.headroom, packet.len());
+        for (tunnel, ordinal) in self.tunnels.iter().zip(&mut self.ordinals) {
+            let tunnel = tunnel.encapsulator();
+            let numbered = PerPacket::new().with_ordinal(*ordinal);
+            let outer = ipencap::encap(tunnel, &mut self.buffer, span, &numbered)
+                .map_err(EncapError::reason)?;
+            if may_be_fragmented(outer) {
+                *ordinal = ordinal.wrapping_add(1);
+            }
+            span = Span::new(span.start - tunnel.overhead(), outer.len());
+        }
+        Ok(span.get(&self.buffer).unwrap_or_default())
+    }
+}
+
+fn may_be_fragmented(packet: &[u8]) -> bool {
+    Ipv4Header::split(packet).is_ok_and(|(header, ..)| !header.flags().contains(Ipv4Flags::DF))
+}
+
+/// Takes packets out of some tunnels, the last one first.
+pub(crate) struct Unwrap<'s> {
+    /// Outermost first.
+    tunnels: Vec<Box<dyn Decapsulate + 's>>,
+    buffer: Vec<u8>,
+}
+
+impl<'s> Unwrap<'s> {
+    pub(crate) fn new(tunnels: &'s [Spec]) -> Self {
+        let outwards = tunnels.iter().zip(1..);
+        let mut tunnels: Vec<Box<dyn Decapsulate + 's>> = Vec::new();
+        for (tunnel, layers) in outwards {
+            tunnels.insert(0, Box::new(tunnel.decapsulator(layers)));
+        }
+        Self {
+            tunnels,
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Change for Unwrap<'_> {
+    fn change(&mut self, packet: &[u8]) -> Result<&[u8], &'static str> {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(packet);
+        let mut packet = self.buffer.as_mut_slice();
+        for tunnel in &self.tunnels {
+            packet = ipencap::decap(&**tunnel, packet)
+                .map_err(Refused::name)?
+                .packet;
+        }
+        Ok(packet)
+    }
+}
+
+/// `capture encap`.
+pub(crate) fn encap(tunnels: &[Spec], input: &Path, output: &Path) -> Result<(), Failure> {
+    let (mut input, mut output) = open(input, output)?;
+    run(&mut input, &mut output, &mut Wrap::new(tunnels))?.report();
+    Ok(())
+}
+
+/// `capture decap`.
+pub(crate) fn decap(tunnels: &[Spec], input: &Path, output: &Path) -> Result<(), Failure> {
+    let (mut input, mut output) = open(input, output)?;
+    for (number, tunnel) in (1..)
+        .zip(tunnels)
+        .filter(|(_, tunnel)| tunnel.accepts_any_inner())
+    {
+        say(&format!(
+            "capture: tunnel {number} ({}) has no inner=PREFIX: inner sources in 0.0.0.0/0, all of \
+             them, are accepted",
+            tunnel.kind()
+        ));
+    }
+    run(&mut input, &mut output, &mut Unwrap::new(tunnels))?.report();
+    Ok(())
+}
+
+fn open(input: &Path, output: &Path) -> Result<(Input, Output), Failure> {
+    if same_file(input, output) {
+        let (input, output) = (input.display(), output.display());
+        return Err(Failure::new(format_args!(
+            "cannot write {output}: it is the input {input}"
+        )));
+    }
+    // In this order: an input that cannot be read must not cost an old output.
+    Ok((Input::open(input)?, Output::create(output)?))
+}
+
+/// Changes every packet of `input` and writes what comes out.
+pub(crate) fn run(
+    input: &mut Input,
+    output: &mut Output,
+    by: &mut impl Change,
+) -> Result<Summary, Failure> {
+    let mut summary = Summary::default();
+    let outcome = copy(input, output, by, &mut summary);
+    // What could be read is written even where the input breaks off.
+    output.flush()?;
+    outcome.map(|()| summary)
+}
+
+fn copy(
+    input: &mut Input,
+    output: &mut Output,
+    by: &mut impl Change,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
+    while let Some(record) = input.next()? {
+        summary.packets += 1;
+        let Some(packet) = link::ipv4_packet(record.link_type, record.frame) else {
+            summary.passed_over += 1;
+            continue;
+        };
+        match by.change(packet) {
+            Ok(changed) => {
+                output.packet(record.time, changed)?;
+                summary.written += 1;
+            }
+            Err(reason) => summary.drop_for(reason),
+        }
+    }
+    Ok(())
+}
