@@ -173,7 +173,7 @@ const DIFFERENCES: &[Difference] = &[
         ids: &["ipip-inaddr-004"],
         ours: None,
         linux: "routed through the tunnel",
-        why: "caller's routing: the route to the inner destination leads back into the tunnel (§7.2)",
+        why: "caller's routing: the route leads back into the tunnel (§7.2)",
     },
     Difference {
         ids: &["ipip-inaddr-005"],
@@ -214,13 +214,12 @@ fn traces(record: &Value, inner: Option<&[u8]>) -> String {
         } else {
             (&sent[..], "outside")
         };
-        traces.push(match icmp(packet) {
-            Some(message) => format!("{message} {way}"),
-            None => {
-                assert_eq!(Some(packet), inner.map(routed).as_deref());
-                format!("routed {way}")
-            }
-        });
+        if let Some(message) = icmp(packet) {
+            traces.push(format!("{message} {way}"));
+        } else {
+            assert_eq!(Some(packet), inner.map(routed).as_deref());
+            traces.push(format!("routed {way}"));
+        }
     }
     traces.join(", ")
 }

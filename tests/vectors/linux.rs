@@ -1,0 +1,70 @@
+//! LIN: packets that a Linux kernel has sent.
+
+use core::net::Ipv4Addr;
+
+use ipencap::checksum::Sum;
+use ipencap::encap::Decapsulator;
+use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::wire::{Icmpv4, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Udp, UdpChecksum};
+
+use crate::Book;
+use crate::decapsulation::opened;
+use crate::oracle::{L, hex};
+
+#[test]
+fn lin_captured_from_linux() {
+    lin(&mut Book::open());
+}
+
+pub(crate) fn lin(book: &mut Book) {
+    book.each("linux", "LIN", |id, vector| {
+        let packet = hex(vector);
+        let outer = Ipv4::parse(&packet).expect(id);
+        let header = outer.header();
+        let ends = [header.source(), header.destination()];
+        assert_eq!(ends, [L, Ipv4Addr::new(198, 51, 100, 2)], "{id}");
+        assert_eq!(header.flags(), Ipv4Flags::DF, "{id}");
+        assert_ne!(header.identification(), 0, "{id}: F-08");
+        assert_eq!(outer.slack(), 0, "{id}");
+        let mut rebuilt = Ipv4Header::new(ends[0], ends[1], IpProtocol::UDP, header.total_len());
+        rebuilt.set_identification(header.identification());
+        assert_eq!(rebuilt.as_bytes(), header.as_bytes(), "{id}: rebuilt");
+
+        let udp = Udp::parse(outer.payload()).expect(id);
+        let status = udp.checksum_status(ends[0], ends[1]);
+        assert_eq!(status, UdpChecksum::Absent, "{id}: U-06");
+        assert_eq!(udp.header().destination_port(), 6080, "{id}");
+
+        // An IP-in-IP tunnel must not take it for its own (D-04).
+        let access = PointToPoint::new(ends[1], ends[0], &[Prefix::ANY]);
+        let refused = opened(id, &Decapsulator::ipip(access), &packet).unwrap_err();
+        assert_eq!(refused.name(), "NotTunnel", "{id}: D-04");
+
+        let shim_len = usize::from(udp.payload()[0] & 0x1f) * 4 + 4;
+        let inner = Ipv4::parse(&udp.payload()[shim_len..]).expect(id);
+        assert_eq!(inner.slack(), 0, "{id}");
+        let (source, destination) = (inner.header().source(), inner.header().destination());
+        match id {
+            "LIN-01" => {
+                assert_eq!(header.identification(), 0xf89d, "{id}");
+                let icmp = Icmpv4::parse(inner.payload()).expect(id);
+                assert_eq!(icmp.header().message_type(), 8, "{id}");
+            }
+            "LIN-02" => {
+                // The pseudo-header's sum where the checksum should be: what remote checksum
+                // offload leaves (G-13).
+                let segment = Udp::parse(inner.payload()).expect(id);
+                let len = segment.header().len();
+                let pseudo = Sum::pseudo_header(source, destination, IpProtocol::UDP.0, len);
+                assert_eq!(pseudo.fold(), 0x1428, "{id}");
+                assert_eq!(segment.header().checksum(), 0x1428, "{id}");
+                let status = segment.checksum_status(source, destination);
+                assert_eq!(status, UdpChecksum::Invalid, "{id}");
+                let mut mended = *segment.header();
+                mended.fill_checksum(source, destination, segment.payload());
+                assert_eq!(mended.checksum(), 0x6465, "{id}");
+            }
+            _ => panic!("{id}: no check for this vector"),
+        }
+    });
+}
