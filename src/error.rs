@@ -177,6 +177,17 @@ numbered! {
         /// DF may be clear but the packet has no ordinal to derive an identification from
         /// (F-02; RFC 6864 §4.3).
         NoIdentification = 23, "outer DF is clear and the packet has no ordinal; set PerPacket::with_ordinal";
+        /// The inner transport checksum is not filled in yet, and the outer one cannot be had from
+        /// the headers alone (C-22).
+        PartialChecksum = 24, "inner checksum is partial and no header tells the sum; fill it in first";
+        /// The packet has no ordinal to number it by (R-11).
+        NoSequence = 25, "the tunnel numbers its packets; set PerPacket::with_ordinal";
+        /// The inner packet is a fragment, which minimal encapsulation cannot carry (M-01; RFC 2004
+        /// §3).
+        Fragment = 26, "minimal encapsulation cannot carry fragments; use another tunnel";
+        /// The inner source is not the encapsulator, and minimal encapsulation was configured not to
+        /// carry it (M-02; RFC 2004 §3).
+        SourceNotKept = 27, "inner source is not the encapsulator's; configure the tunnel to keep it";
     }
 }
 
@@ -188,6 +199,24 @@ impl From<ParseError> for EncapError {
 }
 
 impl EncapError {
+    /// The same as seen from inside `layers` further layers of `overhead` bytes in all.
+    #[inline]
+    #[must_use]
+    pub const fn outside(self, layers: u8, overhead: u16) -> Self {
+        match self {
+            Self::LoopToExit { layer } => Self::LoopToExit {
+                layer: layer.saturating_add(layers),
+            },
+            Self::LoopOwnSource { layer } => Self::LoopOwnSource {
+                layer: layer.saturating_add(layers),
+            },
+            Self::FragmentationNeeded { mtu } => Self::FragmentationNeeded {
+                mtu: mtu.saturating_sub(overhead),
+            },
+            other => other,
+        }
+    }
+
     /// The bare name of the reason, with [`ParseError`]'s own name for an invalid inner packet.
     ///
     /// ```
@@ -221,7 +250,7 @@ numbered! {
     ///
     /// None of these may be answered with an ICMP error: an answer is an oracle for scanners and a
     /// reflector for spoofed sources (RFC 4213 §3.6).
-    pub enum Reason (27) {
+    pub enum Reason (51) {
         /// Outer header or total length exceeds the bytes present (D-01).
         OuterTruncated = 0, "outer packet is truncated";
         /// Outer version is not 4 (D-01).
@@ -276,6 +305,54 @@ numbered! {
         EcnDrop = 25, "congestion was marked on a packet whose inner header forbids marks";
         /// Inner source equals inner destination, where that is refused (D-22).
         InnerSourceEqualsDestination = 26, "inner source equals inner destination";
+        /// Fewer bytes than the UDP header or its length says (U-08; RFC 768).
+        UdpTruncated = 27, "UDP datagram is truncated";
+        /// UDP length below 8 (U-07, U-10).
+        UdpBadLength = 28, "UDP length is below its header";
+        /// UDP checksum does not verify (U-05; RFC 1122 §4.1.3.4).
+        UdpBadChecksum = 29, "UDP checksum does not verify";
+        /// UDP checksum is absent where one is required (U-06).
+        UdpChecksumRequired = 30, "UDP checksum is absent and required";
+        /// Fewer bytes than the GUE header says (G-01, G-06).
+        GueTruncated = 31, "GUE header is truncated";
+        /// GUE variant 2 or 3 (G-04).
+        GueBadVersion = 32, "GUE variant is unknown";
+        /// GUE variant 1 whose payload is not IPv4 (G-03).
+        GueBadVariant1Version = 33, "GUE variant 1 does not carry IPv4";
+        /// A GUE control message, for the caller to handle (G-05).
+        GueControl = 34, "GUE control message, no packet inside";
+        /// GUE flags that are not understood (G-07, G-13).
+        GueUnknownFlags = 35, "GUE flags are not understood";
+        /// GUE protocol 0, which is reserved (G-10).
+        GueProtoZero = 36, "GUE protocol is 0";
+        /// GUE without payload: a keepalive (G-11).
+        GueNoNextHeader = 37, "GUE keepalive, no packet inside";
+        /// The carrier's payload is not IPv4 (G-12).
+        UnsupportedInnerProtocol = 38, "carrier's payload is not IPv4";
+        /// Fewer bytes than the GRE header says (R-06).
+        GreTruncated = 39, "GRE header is truncated";
+        /// GRE version is not 0 (R-01; RFC 2784 §2.3.1).
+        GreBadVersion = 40, "GRE version is not 0";
+        /// GRE bits that must be 0 are set: routing, strict source route, recursion control (R-02).
+        GreReservedBits = 41, "GRE reserved bits are set";
+        /// GRE checksum does not verify, or is absent where one is required (R-04, R-08).
+        GreBadChecksum = 42, "GRE checksum does not verify or is missing";
+        /// GRE key is not the configured one, or one of the two is absent (R-07; RFC 2890 §2.1).
+        GreKeyMismatch = 43, "GRE key is not the configured one";
+        /// GRE payload is not IPv4 (R-09).
+        GreUnsupportedProtocol = 44, "GRE payload is not IPv4";
+        /// Fewer bytes than the TCP header says, or than its framing prefix (S-01, S-18).
+        TcpTruncated = 45, "TCP segment is truncated";
+        /// TCP data offset below 5 words (S-01; RFC 9293 §3.1).
+        TcpBadOffset = 46, "TCP data offset is below its header";
+        /// TCP checksum does not verify (S-02).
+        TcpBadChecksum = 47, "TCP checksum does not verify";
+        /// Fewer bytes than the minimal encapsulation header says (M-08).
+        MinTruncated = 48, "minimal encapsulation header is truncated";
+        /// Minimal encapsulation header checksum does not verify (M-04; RFC 2004 §3).
+        MinBadChecksum = 49, "minimal encapsulation checksum does not verify";
+        /// GRE sequence number is missing where one is expected (R-08, R-11).
+        GreSequence = 50, "GRE sequence number is missing";
     }
 }
 
@@ -340,6 +417,31 @@ impl Refused {
         )
     }
 
+    /// The same, `layers` layers further inside.
+    #[inline]
+    #[must_use]
+    pub const fn inside(self, layers: u8) -> Self {
+        Self {
+            layer: self.layer.saturating_add(layers),
+            ..self
+        }
+    }
+
+    /// A refusal for a lack of bytes, with the numbers of `error`.
+    #[inline]
+    #[must_use]
+    pub const fn truncated(reason: Reason, error: ParseError) -> Self {
+        match error {
+            ParseError::Truncated { need, have } => Self {
+                reason,
+                layer: 0,
+                need,
+                have,
+            },
+            _ => Self::new(reason),
+        }
+    }
+
     const fn from_parse(error: ParseError, reasons: [Reason; 5]) -> Self {
         let [truncated, version, ihl, checksum, total_length] = reasons;
         match error {
@@ -392,6 +494,12 @@ pub enum ConfigError {
     ForbiddenDestination,
     /// A prefix length above 32, or an address with bits behind the prefix.
     BadPrefix,
+    /// More private words than a GUE header is configured with here.
+    TooManyPrivateWords,
+    /// TCP options of more than 40 bytes, or not a multiple of 4.
+    BadTcpOptions,
+    /// More layers than the template holds.
+    TooManyLayers,
 }
 
 impl fmt::Display for ConfigError {
@@ -401,6 +509,9 @@ impl fmt::Display for ConfigError {
             Self::ForbiddenSource => "the outer source must be a unicast address of this host",
             Self::ForbiddenDestination => "the outer destination must be a unicast address",
             Self::BadPrefix => "a prefix is an address without host bits and a length of 0 to 32",
+            Self::TooManyPrivateWords => "a GUE header takes at most 8 private words here",
+            Self::BadTcpOptions => "TCP options are at most 40 bytes, in words of 4",
+            Self::TooManyLayers => "the template holds fewer layers",
         })
     }
 }

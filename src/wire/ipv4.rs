@@ -539,6 +539,17 @@ impl<'a> Ipv4<'a> {
         })
     }
 
+    /// The packet of a header that is not in front of its options and payload, proven by V-06 and
+    /// V-07.
+    #[inline]
+    pub(crate) fn from_parts(
+        header: &'a Ipv4Header,
+        options: &'a [u8],
+        payload: &'a [u8],
+    ) -> Result<Self, ParseError> {
+        Self::bounded(header, options, payload)
+    }
+
     fn bounded(
         header: &'a Ipv4Header,
         options: &'a [u8],

@@ -36,17 +36,25 @@
 //! ```
 
 mod bits;
+mod gre;
+mod gue;
 mod icmpv4;
 mod ipv4;
+mod minimal;
 mod options;
+mod prefix;
 mod protocol;
 mod tcp;
 mod udp;
 
 pub use bits::{Dscp, Ecn, EcnAlarm, FragmentOffset, Ipv4Flags, TcpFlags};
+pub use gre::{Gre, GreFlags, GreHeader};
+pub use gue::{GueHeader, GueVariant};
 pub use icmpv4::{Icmpv4, Icmpv4Header};
 pub use ipv4::{Ipv4, Ipv4Edit, Ipv4Header, Ipv4Mut, QuotedIpv4};
+pub use minimal::MinimalHeader;
 pub use options::{HeaderOption, HeaderOptions};
+pub use prefix::LengthPrefix;
 pub use protocol::IpProtocol;
 pub use tcp::{Tcp, TcpHeader};
 pub use udp::{Udp, UdpChecksum, UdpHeader};

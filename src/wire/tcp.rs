@@ -48,6 +48,31 @@ impl TcpHeader {
     /// The longest header, with 40 bytes of options.
     pub const MAX_LEN: usize = 60;
 
+    /// A header with checksum and urgent pointer 0, in front of options of `words - 5` words.
+    ///
+    /// `words` is the data offset, 5 to 15; of more only the low four bits count.
+    #[inline]
+    #[must_use]
+    pub const fn new(
+        (source_port, destination_port): (u16, u16),
+        (sequence, acknowledgment): (u32, u32),
+        words: u8,
+        flags: TcpFlags,
+        window: u16,
+    ) -> Self {
+        let offset = u16::from_be_bytes([words << 4, 0]);
+        Self {
+            source_port: U16::new(source_port),
+            destination_port: U16::new(destination_port),
+            sequence: U32::new(sequence),
+            acknowledgment: U32::new(acknowledgment),
+            offset_flags: U16::new(offset | (flags.bits() & TcpFlags::all().bits())),
+            window: U16::new(window),
+            checksum: U16::ZERO,
+            urgent_pointer: U16::ZERO,
+        }
+    }
+
     /// Splits fixed header and options off the start of `bytes`.
     ///
     /// # Errors
@@ -211,6 +236,12 @@ impl TcpHeader {
     #[inline]
     pub fn patch(&mut self, delta: Delta) {
         self.checksum.set(delta.apply(self.checksum()));
+    }
+
+    /// Writes this checksum as it is.
+    #[inline]
+    pub const fn set_raw_checksum(&mut self, checksum: u16) {
+        self.checksum = U16::new(checksum);
     }
 
     /// Computes the checksum over pseudo-header, header, `options` and `payload`.

@@ -190,6 +190,12 @@ impl UdpHeader {
         self.checksum = U16::ZERO;
     }
 
+    /// Writes this checksum as it is.
+    #[inline]
+    pub const fn set_raw_checksum(&mut self, checksum: u16) {
+        self.checksum = U16::new(checksum);
+    }
+
     fn sum(self, source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Sum {
         Sum::pseudo_header(source, destination, IpProtocol::UDP.0, self.len())
             .add_bytes(self.as_bytes())

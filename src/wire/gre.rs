@@ -1,0 +1,192 @@
+use zerocopy::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::reported_len;
+use crate::checksum::Sum;
+use crate::error::ParseError;
+
+bitflags::bitflags! {
+    /// The bits in front of a GRE header's protocol, without the version (RFC 2784 §2.1, RFC 2890
+    /// §2, RFC 1701).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct GreFlags: u16 {
+        /// A checksum and 16 reserved bits follow.
+        const CHECKSUM = 0x8000;
+        /// RFC 1701 routing, which must be refused.
+        const ROUTING = 0x4000;
+        /// A key follows.
+        const KEY = 0x2000;
+        /// A sequence number follows.
+        const SEQUENCE = 0x1000;
+        /// RFC 1701 strict source route, which must be refused.
+        const STRICT_ROUTE = 0x0800;
+        /// The high bit of RFC 1701's recursion control, which must be refused.
+        const RECURSION = 0x0400;
+    }
+}
+
+/// The first 4 bytes of a GRE header (RFC 2784 §2.1, RFC 2890 §2).
+///
+/// ```text
+///  0               8              16                           31
+/// +-+-+-+-+---------------+------+-------------------------------+
+/// |C| |K|S|   reserved    | ver  |         protocol type         |  bytes 0..4
+/// +-+-+-+-+---------------+------+-------------------------------+
+/// |      checksum (if C)         |           reserved 1          |  4 bytes if C
+/// +------------------------------+-------------------------------+
+/// |                          key (if K)                          |  4 bytes if K
+/// +--------------------------------------------------------------+
+/// |                    sequence number (if S)                    |  4 bytes if S
+/// +--------------------------------------------------------------+
+/// ```
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct GreHeader {
+    flags_version: U16,
+    protocol: U16,
+}
+
+impl GreHeader {
+    /// The length without optional fields, in bytes.
+    pub const LEN: usize = 4;
+    /// The length with checksum, key and sequence number, in bytes.
+    pub const MAX_LEN: usize = 16;
+    /// The protocol type of an IPv4 payload (`EtherType` of IPv4).
+    pub const IPV4: u16 = 0x0800;
+
+    /// A header for an IPv4 payload with these flags, version 0.
+    #[inline]
+    #[must_use]
+    pub const fn new(flags: GreFlags) -> Self {
+        Self {
+            flags_version: U16::new(flags.bits()),
+            protocol: U16::new(Self::IPV4),
+        }
+    }
+
+    /// The flags; bits that mean nothing are ignored (R-03).
+    #[inline]
+    #[must_use]
+    pub const fn flags(self) -> GreFlags {
+        GreFlags::from_bits_truncate(self.flags_version.get())
+    }
+
+    /// The first 16 bits as they stand: flags, reserved bits and version.
+    #[inline]
+    #[must_use]
+    pub const fn flags_and_version(self) -> u16 {
+        self.flags_version.get()
+    }
+
+    /// The version: 0, or 1 for PPTP.
+    #[inline]
+    #[must_use]
+    pub const fn version(self) -> u8 {
+        let [_, low] = self.flags_version.to_bytes();
+        low & 0x07
+    }
+
+    /// The protocol type of the payload, an `EtherType`.
+    #[inline]
+    #[must_use]
+    pub const fn protocol(self) -> u16 {
+        self.protocol.get()
+    }
+}
+
+/// A GRE packet: the header, its optional fields and the payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Gre<'a> {
+    header: &'a GreHeader,
+    checksum: Option<u16>,
+    key: Option<u32>,
+    sequence: Option<u32>,
+    payload: &'a [u8],
+    sum: Option<Sum>,
+}
+
+impl<'a> Gre<'a> {
+    /// The GRE packet that fills an IPv4 payload. Only its lengths are proven: version, reserved
+    /// bits and checksum are the caller's to judge.
+    ///
+    /// # Errors
+    /// [`ParseError::Truncated`] (R-06).
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let cut = |need| ParseError::Truncated {
+            need,
+            have: reported_len(bytes.len()),
+        };
+        let (header, mut rest) = GreHeader::ref_from_prefix(bytes).map_err(|_| cut(4))?;
+        let flags = header.flags();
+        let mut need = 4u16;
+        let mut field = |flag| -> Result<Option<u32>, ParseError> {
+            if !flags.contains(flag) {
+                return Ok(None);
+            }
+            need = need.saturating_add(4);
+            let (word, behind) = U32::ref_from_prefix(rest).map_err(|_| cut(need))?;
+            rest = behind;
+            Ok(Some(word.get()))
+        };
+        let checksum = field(GreFlags::CHECKSUM)?.map(|word| {
+            let [high, low, _, _] = word.to_be_bytes();
+            u16::from_be_bytes([high, low])
+        });
+        let key = field(GreFlags::KEY)?;
+        let sequence = field(GreFlags::SEQUENCE)?;
+        let sum = checksum.map(|_| Sum::new().add_bytes(bytes));
+        Ok(Self {
+            header,
+            checksum,
+            key,
+            sequence,
+            payload: rest,
+            sum,
+        })
+    }
+
+    /// The first 4 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn header(self) -> &'a GreHeader {
+        self.header
+    }
+
+    /// The checksum over header and payload, where there is one.
+    #[inline]
+    #[must_use]
+    pub const fn checksum(self) -> Option<u16> {
+        self.checksum
+    }
+
+    /// Whether the checksum verifies, `None` where there is none. 0 is a value like any other (R-04).
+    #[inline]
+    #[must_use]
+    pub fn verifies(self) -> Option<bool> {
+        self.sum.map(Sum::is_valid)
+    }
+
+    /// The key, where there is one.
+    #[inline]
+    #[must_use]
+    pub const fn key(self) -> Option<u32> {
+        self.key
+    }
+
+    /// The sequence number, where there is one.
+    #[inline]
+    #[must_use]
+    pub const fn sequence(self) -> Option<u32> {
+        self.sequence
+    }
+
+    /// What the packet carries.
+    #[inline]
+    #[must_use]
+    pub const fn payload(self) -> &'a [u8] {
+        self.payload
+    }
+}

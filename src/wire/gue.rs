@@ -1,0 +1,121 @@
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{IpProtocol, reported_len};
+use crate::error::ParseError;
+
+/// Which of its forms a GUE payload has: the top two bits of the first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[allow(clippy::exhaustive_enums, reason = "two bits have four values")]
+pub enum GueVariant {
+    /// 00: a GUE header follows.
+    Header,
+    /// 01: an IP packet follows directly; its version nibble is 4 to 7.
+    DirectIp {
+        /// The version nibble of that packet.
+        version: u8,
+    },
+    /// 10 or 11: not defined.
+    Unknown,
+}
+
+impl GueVariant {
+    /// The variant of a UDP payload, `None` if it is empty.
+    #[inline]
+    #[must_use]
+    pub fn of(payload: &[u8]) -> Option<Self> {
+        let first = payload.first()?;
+        Some(match first >> 6 {
+            0 => Self::Header,
+            1 => Self::DirectIp {
+                version: first >> 4,
+            },
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// The first 4 bytes of a GUE header, variant 0 (draft-ietf-intarea-gue-09 §3.1).
+///
+/// ```text
+///  0   2 3       8              16                             31
+/// +---+-+---------+---------------+-------------------------------+
+/// | 0 |C|  Hlen   |   protocol    |             flags             |  bytes 0..4
+/// +---+-+---------+---------------+-------------------------------+
+/// |        extension fields and private data, Hlen * 4 bytes      |
+/// +---------------------------------------------------------------+
+/// ```
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct GueHeader {
+    variant_hlen: u8,
+    protocol: u8,
+    flags: U16,
+}
+
+impl GueHeader {
+    /// The fixed part's length, in bytes.
+    pub const LEN: usize = 4;
+    /// The IANA port of GUE.
+    pub const PORT: u16 = 6080;
+
+    /// A data header for `protocol` without flags, with this many 4-byte words behind it, at most
+    /// 31; of more only the low five bits count.
+    #[inline]
+    #[must_use]
+    pub const fn new(protocol: IpProtocol, extension_words: u8) -> Self {
+        Self {
+            variant_hlen: extension_words & 0x1f,
+            protocol: protocol.0,
+            flags: U16::ZERO,
+        }
+    }
+
+    /// Splits header and extension bytes off the start of a UDP payload.
+    ///
+    /// # Errors
+    /// [`ParseError::Truncated`] (G-01, G-06).
+    #[inline]
+    pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8], &[u8]), ParseError> {
+        let have = reported_len(bytes.len());
+        let (header, behind) =
+            Self::ref_from_prefix(bytes).map_err(|_| ParseError::Truncated { need: 4, have })?;
+        let extension_len = header.extension_len();
+        let need = u16::from(extension_len).saturating_add(4);
+        let (extension, rest) = behind
+            .split_at_checked(usize::from(extension_len))
+            .ok_or(ParseError::Truncated { need, have })?;
+        Ok((header, extension, rest))
+    }
+
+    /// Whether this is a control message and the protocol a control type.
+    #[inline]
+    #[must_use]
+    pub const fn is_control(self) -> bool {
+        self.variant_hlen & 0x20 != 0
+    }
+
+    /// The length of what follows the fixed part, in bytes: 0 to 124.
+    #[inline]
+    #[must_use]
+    pub const fn extension_len(self) -> u8 {
+        (self.variant_hlen & 0x1f) << 2
+    }
+
+    /// What the payload is.
+    #[inline]
+    #[must_use]
+    pub const fn protocol(self) -> IpProtocol {
+        IpProtocol(self.protocol)
+    }
+
+    /// The flags; all 16 bits must be 0 or understood.
+    #[inline]
+    #[must_use]
+    pub const fn flags(self) -> u16 {
+        self.flags.get()
+    }
+}
