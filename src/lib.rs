@@ -75,6 +75,7 @@ pub mod checksum;
 pub mod encap;
 pub mod error;
 pub mod filter;
+pub mod mtu;
 pub mod packet;
 pub mod wire;
 
