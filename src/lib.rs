@@ -77,6 +77,7 @@ pub mod error;
 pub mod filter;
 pub mod mtu;
 pub mod packet;
+pub mod stream;
 pub mod wire;
 
 #[doc(inline)]
