@@ -45,10 +45,11 @@
 //!
 //! ```text
 //!  floor 2   encap      IPv4 packet → IPv4 packet: encapsulators, decapsulators, the two doors
+//!            stream     IPv4 packets ↔ byte stream
 //!            filter     what a decapsulator must refuse
 //!  floor 1   wire       bytes → &header, and the small values inside
 //!            packet     a packet with headroom: borrowed and owned
-//!  floor 0   checksum   bytes → ones' complement sum        error
+//!  floor 0   checksum   bytes → ones' complement sum      mtu   lengths → lengths      error
 //! ```
 //!
 //! # Where to start
@@ -57,9 +58,14 @@
 //! |---|---|
 //! | parse a packet, patch a field | [`wire`] |
 //! | compute or update a checksum | [`checksum`] |
+//! | choose a tunnel | [`guide::carriers`] |
+//! | know what a tunnel costs in MTU and MSS | [`mtu`] |
+//! | nest tunnels | [`encap::Stack`], [`encap::decap_nested`] |
+//! | send packets over a TCP connection | [`stream`] |
 //! | read a packet quoted in an ICMP error | [`wire::Ipv4::parse_quoted`] |
 //! | wrap and unwrap | [`encap()`], [`decap()`] |
 //! | choose TTL, DSCP, ECN, DF, MTU | [`encap::IpIp`] |
+//! | tunnel over UDP, TCP, GRE | [`encap::Udp`], [`encap::Tcp`], [`encap::Gre`], [`encap::MinEnc`] |
 //! | say who may send what | [`filter`] |
 //! | count drops | [`error`] |
 //! | validate once, hand on | [`packet::Packet::prove`] |
@@ -68,13 +74,14 @@
 //!
 //! | feature | default | what |
 //! |---|---|---|
-//! | `heapless` | on | [`packet::PacketBuf`], a packet that owns its buffer; sets the minimum Rust version to 1.87 |
+//! | `heapless` | on | `packet::PacketBuf`, a packet that owns its buffer; sets the minimum Rust version to 1.87 |
 //! | `defmt` | off | `defmt::Format` for errors, verdicts and small values |
 
 pub mod checksum;
 pub mod encap;
 pub mod error;
 pub mod filter;
+pub mod guide;
 pub mod mtu;
 pub mod packet;
 pub mod stream;

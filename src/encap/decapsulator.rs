@@ -1,12 +1,11 @@
 use core::net::Ipv4Addr;
 
 use super::Decapsulate;
-use super::opened::{Arrived, FixUp, Opened};
-use crate::checksum::Delta;
+use super::opened::{Arrived, Opened, OuterMeta, Rewrite};
 use crate::error::{Reason, Refused};
 use crate::filter::{Access, is_class_e, is_unicast};
 use crate::packet::Span;
-use crate::wire::{Dscp, EcnAlarm, IpProtocol, Ipv4, Ipv4Header};
+use crate::wire::{Dscp, Ecn, IpProtocol, Ipv4, Ipv4Header};
 
 /// How a kind of tunnel carries its inner packet: what a [`Decapsulator`] must know of it.
 ///
@@ -16,17 +15,122 @@ pub trait Carrier {
     /// The outer protocol (D-04).
     fn protocol(&self) -> IpProtocol;
 
-    /// The bytes between the outer header and the inner packet, proven (D-10).
+    /// Where the inner packet lies in the outer packet's payload, the carrier's own headers proven
+    /// (D-10).
     ///
     /// # Errors
     /// The reason why the packet is not this carrier's, or is broken.
-    fn shim_len(&self, outer: Ipv4<'_>) -> Result<usize, Reason>;
+    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused>;
 
     /// Whether an inner packet to one of our own addresses would be opened again by this carrier,
     /// beyond what its protocol number says: a UDP carrier looks at the port (D-20).
     #[inline]
     fn reopens(&self, inner: Ipv4<'_>) -> bool {
         inner.header().protocol() == self.protocol()
+    }
+
+    /// Whether the outer ECN field says something about the inner packet. On a TCP connection it
+    /// does not: TCP has answered to it (N-17; RFC 9329 §9.5).
+    #[inline]
+    fn relays_ecn(&self) -> bool {
+        true
+    }
+
+    /// Whether the inner packet must fill the carrier's payload (S-20).
+    #[inline]
+    fn is_framed(&self) -> bool {
+        false
+    }
+}
+
+impl<C: Carrier + ?Sized> Carrier for &C {
+    #[inline]
+    fn protocol(&self) -> IpProtocol {
+        (**self).protocol()
+    }
+
+    #[inline]
+    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
+        (**self).carried(outer)
+    }
+
+    #[inline]
+    fn reopens(&self, inner: Ipv4<'_>) -> bool {
+        (**self).reopens(inner)
+    }
+
+    #[inline]
+    fn relays_ecn(&self) -> bool {
+        (**self).relays_ecn()
+    }
+
+    #[inline]
+    fn is_framed(&self) -> bool {
+        (**self).is_framed()
+    }
+}
+
+/// A [`Carrier`] over a protocol for which hosts have sockets: it can be judged without its outer
+/// headers.
+pub trait SocketCarrier: Carrier {
+    /// Where the inner packet lies in what the socket has received.
+    ///
+    /// # Errors
+    /// As [`Carrier::carried`].
+    fn carried_payload(&self, meta: &OuterMeta, payload: &[u8]) -> Result<Carried, Refused>;
+}
+
+/// Where a carrier's payload holds the inner packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Carried {
+    /// The bytes of the inner packet and any slack behind it.
+    pub span: Span,
+    /// The carrier's sequence number, if it has one.
+    pub sequence: Option<u32>,
+    /// The inner packet's fixed header, where it is not in front of the span: minimal encapsulation
+    /// has taken it apart. Its options are still behind the outer header.
+    pub restored: Option<Ipv4Header>,
+}
+
+impl Carried {
+    /// Everything behind the first `shim_len` bytes of a payload of `len` bytes.
+    #[inline]
+    #[must_use]
+    pub const fn behind(shim_len: usize, len: usize) -> Self {
+        Self {
+            span: Span::new(shim_len, len.saturating_sub(shim_len)),
+            sequence: None,
+            restored: None,
+        }
+    }
+
+    /// The same, `by` bytes further back.
+    #[inline]
+    #[must_use]
+    pub const fn moved(self, by: usize) -> Self {
+        let start = self.span.start.saturating_add(by);
+        Self {
+            span: Span::new(start, self.span.len),
+            ..self
+        }
+    }
+
+    /// The same for an inner packet with this fixed header, of which the span is the payload.
+    #[inline]
+    #[must_use]
+    pub const fn restoring(self, header: Ipv4Header) -> Self {
+        Self {
+            restored: Some(header),
+            ..self
+        }
+    }
+
+    /// The same with a sequence number.
+    #[inline]
+    #[must_use]
+    pub const fn with_sequence(self, sequence: Option<u32>) -> Self {
+        Self { sequence, ..self }
     }
 }
 
@@ -199,34 +303,46 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         self.switches.contains(switch)
     }
 
-    /// D-03 to D-08: may this outer packet be opened, and whose is it?
+    /// D-05 to D-07: may this source send to this destination, and which peer is it?
     #[inline]
-    fn check_outer(&self, outer: Ipv4<'_>) -> Result<u32, Reason> {
-        let header = outer.header();
-        let (source, destination) = (header.source(), header.destination());
-        check_carrier(&self.carrier, header)?;
+    fn check_peer(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Result<u32, Reason> {
         if !self.access.is_local(destination) || !is_unicast(destination) {
             return Err(Reason::OuterDstNotLocal);
         }
         if !is_unicast(source) || self.access.is_local(source) {
             return Err(Reason::OuterMartianSource);
         }
-        let peer = self
-            .access
+        self.access
             .peer(source, destination)
-            .ok_or(Reason::UnknownPeer)?;
+            .ok_or(Reason::UnknownPeer)
+    }
+
+    /// D-03 to D-08: may this outer packet be opened, and whose is it?
+    #[inline]
+    fn check_outer(&self, outer: Ipv4<'_>) -> Result<u32, Reason> {
+        let header = outer.header();
+        check_carrier(&self.carrier, header)?;
+        let peer = self.check_peer(header.source(), header.destination())?;
         if !outer.option_bytes().is_empty() && outer.options().has_source_route() {
             return Err(Reason::OuterSourceRoute);
         }
         Ok(peer)
     }
 
-    /// D-12 to D-20: may this peer have sent this inner packet?
+    /// D-12 to D-20: may this peer have sent this inner packet from `outer_source` to
+    /// `outer_destination`?
     #[inline]
-    fn check_inner(&self, outer: &Ipv4Header, inner: Ipv4<'_>, peer: u32) -> Result<(), Reason> {
+    fn check_inner(
+        &self,
+        (outer_source, outer_destination): (Ipv4Addr, Ipv4Addr),
+        inner: Ipv4<'_>,
+        peer: u32,
+        opened_next: bool,
+    ) -> Result<(), Reason> {
         let header = inner.header();
         let (source, destination) = (header.source(), header.destination());
-        if self.allows(Switches::EXACT_LENGTH) && inner.slack() > 0 {
+        let exact = self.allows(Switches::EXACT_LENGTH) || self.carrier.is_framed();
+        if exact && inner.slack() > 0 {
             return Err(Reason::InnerLengthMismatch);
         }
         if header.ttl() == 0 {
@@ -238,7 +354,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         if self.access.is_local(source) {
             return Err(Reason::InnerSourceIsLocal);
         }
-        if source == outer.source() && destination == outer.destination() {
+        if source == outer_source && destination == outer_destination {
             return Err(Reason::InnerEqualsOuter);
         }
         if !self.access.allows_inner(peer, source) {
@@ -248,14 +364,44 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         if !self.is_inner_unicast(destination) && !to_group {
             return Err(Reason::InnerMartianDestination);
         }
-        let to_peer = destination == outer.source() && !self.allows(Switches::TO_PEER);
+        let to_peer = destination == outer_source && !self.allows(Switches::TO_PEER);
         if to_peer || self.access.is_endpoint(destination) {
             return Err(Reason::LoopToPeer);
         }
-        if self.max_depth <= 1 && self.nests(inner) {
+        if self.max_depth <= 1 && !opened_next && self.nests(inner) {
             return Err(Reason::NestingLimit);
         }
         Ok(())
+    }
+
+    /// D-21 to D-23: the verdict on an inner packet at `start`, under an outer header with this DSCP
+    /// and ECN field.
+    #[inline]
+    fn open(
+        &self,
+        (outer_dscp, outer_ecn): (Dscp, Ecn),
+        inner: Ipv4<'_>,
+        start: usize,
+        peer: u32,
+    ) -> Result<Opened, Refused> {
+        let outer_ecn = if self.carrier.relays_ecn() {
+            outer_ecn
+        } else {
+            Ecn::NotEct
+        };
+        let dscp = match self.dscp {
+            EgressDscp::Keep => inner.header().dscp(),
+            EgressDscp::Uniform => outer_dscp,
+        };
+        let opened = open(outer_ecn, inner, start, dscp)?;
+        let to_itself = inner.header().source() == inner.header().destination();
+        if to_itself && self.allows(Switches::NO_LAND) {
+            return Err(Refused::new(Reason::InnerSourceEqualsDestination));
+        }
+        Ok(Opened {
+            tag: self.access.tag(peer),
+            ..opened
+        })
     }
 
     const fn is_inner_unicast(&self, address: Ipv4Addr) -> bool {
@@ -274,21 +420,50 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
 impl<C: Carrier, A: Access> Decapsulate for Decapsulator<C, A> {
     #[inline]
     fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
-        let outer = Ipv4::parse(arrived.bytes()).map_err(Refused::outer)?;
+        let mut storage = None;
+        let outer = arrived.parse(&mut storage).map_err(Refused::outer)?;
         let peer = self.check_outer(outer).map_err(Refused::new)?;
-        let (inner, shim_len) = carried(&self.carrier, outer)?;
-        self.check_inner(outer.header(), inner, peer)
+        let carried = self.carrier.carried(outer)?;
+        let inner = parse_inner(outer, &carried)?;
+        let header = outer.header();
+        let addresses = (header.source(), header.destination());
+        self.check_inner(addresses, inner, peer, arrived.is_opened_next())
             .map_err(Refused::new)?;
-        let dscp = match self.dscp {
-            EgressDscp::Keep => inner.header().dscp(),
-            EgressDscp::Uniform => Dscp::from_tos(arrived.tos(outer.header())),
-        };
-        let opened = open(arrived, outer, inner, shim_len, dscp, self.access.tag(peer))?;
-        let to_itself = inner.header().source() == inner.header().destination();
-        if to_itself && self.allows(Switches::NO_LAND) {
-            return Err(Refused::new(Reason::InnerSourceEqualsDestination));
-        }
-        Ok(opened)
+        let opened = self.open(
+            (header.dscp(), header.ecn()),
+            inner,
+            carried.span.start,
+            peer,
+        )?;
+        Ok(placed(opened, arrived, outer, &carried))
+    }
+}
+
+impl<C: SocketCarrier, A: Access> Decapsulator<C, A> {
+    /// Judges what an ordinary socket has received, where the host has taken the outer headers off
+    /// and verified them (D-05 to D-07, D-10 to D-22).
+    ///
+    /// The spans of the verdict count from the start of `payload`. The outer DSCP is not known here:
+    /// the uniform model keeps the inner one.
+    ///
+    /// # Errors
+    /// [`Refused`], by the first check that fails.
+    #[inline]
+    pub fn inspect_payload(&self, meta: &OuterMeta, payload: &[u8]) -> Result<Opened, Refused> {
+        let peer = self
+            .check_peer(meta.source, meta.destination)
+            .map_err(Refused::new)?;
+        let carried = self.carrier.carried_payload(meta, payload)?;
+        let bytes = carried.span.get(payload).unwrap_or_default();
+        let inner = Ipv4::parse(bytes).map_err(Refused::inner)?;
+        self.check_inner((meta.source, meta.destination), inner, peer, false)
+            .map_err(Refused::new)?;
+        let unmarked = inner.header().dscp();
+        let opened = self.open((unmarked, meta.ecn), inner, carried.span.start, peer)?;
+        Ok(Opened {
+            sequence: carried.sequence,
+            ..opened
+        })
     }
 }
 
@@ -305,14 +480,23 @@ pub fn inspect_without_filter<C: Carrier + ?Sized>(
     carrier: &C,
     packet: &[u8],
 ) -> Result<Opened, Refused> {
-    let arrived = Arrived::new(packet);
     let outer = Ipv4::parse(packet).map_err(Refused::outer)?;
     check_carrier(carrier, outer.header()).map_err(Refused::new)?;
-    let (inner, shim_len) = carried(carrier, outer)?;
+    let place = carrier.carried(outer)?;
+    let inner = parse_inner(outer, &place)?;
+    if carrier.is_framed() && inner.slack() > 0 {
+        return Err(Refused::new(Reason::InnerLengthMismatch));
+    }
     if inner.header().ttl() == 0 {
         return Err(Refused::new(Reason::InnerTtlZero));
     }
-    open(arrived, outer, inner, shim_len, inner.header().dscp(), 0)
+    let outer_ecn = if carrier.relays_ecn() {
+        outer.header().ecn()
+    } else {
+        Ecn::NotEct
+    };
+    let opened = open(outer_ecn, inner, place.span.start, inner.header().dscp())?;
+    Ok(placed(opened, Arrived::new(packet), outer, &place))
 }
 
 /// D-03 and D-04.
@@ -327,45 +511,73 @@ fn check_carrier<C: Carrier + ?Sized>(carrier: &C, outer: &Ipv4Header) -> Result
     }
 }
 
-/// D-09 to D-11: the inner packet and what stands in front of it.
+/// D-11: the inner packet in the outer one's payload.
 #[inline]
-fn carried<'a, C: Carrier + ?Sized>(
-    carrier: &C,
-    outer: Ipv4<'a>,
-) -> Result<(Ipv4<'a>, usize), Refused> {
-    let shim_len = carrier.shim_len(outer).map_err(Refused::new)?;
-    let packet = outer.payload().get(shim_len..).unwrap_or_default();
-    Ok((Ipv4::parse(packet).map_err(Refused::inner)?, shim_len))
+fn parse_inner<'a>(outer: Ipv4<'a>, carried: &'a Carried) -> Result<Ipv4<'a>, Refused> {
+    let bytes = carried.span.get(outer.payload()).unwrap_or_default();
+    match &carried.restored {
+        None => Ipv4::parse(bytes),
+        Some(header) => Ipv4::from_parts(header, outer.option_bytes(), bytes),
+    }
+    .map_err(Refused::inner)
 }
 
-/// D-21 and D-23: the verdict.
+/// Completes a verdict on an inner packet whose span counts from the carrier's payload: D-09, behind
+/// all of the outer header, unless that is the inner one restored.
 #[inline]
-fn open(
-    arrived: Arrived<'_>,
-    outer: Ipv4<'_>,
-    inner: Ipv4<'_>,
-    shim_len: usize,
-    dscp: Dscp,
-    tag: u32,
-) -> Result<Opened, Refused> {
+fn placed(opened: Opened, arrived: Arrived<'_>, outer: Ipv4<'_>, carried: &Carried) -> Opened {
+    let back = opened.span.start;
+    let outer_start = arrived.span().start;
+    let (start, rewrite) = match carried.restored {
+        None => {
+            let header_len = usize::from(outer.header().header_len());
+            (outer_start.saturating_add(header_len), opened.rewrite)
+        }
+        Some(restored) => {
+            let before = arrived.rewrite().map_or(0, |rewrite| rewrite.options_back);
+            let header = opened.rewrite.map_or(restored, |rewrite| rewrite.header);
+            let options_back = before.saturating_add(back);
+            (
+                outer_start,
+                Some(Rewrite {
+                    header,
+                    options_back,
+                }),
+            )
+        }
+    };
+    let span = Span::new(start.saturating_add(back), opened.span.len);
+    Opened {
+        span,
+        rewrite,
+        sequence: carried.sequence,
+        ..opened
+    }
+}
+
+/// D-21 and D-23.
+#[inline]
+fn open(outer_ecn: Ecn, inner: Ipv4<'_>, start: usize, dscp: Dscp) -> Result<Opened, Refused> {
     let header = inner.header();
-    let outer_ecn = arrived.ecn(outer.header());
-    let alarm: Option<EcnAlarm> = header.ecn().alarm(outer_ecn);
     let ecn = header
         .ecn()
         .decapsulated(outer_ecn)
         .ok_or(Refused::new(Reason::EcnDrop))?;
-    let tos = dscp.with_ecn(ecn);
-    let fix_up = (tos != header.tos()).then(|| {
-        let delta = Delta::new().replace_u16(u16::from(header.tos()), u16::from(tos));
-        FixUp {
-            tos,
-            checksum: delta.apply(header.checksum()),
+    let rewrite = (dscp.with_ecn(ecn) != header.tos()).then(|| {
+        let mut header = *header;
+        header.edit(|edit| {
+            edit.set_dscp(dscp).set_ecn(ecn);
+        });
+        Rewrite {
+            header,
+            options_back: 0,
         }
     });
-    let start = usize::from(outer.header().header_len()).saturating_add(shim_len);
-    let span = Span::new(start, usize::from(header.total_len()));
-    // Inner slack lies within the outer total length, so it fits 16 bits.
-    let slack = u16::try_from(inner.slack()).unwrap_or(u16::MAX);
-    Ok(Opened::new(span, slack, tag, alarm, fix_up))
+    Ok(Opened {
+        // Inner slack lies within the outer total length, so it fits 16 bits.
+        slack: u16::try_from(inner.slack()).unwrap_or(u16::MAX),
+        alarm: header.ecn().alarm(outer_ecn),
+        rewrite,
+        ..Opened::new(Span::new(start, usize::from(header.total_len())))
+    })
 }

@@ -29,14 +29,32 @@ use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Proven, Span};
 
 mod decapsulator;
+mod gre;
 mod ipip;
+mod minimal;
+mod nested;
 mod opened;
+mod outer;
 mod policy;
+mod stack;
+mod tcp;
+mod udp;
 
-pub use decapsulator::{Carrier, Decapsulator, EgressDscp, InnerTunnels, inspect_without_filter};
+pub use decapsulator::{
+    Carried, Carrier, Decapsulator, EgressDscp, InnerTunnels, SocketCarrier, inspect_without_filter,
+};
+pub use gre::{Gre, GreCarrier, SequenceWindow};
 pub use ipip::{IpIp, IpIpCarrier};
-pub use opened::{Arrived, Inner, Opened};
-pub use policy::{DfPolicy, DscpPolicy, EcnPolicy, IdSource, Role, TtlPolicy};
+pub use minimal::{MinEnc, MinEncCarrier};
+pub use nested::{DEFAULT_NESTING, MAX_NESTING, decap_nested, inspect_nested};
+pub use opened::{Arrived, Inner, Opened, OuterMeta};
+pub use policy::{
+    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, IdSource, InnerChecksum, PortRange, Role,
+    SourcePort, TtlPolicy,
+};
+pub use stack::Stack;
+pub use tcp::{Tcp, TcpCarrier};
+pub use udp::{Udp, UdpCarrier};
 
 /// What changes from packet to packet, for all encapsulators.
 ///
@@ -52,6 +70,10 @@ pub use policy::{DfPolicy, DscpPolicy, EcnPolicy, IdSource, Role, TtlPolicy};
 pub struct PerPacket {
     ordinal: Option<u32>,
     link_mtu: Option<u16>,
+    flow_hash: Option<u32>,
+    inner_checksum: InnerChecksum,
+    tcp_sequence: u32,
+    tcp_acknowledgment: u32,
 }
 
 impl PerPacket {
@@ -61,12 +83,16 @@ impl PerPacket {
         Self {
             ordinal: None,
             link_mtu: None,
+            flow_hash: None,
+            inner_checksum: InnerChecksum::Complete,
+            tcp_sequence: 0,
+            tcp_acknowledgment: 0,
         }
     }
 
-    /// Numbers the packet: layers whose outer header may be fragmented derive their identification
-    /// from it ([`IdSource::Ordinal`]). Count packets per tunnel, or draw from a generator that does
-    /// not repeat within two minutes (F-02; RFC 6864 §4.3).
+    /// Numbers the packet: layers whose outer header may be fragmented derive their
+    /// identification from it ([`IdSource::Ordinal`]), GRE its sequence number. Count packets per
+    /// tunnel; identifications must not repeat within two minutes (F-02; RFC 6864 §4.3).
     #[inline]
     pub const fn with_ordinal(self, ordinal: u32) -> Self {
         Self {
@@ -83,6 +109,57 @@ impl PerPacket {
             link_mtu: Some(mtu),
             ..self
         }
+    }
+
+    /// Says the hash of the packet's flow, for outer source ports ([`SourcePort::Entropy`]), where
+    /// the caller has one: a card's receive hash, a load balancer's. All fragments of a datagram
+    /// must have the same.
+    #[inline]
+    pub const fn with_flow_hash(self, hash: u32) -> Self {
+        Self {
+            flow_hash: Some(hash),
+            ..self
+        }
+    }
+
+    /// Says what is known of the inner packet's own checksum.
+    #[inline]
+    pub const fn with_inner_checksum(self, inner_checksum: InnerChecksum) -> Self {
+        Self {
+            inner_checksum,
+            ..self
+        }
+    }
+
+    /// Says sequence and acknowledgment number of an outer TCP segment ([`Tcp`]).
+    #[inline]
+    pub const fn with_tcp_numbers(self, sequence: u32, acknowledgment: u32) -> Self {
+        Self {
+            tcp_sequence: sequence,
+            tcp_acknowledgment: acknowledgment,
+            ..self
+        }
+    }
+
+    /// The hash of the packet's flow.
+    #[inline]
+    #[must_use]
+    pub const fn flow_hash(&self) -> Option<u32> {
+        self.flow_hash
+    }
+
+    /// What is known of the inner packet's own checksum.
+    #[inline]
+    #[must_use]
+    pub const fn inner_checksum(&self) -> InnerChecksum {
+        self.inner_checksum
+    }
+
+    /// Sequence and acknowledgment number of an outer TCP segment.
+    #[inline]
+    #[must_use]
+    pub const fn tcp_numbers(&self) -> (u32, u32) {
+        (self.tcp_sequence, self.tcp_acknowledgment)
     }
 
     /// The number of the packet.
@@ -109,6 +186,12 @@ impl PerPacket {
 pub trait Encapsulate {
     /// How many bytes it puts in front of a packet. Exact, and the same for every packet.
     fn overhead(&self) -> usize;
+
+    /// How many layers it is: 1, but for stacks.
+    #[inline]
+    fn layers(&self) -> u8 {
+        1
+    }
 
     /// What the outer packet would be, or why there is none.
     ///
@@ -148,6 +231,11 @@ impl<E: Encapsulate + ?Sized> Encapsulate for &E {
     }
 
     #[inline]
+    fn layers(&self) -> u8 {
+        (**self).layers()
+    }
+
+    #[inline]
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
         (**self).judge(inner, packet)
     }
@@ -162,6 +250,12 @@ impl<E: Encapsulate + ?Sized> Encapsulate for &E {
 ///
 /// Dyn-compatible; reads only, so it works on shared slices (a receive ring, a capture).
 pub trait Decapsulate {
+    /// Whether it takes a header off: all but the identity do.
+    #[inline]
+    fn opens(&self) -> bool {
+        true
+    }
+
     /// Runs the whole pipeline on a packet as it arrived, or as an outer layer hands it on.
     ///
     /// # Errors
@@ -179,6 +273,11 @@ pub trait Decapsulate {
 }
 
 impl<D: Decapsulate + ?Sized> Decapsulate for &D {
+    #[inline]
+    fn opens(&self) -> bool {
+        (**self).opens()
+    }
+
     #[inline]
     fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
         (**self).inspect_arrived(arrived)

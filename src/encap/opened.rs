@@ -1,85 +1,181 @@
-use crate::packet::Span;
-use crate::wire::{Ecn, EcnAlarm, Ipv4Header};
+use core::net::Ipv4Addr;
 
-/// A packet as a decapsulator meets it: its bytes, and the DSCP and ECN they will have once the
-/// layers around it have been applied.
+use crate::error::ParseError;
+use crate::packet::Span;
+use crate::wire::{Ecn, EcnAlarm, Ipv4, Ipv4Header};
+
+/// A packet as a decapsulator meets it: its bytes, and the header it will have once the layers
+/// around it have been taken off.
 ///
-/// From the wire: [`Arrived::new`]. Inside another tunnel: [`Opened::arrived`], so that congestion
-/// marks of an outer layer are seen by the next although no byte has been written yet (N-18).
+/// From the wire: [`Arrived::new`]. Inside another tunnel: [`Opened::arrived`], so that what an
+/// outer layer changes (a congestion mark, a header that minimal encapsulation restores) is seen by
+/// the next although no byte has been written yet (N-18).
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Arrived<'a> {
-    bytes: &'a [u8],
-    tos: Option<u8>,
+    buffer: &'a [u8],
+    span: Span,
+    rewrite: Option<Rewrite>,
+    opened_next: bool,
+}
+
+/// A fixed header that decapsulation changes, to be written at the start of the inner packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Rewrite {
+    pub(super) header: Ipv4Header,
+    /// How many bytes in front of their new place the options still lie.
+    pub(super) options_back: usize,
 }
 
 impl<'a> Arrived<'a> {
     /// A packet from the wire.
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, tos: None }
-    }
-
-    /// Its bytes, as they stand in the buffer.
-    #[inline]
-    #[must_use]
-    pub const fn bytes(self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// The former type-of-service byte (DSCP and ECN) of its `header`, after the layers around it.
-    #[inline]
-    #[must_use]
-    pub const fn tos(self, header: &Ipv4Header) -> u8 {
-        match self.tos {
-            Some(tos) => tos,
-            None => header.tos(),
+        Self {
+            buffer: bytes,
+            span: Span::new(0, bytes.len()),
+            rewrite: None,
+            opened_next: false,
         }
     }
 
-    pub(super) const fn ecn(self, header: &Ipv4Header) -> Ecn {
-        Ecn::from_bits_truncated(self.tos(header))
+    /// Its bytes as they stand in the buffer: without what the layers around it will change.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.span.get(self.buffer).unwrap_or_default()
     }
+
+    /// The same, where what comes out will be opened by the next layer of a stack: a tunnel packet
+    /// inside is then what is expected, not one too many (D-20).
+    #[inline]
+    pub const fn opened_next(self) -> Self {
+        Self {
+            opened_next: true,
+            ..self
+        }
+    }
+
+    /// Whether the next layer of a stack opens what comes out.
+    #[inline]
+    #[must_use]
+    pub const fn is_opened_next(&self) -> bool {
+        self.opened_next
+    }
+
+    /// The packet, proven by V-01 to V-07. `storage` holds its header if that is not in the buffer
+    /// yet.
+    ///
+    /// # Errors
+    /// As [`Ipv4::parse`].
+    #[inline]
+    pub fn parse<'s>(&self, storage: &'s mut Option<Ipv4Header>) -> Result<Ipv4<'s>, ParseError>
+    where
+        'a: 's,
+    {
+        let bytes = self.bytes();
+        let Some(rewrite) = self.rewrite else {
+            return Ipv4::parse(bytes);
+        };
+        let header = storage.insert(rewrite.header);
+        let options_len = usize::from(header.header_len()).saturating_sub(Ipv4Header::LEN);
+        let options_start = self
+            .span
+            .start
+            .saturating_add(Ipv4Header::LEN)
+            .saturating_sub(rewrite.options_back);
+        let options = Span::new(options_start, options_len)
+            .get(self.buffer)
+            .unwrap_or_default();
+        let payload = bytes
+            .get(usize::from(header.header_len())..)
+            .unwrap_or_default();
+        Ipv4::from_parts(header, options, payload)
+    }
+
+    /// The fixed header as it will be written in front of the inner packet, if it is not what stands
+    /// there, and how far back its options lie.
+    pub(super) const fn rewrite(&self) -> Option<Rewrite> {
+        self.rewrite
+    }
+
+    /// The inspected bytes, of which the packet is a part.
+    pub(super) const fn buffer(&self) -> &'a [u8] {
+        self.buffer
+    }
+
+    /// The place of the packet in the inspected bytes.
+    pub(super) const fn span(&self) -> Span {
+        self.span
+    }
+}
+
+/// The outer header's addresses, ports and ECN field, where a socket of the host has taken the header
+/// off: what [`Decapsulator::inspect_payload`](super::Decapsulator::inspect_payload) judges instead.
+///
+/// The addresses come from `recvmsg` (the local one from `IP_PKTINFO`), the ECN field from
+/// `IP_RECVTOS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "what a socket tells, built by the caller"
+)]
+pub struct OuterMeta {
+    /// The sender's address.
+    pub source: Ipv4Addr,
+    /// The address it was sent to, ours.
+    pub destination: Ipv4Addr,
+    /// The sender's port.
+    pub source_port: u16,
+    /// The port it was sent to, ours.
+    pub destination_port: u16,
+    /// The ECN field of the outer header.
+    pub ecn: Ecn,
 }
 
 /// The verdict on a packet that may be opened: where the inner packet lies and what it will look
 /// like. Nothing has been written yet; [`apply`](Self::apply) does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub struct Opened {
-    span: Span,
-    slack: u16,
-    tag: u32,
-    layers: u8,
-    alarm: Option<EcnAlarm>,
-    fix_up: Option<FixUp>,
-}
-
-/// The bytes of the inner header that decapsulation changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct FixUp {
-    pub(super) tos: u8,
-    pub(super) checksum: u16,
+    pub(super) span: Span,
+    pub(super) slack: u16,
+    pub(super) tag: u32,
+    pub(super) layers: u8,
+    pub(super) alarm: Option<EcnAlarm>,
+    pub(super) sequence: Option<u32>,
+    pub(super) rewrite: Option<Rewrite>,
 }
 
 impl Opened {
-    /// The verdict of an [`Access`](crate::filter::Access)-checked or structural inspection.
-    pub(super) const fn new(
-        span: Span,
-        slack: u16,
-        tag: u32,
-        alarm: Option<EcnAlarm>,
-        fix_up: Option<FixUp>,
-    ) -> Self {
+    /// A verdict of one's own [`Decapsulate`](super::Decapsulate): the inner packet lies at `span`
+    /// of the inspected bytes and needs no change.
+    #[inline]
+    pub const fn new(span: Span) -> Self {
         Self {
             span,
-            slack,
-            tag,
+            slack: 0,
+            tag: 0,
             layers: 1,
-            alarm,
-            fix_up,
+            alarm: None,
+            sequence: None,
+            rewrite: None,
+        }
+    }
+
+    /// The same with `ecn` as what becomes of the inner packet's ECN field; `inner` is the packet at
+    /// the span.
+    #[inline]
+    pub fn with_ecn(self, inner: Ipv4<'_>, ecn: Ecn) -> Self {
+        let mut header = *inner.header();
+        header.set_ecn(ecn);
+        let changed = header != *inner.header();
+        Self {
+            rewrite: changed.then_some(Rewrite {
+                header,
+                options_back: 0,
+            }),
+            ..self
         }
     }
 
@@ -112,12 +208,19 @@ impl Opened {
         self.layers
     }
 
-    /// The alarm that the two ECN fields raise: to be counted or logged at a limited rate (N-13;
-    /// RFC 6040 §4.2).
+    /// The alarm that the ECN fields raise, the outermost that does: to be counted or logged at a
+    /// limited rate (N-13; RFC 6040 §4.2).
     #[inline]
     #[must_use]
     pub const fn alarm(&self) -> Option<EcnAlarm> {
         self.alarm
+    }
+
+    /// The carrier's sequence number, where it has one (GRE; RFC 2890 §2.2).
+    #[inline]
+    #[must_use]
+    pub const fn sequence(&self) -> Option<u32> {
+        self.sequence
     }
 
     /// Whether [`apply`](Self::apply) would change a byte. If not, the buffer may stay read-only
@@ -125,36 +228,82 @@ impl Opened {
     #[inline]
     #[must_use]
     pub const fn changes_bytes(&self) -> bool {
-        self.fix_up.is_some()
+        self.rewrite.is_some()
     }
 
-    /// Writes what decapsulation changes (the ECN field, the DSCP in the uniform model, and the
-    /// header checksum, by RFC 1624) and returns the inner packet.
+    /// Writes what decapsulation changes (the ECN field, the DSCP in the uniform model, the header
+    /// that minimal encapsulation took apart) and returns the inner packet.
     ///
     /// `packet` is what was inspected. For another, shorter buffer the answer is empty and nothing
     /// is written.
     #[inline]
     pub fn apply<'b>(&self, packet: &'b mut [u8]) -> &'b mut [u8] {
-        let inner = self.span.get_mut(packet).unwrap_or_default();
-        if let Some(FixUp { tos, checksum }) = self.fix_up {
-            if let Some([_, tos_byte, _, _, _, _, _, _, _, _, high, low]) =
-                inner.first_chunk_mut::<12>()
-            {
-                *tos_byte = tos;
-                [*high, *low] = checksum.to_be_bytes();
-            }
+        if let (Some(rewrite), Some(_)) = (self.rewrite, self.span.get(packet)) {
+            rewrite.apply(packet, self.span.start);
         }
-        inner
+        self.span.get_mut(packet).unwrap_or_default()
     }
 
     /// The inner packet as the next decapsulator meets it, before anything is written.
     ///
     /// `packet` is what was inspected.
     #[inline]
-    pub fn arrived<'a>(&self, packet: &'a [u8]) -> Arrived<'a> {
+    pub const fn arrived<'a>(&self, packet: &'a [u8]) -> Arrived<'a> {
         Arrived {
-            bytes: self.span.get(packet).unwrap_or_default(),
-            tos: self.fix_up.map(|fix_up| fix_up.tos),
+            buffer: packet,
+            span: self.span,
+            rewrite: self.rewrite,
+            opened_next: false,
+        }
+    }
+
+    /// This verdict on what `outer` has opened, as one.
+    #[inline]
+    pub const fn behind(self, outer: &Self) -> Self {
+        let alarm = match outer.alarm {
+            Some(alarm) => Some(alarm),
+            None => self.alarm,
+        };
+        Self {
+            layers: self.layers.saturating_add(outer.layers),
+            alarm,
+            ..self
+        }
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Opened {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "{} layers, {}, alarm {}",
+            self.layers,
+            self.span,
+            self.alarm
+        );
+    }
+}
+
+impl Rewrite {
+    #[cold]
+    fn apply(&self, packet: &mut [u8], start: usize) {
+        let options_len = usize::from(self.header.header_len()).saturating_sub(Ipv4Header::LEN);
+        let options_end = start
+            .saturating_add(Ipv4Header::LEN)
+            .saturating_add(options_len);
+        let moved = packet.get_mut(..options_end).unwrap_or_default();
+        if self.options_back > 0 {
+            // From the last option byte to the first: they move back, over themselves.
+            for to in (start.saturating_add(Ipv4Header::LEN)..options_end).rev() {
+                let byte = moved.get(to.saturating_sub(self.options_back)).copied();
+                if let (Some(byte), Some(target)) = (byte, moved.get_mut(to)) {
+                    *target = byte;
+                }
+            }
+        }
+        if let Some(fixed) = Span::new(start, Ipv4Header::LEN).get_mut(packet) {
+            fixed.copy_from_slice(self.header.as_bytes());
         }
     }
 }

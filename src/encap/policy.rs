@@ -4,6 +4,7 @@ use core::num::NonZeroU8;
 
 use super::PerPacket;
 use crate::error::EncapError;
+use crate::packet::PacketMeta;
 use crate::wire::{Dscp, Ecn};
 
 /// Whether the encapsulator is the packet's origin or a hop on its way.
@@ -150,12 +151,124 @@ impl IdSource {
         match self {
             Self::Constant(identification) => Ok(identification),
             Self::Ordinal => {
-                let [_, _, high, low] = packet
-                    .ordinal()
-                    .ok_or(EncapError::NoIdentification)?
-                    .to_be_bytes();
+                let ordinal = packet.ordinal().ok_or(EncapError::NoIdentification)?;
+                let [_, _, high, low] = ordinal.to_be_bytes();
                 Ok(u16::from_be_bytes([high, low]))
             }
+        }
+    }
+}
+
+/// How the checksum of an outer UDP header comes about (U-02 to U-04, C-20 to C-22).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ChecksumPolicy {
+    /// From the headers alone where the inner packet is a whole TCP segment or checksummed UDP
+    /// datagram, whatever its size; else over all bytes. The same value either way, if the inner
+    /// checksum is right; if it is wrong, so is the outer one, and the receiver drops the packet
+    /// (local checksum offload; C-20, C-21).
+    #[default]
+    Offload,
+    /// Over all bytes, always.
+    Full,
+    /// None (U-04; RFC 8085 §3.4.1): the inner packet must protect itself.
+    Zero,
+}
+
+/// What the caller knows of the inner packet's own TCP or UDP checksum (C-22).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum InnerChecksum {
+    /// It is filled in.
+    #[default]
+    Complete,
+    /// It is filled in, and hardware has verified it.
+    Verified,
+    /// It still holds the sum of the pseudo-header, as a TUN device with offload hands packets over
+    /// (`CHECKSUM_PARTIAL`, virtio's `NEEDS_CSUM`). An outer checksum from the headers alone becomes
+    /// right when the inner one is filled in; a sum over all bytes would not.
+    Partial,
+}
+
+/// The source port of an outer UDP header (U-13, U-14; RFC 8086 §3.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SourcePort {
+    /// A constant: all of the tunnel takes one path.
+    Fixed(u16),
+    /// From a hash of the inner flow ([`Flow::hash`](crate::packet::Flow::hash) with this seed, or
+    /// [`PerPacket::with_flow_hash`]), so that routers and cards spread the tunnel's flows.
+    Entropy {
+        /// The seed of the hash, one per encapsulator.
+        seed: u32,
+        /// Where the port lies.
+        range: PortRange,
+    },
+}
+
+impl Default for SourcePort {
+    #[inline]
+    fn default() -> Self {
+        Self::Entropy {
+            seed: 0,
+            range: PortRange::Dynamic,
+        }
+    }
+}
+
+/// How a 32-bit flow hash becomes a source port (A-33).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum PortRange {
+    /// 49152 to 65535, from the low 14 bits (RFC 8086 §3.2.1).
+    #[default]
+    Dynamic,
+    /// 49152 to 65535, from all 32 bits.
+    DynamicFolded,
+    /// 32768 to 60999, as Linux with its default local port range.
+    Linux,
+    /// 32768 to 65535, as the GLB director.
+    Glb,
+}
+
+impl PortRange {
+    /// The port of this flow hash.
+    ///
+    /// ```
+    /// use ipencap::encap::PortRange;
+    /// assert_eq!(PortRange::Dynamic.port(0x1234_5678), 54904);
+    /// assert_eq!(PortRange::Linux.port(0x1234_5678), 40299);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn port(self, hash: u32) -> u16 {
+        let [_, _, high, low] = match self {
+            Self::Dynamic => 0xc000 | (hash & 0x3fff),
+            Self::DynamicFolded => 0xc000 | ((hash ^ (hash >> 16)) & 0x3fff),
+            Self::Glb => 0x8000 | (hash & 0x7fff),
+            Self::Linux => {
+                // The range's 28231 ports, as a fixed-point fraction of 2^32, in 16-bit halves.
+                let mixed = hash ^ (hash << 16);
+                let low = ((mixed & 0xffff).wrapping_mul(28_231)) >> 16;
+                let high = (mixed >> 16).wrapping_mul(28_231);
+                32_768u32.wrapping_add(high.wrapping_add(low) >> 16)
+            }
+        }
+        .to_be_bytes();
+        u16::from_be_bytes([high, low])
+    }
+}
+
+impl SourcePort {
+    pub(super) const fn of(self, inner: &PacketMeta, packet: &PerPacket) -> u16 {
+        match (self, packet.flow_hash()) {
+            (Self::Fixed(port), _) => port,
+            (Self::Entropy { range, .. }, Some(hash)) => range.port(hash),
+            (Self::Entropy { seed, range }, None) => range.port(inner.flow().hash(seed)),
         }
     }
 }

@@ -1,0 +1,337 @@
+use core::net::Ipv4Addr;
+
+use zerocopy::IntoBytes;
+
+use super::decapsulator::{Carried, Carrier, Decapsulator};
+use super::outer::{Outer, outer_policies};
+use super::{Encapsulate, PerPacket};
+use crate::checksum::Sum;
+use crate::error::{ConfigError, EncapError, Reason, Refused};
+use crate::filter::Access;
+use crate::packet::PacketMeta;
+use crate::wire::{self, GreFlags, GreHeader, IpProtocol, Ipv4};
+
+/// GRE: carries an IPv4 packet inside IPv4, protocol 47, behind a header with an optional checksum,
+/// key and sequence number (RFC 2784, RFC 2890).
+///
+/// ```text
+///  before   [········· headroom ·········][inner IPv4|payload]
+///  after    [···][outer IPv4][GRE 4 to 16][inner IPv4|payload]
+///                └── overhead 24 to 36 ──┘
+/// ```
+///
+/// The outer header is written as [`IpIp`](super::IpIp) writes it, but for the protocol. The
+/// sequence number follows the packet's ordinal ([`PerPacket::with_ordinal`]). A GRE checksum covers
+/// header and payload, all of it.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::encap::{Encapsulate, Gre};
+///
+/// # fn main() -> Result<(), ipencap::error::ConfigError> {
+/// let tunnel = Gre::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?
+///     .with_key(0xdead_beef);
+/// assert_eq!(tunnel.overhead(), 28);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Gre {
+    outer: Outer,
+    shim: GreShim,
+}
+
+outer_policies!(Gre);
+
+impl Gre {
+    const PROTOCOL: IpProtocol = IpProtocol::GRE;
+
+    /// A tunnel from `source` to `destination` without checksum, key and sequence number.
+    ///
+    /// # Errors
+    /// [`ConfigError::ForbiddenSource`], [`ConfigError::ForbiddenDestination`].
+    #[inline]
+    pub const fn new(source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, ConfigError> {
+        match Outer::new(source, destination) {
+            Ok(outer) => Ok(Self {
+                outer,
+                shim: GreShim::PLAIN,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds this key (RFC 2890 §2.1).
+    #[inline]
+    pub const fn with_key(mut self, key: u32) -> Self {
+        self.shim.key = Some(key);
+        self
+    }
+
+    /// Adds a checksum over GRE header and payload (RFC 2784 §2.5).
+    #[inline]
+    pub const fn with_checksum(mut self) -> Self {
+        self.shim.checksum = true;
+        self
+    }
+
+    /// Adds a sequence number (R-11; RFC 2890 §2.2): 0 in the packet with the ordinal
+    /// `first_ordinal`, 1 in the next.
+    #[inline]
+    pub const fn with_sequence(mut self, first_ordinal: u32) -> Self {
+        self.shim.first_ordinal = Some(first_ordinal);
+        self
+    }
+
+    fn overhead_len(&self) -> u16 {
+        self.shim.len().saturating_add(20)
+    }
+}
+
+impl Encapsulate for Gre {
+    #[inline]
+    fn overhead(&self) -> usize {
+        usize::from(self.overhead_len())
+    }
+
+    #[inline]
+    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
+        self.shim.judge(packet)?;
+        let header = self
+            .outer
+            .judge(inner, packet, Self::PROTOCOL, self.overhead_len())?;
+        Ok(PacketMeta::trusted(header))
+    }
+
+    #[inline]
+    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
+        let Some((header, behind)) = frame.split_first_chunk_mut() else {
+            return;
+        };
+        let shim_len = usize::from(self.shim.len());
+        let Some((shim, inner_packet)) = behind.split_at_mut_checked(shim_len) else {
+            return;
+        };
+        self.outer.forward(inner_packet, inner);
+        self.shim.write(shim, inner_packet, packet);
+        *header = *outer.header().as_bytes();
+    }
+}
+
+/// The GRE header: also behind a UDP header (RFC 8086).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct GreShim {
+    key: Option<u32>,
+    checksum: bool,
+    /// Of the packet with sequence number 0, if there are sequence numbers.
+    first_ordinal: Option<u32>,
+}
+
+impl GreShim {
+    pub(super) const PLAIN: Self = Self {
+        key: None,
+        checksum: false,
+        first_ordinal: None,
+    };
+
+    pub(super) const fn with_key(self, key: u32) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
+    }
+
+    /// Its length, in bytes.
+    pub(super) fn len(&self) -> u16 {
+        let optional = [
+            self.key.is_some(),
+            self.checksum,
+            self.first_ordinal.is_some(),
+        ];
+        optional.into_iter().fold(
+            4u16,
+            |len, present| {
+                if present { len.saturating_add(4) } else { len }
+            },
+        )
+    }
+
+    pub(super) fn judge(&self, packet: &PerPacket) -> Result<(), EncapError> {
+        if self.checksum && packet.inner_checksum() == super::InnerChecksum::Partial {
+            return Err(EncapError::PartialChecksum);
+        }
+        if self.first_ordinal.is_some() && packet.ordinal().is_none() {
+            return Err(EncapError::NoSequence);
+        }
+        Ok(())
+    }
+
+    /// The sequence number, if there are any; `judge` has seen to the ordinal.
+    pub(super) fn sequence(&self, packet: &PerPacket) -> Option<u32> {
+        let ordinal = packet.ordinal().unwrap_or_default();
+        self.first_ordinal.map(|first| ordinal.wrapping_sub(first))
+    }
+
+    /// Writes all of `shim`, in front of `inner_packet`.
+    pub(super) fn write(&self, shim: &mut [u8], inner_packet: &[u8], packet: &PerPacket) {
+        let mut flags = GreFlags::empty();
+        flags.set(GreFlags::CHECKSUM, self.checksum);
+        flags.set(GreFlags::KEY, self.key.is_some());
+        let sequence = self.sequence(packet);
+        flags.set(GreFlags::SEQUENCE, sequence.is_some());
+        let header = GreHeader::new(flags);
+
+        let checksum = self.checksum.then(|| {
+            // Absent fields add nothing to the sum.
+            let fields = Sum::new()
+                .add_bytes(header.as_bytes())
+                .add_u32(self.key.unwrap_or_default())
+                .add_u32(sequence.unwrap_or_default());
+            u32::from(fields.add_bytes(inner_packet).checksum()) << 16
+        });
+        let words = [
+            Some(u32::from_be_bytes(zerocopy::transmute!(header))),
+            checksum,
+            self.key,
+            sequence,
+        ];
+        for (bytes, word) in shim.chunks_exact_mut(4).zip(words.into_iter().flatten()) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+    }
+}
+
+/// GRE as a decapsulator sees it: which key and checksum it expects.
+///
+/// The key must be the configured one, or absent if none is. A checksum must be there if configured,
+/// and must not be if not (R-08). A sequence number is handed on with the verdict;
+/// [`SequenceWindow`] orders by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct GreCarrier {
+    key: Option<u32>,
+    checksum: bool,
+    sequence: bool,
+}
+
+impl GreCarrier {
+    /// GRE without checksum and key.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            key: None,
+            checksum: false,
+            sequence: false,
+        }
+    }
+
+    /// Expects this key.
+    #[inline]
+    pub const fn with_key(self, key: u32) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
+    }
+
+    /// Expects a checksum.
+    #[inline]
+    pub const fn with_checksum(self) -> Self {
+        Self {
+            checksum: true,
+            ..self
+        }
+    }
+
+    /// Expects a sequence number.
+    #[inline]
+    pub const fn with_sequence(self) -> Self {
+        Self {
+            sequence: true,
+            ..self
+        }
+    }
+
+    pub(super) fn carried_in(&self, bytes: &[u8]) -> Result<Carried, Refused> {
+        let gre = wire::Gre::parse(bytes)
+            .map_err(|error| Refused::truncated(Reason::GreTruncated, error))?;
+        let header = gre.header();
+        let refused_flags = GreFlags::ROUTING | GreFlags::STRICT_ROUTE | GreFlags::RECURSION;
+        let reason = if header.version() != 0 {
+            Reason::GreBadVersion
+        } else if header.flags().intersects(refused_flags) {
+            Reason::GreReservedBits
+        } else if gre.verifies() != self.checksum.then_some(true) {
+            Reason::GreBadChecksum
+        } else if gre.key() != self.key {
+            Reason::GreKeyMismatch
+        } else if self.sequence && gre.sequence().is_none() {
+            Reason::GreSequence
+        } else if header.protocol() != GreHeader::IPV4 {
+            Reason::GreUnsupportedProtocol
+        } else {
+            let shim_len = bytes.len().saturating_sub(gre.payload().len());
+            return Ok(Carried::behind(shim_len, bytes.len()).with_sequence(gre.sequence()));
+        };
+        Err(Refused::new(reason))
+    }
+}
+
+impl Carrier for GreCarrier {
+    #[inline]
+    fn protocol(&self) -> IpProtocol {
+        IpProtocol::GRE
+    }
+
+    #[inline]
+    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
+        self.carried_in(outer.payload())
+    }
+}
+
+impl<A: Access> Decapsulator<GreCarrier, A> {
+    /// A decapsulator of GRE packets for whom `access` lets in.
+    #[inline]
+    pub const fn gre(carrier: GreCarrier, access: A) -> Self {
+        Self::new(carrier, access)
+    }
+}
+
+/// The order of a GRE tunnel's packets: refuses those that are not newer than the newest (R-11; RFC
+/// 2890 §2.2).
+///
+/// ```
+/// use ipencap::encap::SequenceWindow;
+///
+/// let mut window = SequenceWindow::new();
+/// let accepted: Vec<bool> = [5, 6, 6, 4, 100, 7].map(|number| window.accept(number)).to_vec();
+/// assert_eq!(accepted, [true, true, false, false, true, false]);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SequenceWindow {
+    newest: Option<u32>,
+}
+
+impl SequenceWindow {
+    /// No packet seen yet: the first is accepted whatever its number.
+    #[inline]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { newest: None }
+    }
+
+    /// Whether a packet with this number is newer than all before, counting round at 2^32; if so it
+    /// is the newest from now on.
+    #[inline]
+    pub const fn accept(&mut self, number: u32) -> bool {
+        if let Some(newest) = self.newest {
+            let ahead = number.wrapping_sub(newest);
+            if ahead == 0 || ahead > u32::MAX / 2 {
+                return false;
+            }
+        }
+        self.newest = Some(number);
+        true
+    }
+}

@@ -1,0 +1,510 @@
+use core::net::Ipv4Addr;
+
+use zerocopy::IntoBytes;
+
+use super::decapsulator::{Carried, Carrier, Decapsulator, SocketCarrier};
+use super::gre::{GreCarrier, GreShim};
+use super::opened::OuterMeta;
+use super::outer::{Outer, outer_policies};
+use super::policy::{ChecksumPolicy, InnerChecksum, SourcePort};
+use super::{Encapsulate, PerPacket};
+use crate::checksum::Sum;
+use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
+use crate::filter::Access;
+use crate::packet::PacketMeta;
+use crate::wire::{self, GueHeader, GueVariant, IpProtocol, Ipv4, UdpChecksum, UdpHeader};
+
+/// Carries an IPv4 packet inside UDP over IPv4: what passes where protocol 4 does not.
+///
+/// ```text
+///  before  [············· headroom ············][inner IPv4|payload]
+///  after   [···][outer IPv4][UDP 8][shim 0 to n][inner IPv4|payload]
+///               └── overhead 28 + shim ────────┘
+/// ```
+///
+/// | kind | shim | constructor |
+/// |---|---|---|
+/// | FOU: the IPv4 packet itself | 0 | [`fou`](Self::fou) |
+/// | GUE variant 0 | 4, and [private words](Self::with_private_words) | [`gue`](Self::gue) |
+/// | GUE variant 1: the IPv4 packet itself | 0 | [`gue_variant_1`](Self::gue_variant_1) |
+/// | GRE in UDP (RFC 8086) | 4, or 8 with a key | [`gre`](Self::gre) |
+///
+/// The outer IPv4 header is written as [`IpIp`](super::IpIp) writes it, but for the protocol. UDP
+/// source port and checksum follow [`SourcePort`] and [`ChecksumPolicy`].
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::encap::{ChecksumPolicy, Encapsulate, SourcePort, Udp};
+///
+/// # fn main() -> Result<(), ipencap::error::ConfigError> {
+/// let tunnel = Udp::fou(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), 5555)?
+///     .with_source_port(SourcePort::Fixed(0xc123))
+///     .with_checksum(ChecksumPolicy::Full);
+/// assert_eq!(tunnel.overhead(), 28);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+#[doc(alias = "fou")]
+#[doc(alias = "gue")]
+pub struct Udp {
+    outer: Outer,
+    destination_port: u16,
+    source_port: SourcePort,
+    checksum: ChecksumPolicy,
+    shim: Shim,
+}
+
+outer_policies!(Udp);
+
+/// The private words of a GUE header that are kept in the encapsulator.
+const MAX_PRIVATE_WORDS: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Shim {
+    Direct,
+    Gue {
+        words: u8,
+        private: [u32; MAX_PRIVATE_WORDS],
+    },
+    Gre(GreShim),
+}
+
+impl Udp {
+    const PROTOCOL: IpProtocol = IpProtocol::UDP;
+
+    const fn new(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        destination_port: u16,
+        shim: Shim,
+    ) -> Result<Self, ConfigError> {
+        match Outer::new(source, destination) {
+            Ok(outer) => Ok(Self {
+                outer,
+                destination_port,
+                source_port: SourcePort::Entropy {
+                    seed: 0,
+                    range: super::PortRange::Dynamic,
+                },
+                checksum: ChecksumPolicy::Offload,
+                shim,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// FOU: the IPv4 packet directly in UDP, to a port that both ends agree on.
+    ///
+    /// # Errors
+    /// [`ConfigError::ForbiddenSource`], [`ConfigError::ForbiddenDestination`].
+    #[inline]
+    pub const fn fou(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        destination_port: u16,
+    ) -> Result<Self, ConfigError> {
+        Self::new(source, destination, destination_port, Shim::Direct)
+    }
+
+    /// GUE, variant 0: a 4-byte header says what is inside. The port is 6080 unless
+    /// [said](Self::with_destination_port) (draft-ietf-intarea-gue-09).
+    ///
+    /// # Errors
+    /// As [`fou`](Self::fou).
+    #[inline]
+    pub const fn gue(source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, ConfigError> {
+        let shim = Shim::Gue {
+            words: 0,
+            private: [0; MAX_PRIVATE_WORDS],
+        };
+        Self::new(source, destination, GueHeader::PORT, shim)
+    }
+
+    /// GUE, variant 1: the IPv4 packet directly in UDP, told from variant 0 by its version nibble.
+    ///
+    /// # Errors
+    /// As [`fou`](Self::fou).
+    #[inline]
+    pub const fn gue_variant_1(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+    ) -> Result<Self, ConfigError> {
+        Self::new(source, destination, GueHeader::PORT, Shim::Direct)
+    }
+
+    /// GRE in UDP, port 4754 unless [said](Self::with_destination_port) (RFC 8086).
+    ///
+    /// An inner fragment gets a UDP checksum even with [`ChecksumPolicy::Zero`] (U-16; RFC 8086
+    /// §4.1).
+    ///
+    /// # Errors
+    /// As [`fou`](Self::fou).
+    #[inline]
+    pub const fn gre(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        key: Option<u32>,
+    ) -> Result<Self, ConfigError> {
+        let shim = match key {
+            Some(key) => GreShim::PLAIN.with_key(key),
+            None => GreShim::PLAIN,
+        };
+        Self::new(source, destination, UdpCarrier::GRE_PORT, Shim::Gre(shim))
+    }
+
+    /// Sets the destination port.
+    #[inline]
+    pub const fn with_destination_port(self, destination_port: u16) -> Self {
+        Self {
+            destination_port,
+            ..self
+        }
+    }
+
+    /// Sets where the source port comes from.
+    #[inline]
+    pub const fn with_source_port(self, source_port: SourcePort) -> Self {
+        Self {
+            source_port,
+            ..self
+        }
+    }
+
+    /// Sets how the checksum comes about.
+    #[inline]
+    pub const fn with_checksum(self, checksum: ChecksumPolicy) -> Self {
+        Self { checksum, ..self }
+    }
+
+    /// Makes it GUE, variant 0, with these words behind the header: private data that the other end
+    /// reads or skips (draft-ietf-intarea-gue-09 §3.4), such as a load balancer's next hops.
+    ///
+    /// # Errors
+    /// [`ConfigError::TooManyPrivateWords`] above 8.
+    #[inline]
+    pub fn with_private_words(self, words: &[u32]) -> Result<Self, ConfigError> {
+        let mut private = [0; MAX_PRIVATE_WORDS];
+        let count = u8::try_from(words.len()).map_err(|_| ConfigError::TooManyPrivateWords)?;
+        private
+            .get_mut(..words.len())
+            .ok_or(ConfigError::TooManyPrivateWords)?
+            .copy_from_slice(words);
+        Ok(Self {
+            shim: Shim::Gue {
+                words: count,
+                private,
+            },
+            ..self
+        })
+    }
+
+    /// The payload form, for a socket whose host writes IP and UDP headers: the bytes in front of
+    /// the inner packet inside the UDP payload. 0 for FOU, 4 for GUE.
+    #[inline]
+    #[must_use]
+    pub fn payload_overhead(&self) -> usize {
+        usize::from(self.shim_len())
+    }
+
+    /// Writes the payload form: `frame` is [`payload_overhead`](Self::payload_overhead) free bytes
+    /// and the inner packet. The inner packet is judged as [`encap`](super::encap) does; what the
+    /// outer header would have been comes back, for the socket's options and source port.
+    ///
+    /// # Errors
+    /// Any [`EncapError`]; `frame` is unchanged then.
+    #[inline]
+    pub fn encap_payload(
+        &self,
+        frame: &mut [u8],
+        packet: &PerPacket,
+    ) -> Result<PacketMeta, EncapError> {
+        let (need, have) = (self.payload_overhead(), frame.len());
+        let no_headroom = super::no_headroom(need, have);
+        let (shim, inner_packet) = frame.split_at_mut_checked(need).ok_or(no_headroom)?;
+        let inner = PacketMeta::read(inner_packet)?;
+        let outer = self.judge(&inner, packet)?;
+        self.outer.forward(inner_packet, &inner);
+        let inner_len = usize::from(inner.header().total_len());
+        self.shim.write(
+            shim,
+            inner_packet.get(..inner_len).unwrap_or_default(),
+            packet,
+        );
+        Ok(outer)
+    }
+
+    fn shim_len(&self) -> u16 {
+        match self.shim {
+            Shim::Direct => 0,
+            Shim::Gue { words, .. } => (u16::from(words) << 2).saturating_add(4),
+            Shim::Gre(gre) => gre.len(),
+        }
+    }
+
+    fn overhead_len(&self) -> u16 {
+        self.shim_len().saturating_add(28)
+    }
+
+    /// The policy for this packet (U-16).
+    const fn checksum_of(&self, inner: &PacketMeta) -> ChecksumPolicy {
+        match (self.checksum, self.shim) {
+            (ChecksumPolicy::Zero, Shim::Gre(_)) if inner.header().is_fragment() => {
+                ChecksumPolicy::Full
+            }
+            (policy, _) => policy,
+        }
+    }
+}
+
+impl Encapsulate for Udp {
+    #[inline]
+    fn overhead(&self) -> usize {
+        usize::from(self.overhead_len())
+    }
+
+    #[inline]
+    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
+        if let Shim::Gre(gre) = self.shim {
+            gre.judge(packet)?;
+        }
+        let header = self
+            .outer
+            .judge(inner, packet, Self::PROTOCOL, self.overhead_len())?;
+        let policy = self.checksum_of(inner);
+        let sums_bytes = match policy {
+            ChecksumPolicy::Offload => inner.known_sum().is_none(),
+            ChecksumPolicy::Full => true,
+            ChecksumPolicy::Zero => false,
+        };
+        if sums_bytes && packet.inner_checksum() == InnerChecksum::Partial {
+            return Err(EncapError::PartialChecksum);
+        }
+        // A datagram with a checksum tells its own sum to the next layer (C-20).
+        let len = header.total_len().saturating_sub(20);
+        let known_sum = (policy != ChecksumPolicy::Zero).then(|| !pseudo_sum(&header, len).fold());
+        let source_port = self.source_port.of(inner, packet);
+        Ok(PacketMeta::trusted(header).with_transport(
+            source_port,
+            self.destination_port,
+            known_sum,
+        ))
+    }
+
+    #[inline]
+    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
+        let Some((header, behind)) = frame.split_first_chunk_mut() else {
+            return;
+        };
+        let Some((udp_bytes, behind)) = behind.split_first_chunk_mut::<{ UdpHeader::LEN }>() else {
+            return;
+        };
+        let Some((shim, inner_packet)) = behind.split_at_mut_checked(self.payload_overhead())
+        else {
+            return;
+        };
+        self.outer.forward(inner_packet, inner);
+        self.shim.write(shim, inner_packet, packet);
+
+        let len = outer.header().total_len().saturating_sub(20);
+        let mut udp = UdpHeader::new(outer.flow().source_port, self.destination_port, len);
+        let policy = self.checksum_of(inner);
+        if policy != ChecksumPolicy::Zero {
+            let fields = pseudo_sum(outer.header(), len)
+                .add_bytes(udp.as_bytes())
+                .add_bytes(shim);
+            let sum = match inner.known_sum() {
+                Some(known) if policy == ChecksumPolicy::Offload => fields.add_u16(known),
+                _ => fields.add_bytes(inner_packet),
+            };
+            udp.set_raw_checksum(UdpHeader::transmitted(sum.checksum()));
+        }
+        *udp_bytes = zerocopy::transmute!(udp);
+        *header = *outer.header().as_bytes();
+    }
+}
+
+const fn pseudo_sum(header: &wire::Ipv4Header, len: u16) -> Sum {
+    Sum::pseudo_header(
+        header.source(),
+        header.destination(),
+        IpProtocol::UDP.0,
+        len,
+    )
+}
+
+impl Shim {
+    fn write(&self, shim: &mut [u8], inner_packet: &[u8], packet: &PerPacket) {
+        match self {
+            Self::Direct => {}
+            Self::Gue { words, private } => {
+                let header = GueHeader::new(IpProtocol::IPENCAP, *words);
+                if let Some((fixed, behind)) = shim.split_first_chunk_mut::<{ GueHeader::LEN }>() {
+                    *fixed = zerocopy::transmute!(header);
+                    for (bytes, word) in behind.chunks_exact_mut(4).zip(private) {
+                        bytes.copy_from_slice(&word.to_be_bytes());
+                    }
+                }
+            }
+            Self::Gre(gre) => gre.write(shim, inner_packet, packet),
+        }
+    }
+}
+
+/// A UDP tunnel as a decapsulator sees it: its port, what is inside, and whether a checksum must be
+/// there.
+///
+/// A checksum that is there is always verified (U-05, C-24). GUE accepts both variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct UdpCarrier {
+    destination_port: u16,
+    inside: Inside,
+    requires_checksum: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Inside {
+    Ipv4,
+    Gue,
+    Gre(GreCarrier),
+}
+
+impl UdpCarrier {
+    /// The IANA port of GRE in UDP (RFC 8086 §10).
+    pub const GRE_PORT: u16 = 4754;
+
+    /// FOU to this port.
+    #[inline]
+    pub const fn fou(destination_port: u16) -> Self {
+        Self {
+            destination_port,
+            inside: Inside::Ipv4,
+            requires_checksum: false,
+        }
+    }
+
+    /// GUE to port 6080, variants 0 and 1.
+    #[inline]
+    pub const fn gue() -> Self {
+        Self {
+            destination_port: GueHeader::PORT,
+            inside: Inside::Gue,
+            requires_checksum: false,
+        }
+    }
+
+    /// GRE in UDP to port 4754.
+    #[inline]
+    pub const fn gre(gre: GreCarrier) -> Self {
+        Self {
+            destination_port: Self::GRE_PORT,
+            inside: Inside::Gre(gre),
+            requires_checksum: false,
+        }
+    }
+
+    /// Sets the destination port.
+    #[inline]
+    pub const fn with_destination_port(self, destination_port: u16) -> Self {
+        Self {
+            destination_port,
+            ..self
+        }
+    }
+
+    /// Refuses datagrams without checksum (U-06).
+    #[inline]
+    pub const fn requiring_checksum(self) -> Self {
+        Self {
+            requires_checksum: true,
+            ..self
+        }
+    }
+
+    fn carried_inside(&self, payload: &[u8]) -> Result<Carried, Refused> {
+        match self.inside {
+            Inside::Ipv4 => Ok(Carried::behind(0, payload.len())),
+            Inside::Gue => {
+                gue_shim_len(payload).map(|shim_len| Carried::behind(shim_len, payload.len()))
+            }
+            Inside::Gre(gre) => gre.carried_in(payload),
+        }
+    }
+}
+
+impl Carrier for UdpCarrier {
+    #[inline]
+    fn protocol(&self) -> IpProtocol {
+        IpProtocol::UDP
+    }
+
+    #[inline]
+    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
+        let udp = wire::Udp::parse(outer.payload()).map_err(|error| match error {
+            ParseError::BadUdpLength { .. } => Refused::new(Reason::UdpBadLength),
+            error => Refused::truncated(Reason::UdpTruncated, error),
+        })?;
+        if udp.header().destination_port() != self.destination_port {
+            return Err(Refused::new(Reason::NotTunnel));
+        }
+        let header = outer.header();
+        match udp.checksum_status(header.source(), header.destination()) {
+            UdpChecksum::Invalid => return Err(Refused::new(Reason::UdpBadChecksum)),
+            UdpChecksum::Absent if self.requires_checksum => {
+                return Err(Refused::new(Reason::UdpChecksumRequired));
+            }
+            UdpChecksum::Absent | UdpChecksum::Valid => {}
+        }
+        Ok(self.carried_inside(udp.payload())?.moved(UdpHeader::LEN))
+    }
+
+    #[inline]
+    fn reopens(&self, inner: Ipv4<'_>) -> bool {
+        inner.header().protocol() == IpProtocol::UDP
+            && UdpHeader::split(inner.payload())
+                .is_ok_and(|(udp, _)| udp.destination_port() == self.destination_port)
+    }
+}
+
+impl SocketCarrier for UdpCarrier {
+    #[inline]
+    fn carried_payload(&self, meta: &OuterMeta, payload: &[u8]) -> Result<Carried, Refused> {
+        if meta.destination_port != self.destination_port {
+            return Err(Refused::new(Reason::NotTunnel));
+        }
+        self.carried_inside(payload)
+    }
+}
+
+/// G-01 to G-13: the length of what stands in front of the IPv4 packet.
+fn gue_shim_len(payload: &[u8]) -> Result<usize, Refused> {
+    let reason = match GueVariant::of(payload) {
+        None => Reason::GueTruncated,
+        Some(GueVariant::Unknown) => Reason::GueBadVersion,
+        Some(GueVariant::DirectIp { version: 4 }) => return Ok(0),
+        Some(GueVariant::DirectIp { .. }) => Reason::GueBadVariant1Version,
+        Some(GueVariant::Header) => {
+            let (header, _, behind) = GueHeader::split(payload)
+                .map_err(|error| Refused::truncated(Reason::GueTruncated, error))?;
+            match header.protocol() {
+                _ if header.is_control() => Reason::GueControl,
+                _ if header.flags() != 0 => Reason::GueUnknownFlags,
+                IpProtocol::IPENCAP => return Ok(payload.len().saturating_sub(behind.len())),
+                IpProtocol(0) => Reason::GueProtoZero,
+                IpProtocol(59) => Reason::GueNoNextHeader,
+                _ => Reason::UnsupportedInnerProtocol,
+            }
+        }
+    };
+    Err(Refused::new(reason))
+}
+
+impl<A: Access> Decapsulator<UdpCarrier, A> {
+    /// A decapsulator of UDP tunnel packets for whom `access` lets in.
+    #[inline]
+    pub const fn udp(carrier: UdpCarrier, access: A) -> Self {
+        Self::new(carrier, access)
+    }
+}
