@@ -2,7 +2,7 @@
 
 use ipencap::wire::{IpProtocol, Ipv4Flags, Ipv4Header, UdpHeader};
 
-use super::dissect::{Layer, walk};
+use super::dissect::{Layer, Ports, walk};
 
 /// A box: where it begins in the packet, and what is written in it.
 struct Part {
@@ -63,7 +63,7 @@ fn column(parts: &[Part], end: usize, width: usize) -> Vec<(Option<usize>, Strin
 fn parts(packet: &[u8]) -> Vec<Part> {
     let mut stack = Vec::new();
     let mut end = 0;
-    for layer in walk(packet, 0) {
+    for layer in walk(packet, 0, &ports_of_the_tour()) {
         let (offset, len, text) = match layer {
             Layer::Ipv4 { offset, header, .. } => {
                 (offset, usize::from(header.header_len()), ipv4(&header))
@@ -85,6 +85,15 @@ fn parts(packet: &[u8]) -> Vec<Part> {
                 // Four bytes by type follow the four that all messages share.
                 (offset, 8, vec![format!("ICMP  type {kind}, code {code}")])
             }
+            Layer::Gre {
+                offset,
+                key,
+                header_len,
+                ..
+            } => {
+                let key = key.map_or(String::new(), |key| format!("  key {key}"));
+                (offset, header_len, vec![format!("GRE {key}")])
+            }
             Layer::Error { offset, reason } => (offset, 0, vec![format!("      {reason}")]),
         };
         end = offset + len;
@@ -95,6 +104,14 @@ fn parts(packet: &[u8]) -> Vec<Part> {
         stack.push(Part { offset: end, text });
     }
     stack
+}
+
+/// The ports that the tour's tunnels use.
+fn ports_of_the_tour() -> Ports {
+    Ports {
+        fou: vec![5555],
+        gue: vec![6080],
+    }
 }
 
 fn ports(protocol: &str, source: u16, destination: u16) -> Vec<String> {

@@ -253,8 +253,19 @@ fn pcap_item(header: &PcapHeader, bytes: &[u8]) -> Item {
     }
 }
 
+/// Writing into the file that is being read would destroy it.
+pub(crate) fn refuse_same_file(input: &Path, output: &Path) -> Result<(), Failure> {
+    if same_file(input, output) {
+        let (input, output) = (input.display(), output.display());
+        return Err(Failure::new(format_args!(
+            "cannot write {output}: it is the input {input}"
+        )));
+    }
+    Ok(())
+}
+
 /// Whether two paths are one file, through links, relative paths and redirected streams too.
-pub(crate) fn same_file(input: &Path, output: &Path) -> bool {
+fn same_file(input: &Path, output: &Path) -> bool {
     let named = input == output && input != Path::new(STREAM);
     let (input, output) = (
         of_stream(input, "/dev/stdin"),

@@ -7,7 +7,9 @@ pub(crate) mod input;
 pub(crate) mod link;
 pub(crate) mod output;
 pub(crate) mod pcapng;
+#[allow(dead_code, reason = "the example mtu draws the headers")]
 pub(crate) mod spec;
+pub(crate) mod stream;
 pub(crate) mod summary;
 pub(crate) mod tour;
 pub(crate) mod tunnel;

@@ -21,18 +21,7 @@ pub(crate) struct Output {
 impl Output {
     /// Creates the file, or takes standard output, and writes the file header.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        let (sink, name): (Box<dyn Write>, _) = if path == Path::new(STREAM) {
-            (Box::new(io::stdout()), "standard output".to_owned())
-        } else {
-            let name = path.display().to_string();
-            let file = File::create(path)
-                .map_err(|error| Failure::new(format_args!("cannot write {name}: {error}")))?;
-            (Box::new(file), name)
-        };
-        let mut output = Self {
-            sink: BufWriter::new(sink),
-            name,
-        };
+        let mut output = Self::create_bare(path)?;
         let mut header = Vec::with_capacity(24);
         header.extend_from_slice(&0xa1b2_c3d4_u32.to_le_bytes());
         header.extend_from_slice(&2_u16.to_le_bytes());
@@ -43,6 +32,22 @@ impl Output {
         header.extend_from_slice(&LINKTYPE_RAW.to_le_bytes());
         output.write(&header)?;
         Ok(output)
+    }
+
+    /// Creates the file, or takes standard output, and writes nothing yet: for a stream of bytes.
+    pub(crate) fn create_bare(path: &Path) -> Result<Self, Failure> {
+        let (sink, name): (Box<dyn Write>, _) = if path == Path::new(STREAM) {
+            (Box::new(io::stdout()), "standard output".to_owned())
+        } else {
+            let name = path.display().to_string();
+            let file = File::create(path)
+                .map_err(|error| Failure::new(format_args!("cannot write {name}: {error}")))?;
+            (Box::new(file), name)
+        };
+        Ok(Self {
+            sink: BufWriter::new(sink),
+            name,
+        })
     }
 
     /// Writes one packet, whole: its wire length is its captured length.
@@ -60,7 +65,7 @@ impl Output {
         self.sink.flush().map_err(|error| self.failure(error))
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.sink
             .write_all(bytes)
             .map_err(|error| self.failure(error))

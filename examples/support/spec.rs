@@ -11,12 +11,13 @@ use core::str::FromStr;
 use std::sync::Arc;
 
 use ipencap::encap::{
-    Carrier, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource,
-    InnerTunnels, IpIp, IpIpCarrier, Role, TtlPolicy,
+    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy,
+    Encapsulate, Gre, GreCarrier, IdSource, InnerTunnels, IpIp, IpIpCarrier, MinEnc, MinEncCarrier,
+    PortRange, Role, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
 };
-use ipencap::error::{ConfigError, Reason};
+use ipencap::error::ConfigError;
 use ipencap::filter::{PointToPoint, Prefix};
-use ipencap::wire::{Dscp, IpProtocol, Ipv4};
+use ipencap::wire::{Dscp, GueHeader, LengthPrefix};
 
 /// One tunnel, for either end.
 #[derive(Clone)]
@@ -37,6 +38,24 @@ struct Tunnel {
     /// The encapsulating side's address and the decapsulating side's.
     source: Ipv4Addr,
     destination: Ipv4Addr,
+    numbering: Numbering,
+    /// What it puts in front of a packet, outermost first: names and lengths in bytes.
+    headers: Vec<(&'static str, usize)>,
+}
+
+/// How the packets of a tunnel are counted.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbering {
+    /// Those that may be fragmented, for their identification.
+    Fragmentable,
+    /// All, for their sequence number.
+    All,
+    /// By the bytes of a TCP stream.
+    Tcp {
+        sequence: u32,
+        acknowledgment: u32,
+        headers_len: u32,
+    },
 }
 
 impl Spec {
@@ -45,7 +64,16 @@ impl Spec {
         let mut keys = Keys::split(text)?;
         let tunnel = match keys.kind {
             "ipip" => Tunnel::ipip(&mut keys)?,
-            unknown => return Err(format!("there is no tunnel kind '{unknown}'; kinds: ipip")),
+            "fou" => Tunnel::fou(&mut keys)?,
+            "gue" => Tunnel::gue(&mut keys)?,
+            "gre" => Tunnel::gre(&mut keys)?,
+            "tcp" => Tunnel::tcp(&mut keys)?,
+            "minenc" => Tunnel::minenc(&mut keys)?,
+            unknown => {
+                return Err(format!(
+                    "there is no tunnel kind '{unknown}'; kinds: ipip, fou, gue, gre, tcp, minenc"
+                ));
+            }
         };
         let spec = Self {
             kind: keys.kind.to_owned(),
@@ -69,6 +97,15 @@ impl Spec {
         &*self.tunnel.encapsulator
     }
 
+    /// What it puts in front of a packet, outermost first: names and lengths in bytes.
+    pub(crate) fn headers(&self) -> &[(&'static str, usize)] {
+        &self.tunnel.headers
+    }
+
+    pub(crate) const fn numbering(&self) -> Numbering {
+        self.tunnel.numbering
+    }
+
     /// Whether nobody said which inner sources to accept, so that all are.
     pub(crate) const fn accepts_any_inner(&self) -> bool {
         self.inner.is_empty()
@@ -83,7 +120,7 @@ impl Spec {
             self.inner.as_slice()
         };
         let access = PointToPoint::new(self.tunnel.destination, self.tunnel.source, inner);
-        let decapsulator = Decapsulator::new(AnyCarrier(&*self.tunnel.carrier), access)
+        let decapsulator = Decapsulator::new(&*self.tunnel.carrier, access)
             .with_inner_tunnels(self.inner_tunnels)
             .with_max_depth(layers);
         if self.multicast {
@@ -94,38 +131,185 @@ impl Spec {
     }
 }
 
-impl Tunnel {
-    fn ipip(keys: &mut Keys<'_>) -> Result<Self, String> {
-        let Outer {
-            source,
-            destination,
-            ttl,
-            dscp,
-            ecn,
-            df,
-            atomic_id,
-            role,
-            link_mtu,
-        } = Outer::take(keys)?;
-        let mut ipip = IpIp::new(source, destination)
-            .map_err(|error| forbidden(error, source, destination))?
-            .with_ttl(ttl)
-            .with_dscp(dscp)
-            .with_ecn(ecn)
-            .with_df(df)
-            .with_atomic_identification(atomic_id)
-            .with_role(role);
-        if let Some(mtu) = link_mtu {
-            ipip = ipip.with_link_mtu(mtu);
+/// Gives an encapsulator the policies of its outer header.
+macro_rules! with_policies {
+    ($encapsulator:expr, $outer:expr) => {{
+        let outer = &$outer;
+        let encapsulator = $encapsulator
+            .map_err(|error| forbidden(error, outer.source, outer.destination))?
+            .with_ttl(outer.ttl)
+            .with_dscp(outer.dscp)
+            .with_ecn(outer.ecn)
+            .with_df(outer.df)
+            .with_atomic_identification(outer.atomic_id)
+            .with_role(outer.role);
+        match outer.link_mtu {
+            Some(mtu) => encapsulator.with_link_mtu(mtu),
+            None => encapsulator,
         }
-        let (encapsulator, carrier) = (Arc::new(ipip), Arc::new(IpIpCarrier));
-        Ok(Self {
-            encapsulator,
-            carrier,
+    }};
+}
+
+impl Tunnel {
+    fn new(
+        (source, destination): (Ipv4Addr, Ipv4Addr),
+        encapsulator: impl Encapsulate + Send + Sync + 'static,
+        carrier: impl Carrier + Send + Sync + 'static,
+        headers: &[(&'static str, usize)],
+    ) -> Self {
+        // Absent parts are given with no length.
+        let headers = headers
+            .iter()
+            .copied()
+            .filter(|(_, len)| *len > 0)
+            .collect();
+        Self {
+            headers,
+            encapsulator: Arc::new(encapsulator),
+            carrier: Arc::new(carrier),
             source,
             destination,
+            numbering: Numbering::Fragmentable,
+        }
+    }
+
+    fn ipip(keys: &mut Keys<'_>) -> Result<Self, String> {
+        let outer = Outer::take(keys, Outer::IP_DEFAULTS)?;
+        let ipip = with_policies!(IpIp::new(outer.source, outer.destination), outer);
+        Ok(Self::new(outer.ends(), ipip, IpIpCarrier, &[("IPv4", 20)]))
+    }
+
+    fn fou(keys: &mut Keys<'_>) -> Result<Self, String> {
+        let outer = Outer::take(keys, Outer::IP_DEFAULTS)?;
+        let port = keys
+            .number("dport", 1..=u16::MAX)?
+            .ok_or("'dport' is missing")?;
+        let fou = with_policies!(Udp::fou(outer.source, outer.destination, port), outer);
+        Ok(Self::new(
+            outer.ends(),
+            udp(fou, keys)?,
+            UdpCarrier::fou(port),
+            &[("IPv4", 20), ("UDP", 8)],
+        ))
+    }
+
+    fn gue(keys: &mut Keys<'_>) -> Result<Self, String> {
+        let outer = Outer::take(keys, Outer::IP_DEFAULTS)?;
+        let port = keys
+            .number("dport", 1..=u16::MAX)?
+            .unwrap_or(GueHeader::PORT);
+        let (source, destination) = outer.ends();
+        let has_header = keys.number("variant", 0..=1u8)? != Some(1);
+        let gue = if has_header {
+            with_policies!(Udp::gue(source, destination), outer)
+        } else {
+            with_policies!(Udp::gue_variant_1(source, destination), outer)
+        };
+        let gue = udp(gue.with_destination_port(port), keys)?;
+        let carrier = UdpCarrier::gue().with_destination_port(port);
+        let header_len = if has_header { GueHeader::LEN } else { 0 };
+        let headers = [("IPv4", 20), ("UDP", 8), ("GUE", header_len)];
+        Ok(Self::new(outer.ends(), gue, carrier, &headers))
+    }
+
+    fn gre(keys: &mut Keys<'_>) -> Result<Self, String> {
+        let outer = Outer::take(keys, Outer::IP_DEFAULTS)?;
+        let mut gre = with_policies!(Gre::new(outer.source, outer.destination), outer);
+        let mut carrier = GreCarrier::new();
+        if let Some(key) = keys.number("key", 0..=u32::MAX)? {
+            (gre, carrier) = (gre.with_key(key), carrier.with_key(key));
+        }
+        if keys.choice("csum", false, &YES_NO)? {
+            (gre, carrier) = (gre.with_checksum(), carrier.with_checksum());
+        }
+        let counts = keys.choice("seq", false, &YES_NO)?;
+        if counts {
+            (gre, carrier) = (gre.with_sequence(1), carrier.with_sequence());
+        }
+        let numbering = if counts {
+            Numbering::All
+        } else {
+            Numbering::Fragmentable
+        };
+        Ok(Self {
+            numbering,
+            ..Self::new(
+                outer.ends(),
+                gre,
+                carrier,
+                &[("IPv4", 20), ("GRE", gre.overhead() - 20)],
+            )
         })
     }
+
+    fn tcp(keys: &mut Keys<'_>) -> Result<Self, String> {
+        let outer = Outer::take(keys, Outer::TCP_DEFAULTS)?;
+        let source_port = keys
+            .number("sport", 0..=u16::MAX)?
+            .ok_or("'sport' is missing")?;
+        let port = keys
+            .number("dport", 1..=u16::MAX)?
+            .ok_or("'dport' is missing")?;
+        let tcp = Tcp::new((outer.source, source_port), (outer.destination, port));
+        let mut tcp = with_policies!(tcp, outer)
+            .with_window(keys.number("window", 0..=u16::MAX)?.unwrap_or(512));
+        let mut carrier = TcpCarrier::new(port);
+        let mut headers_len = 40;
+        if let Some((value, echo_reply)) = keys.timestamps()? {
+            tcp = tcp.with_timestamps(value, echo_reply);
+            headers_len += 12;
+        }
+        if let Some(framing) = keys.choice("framing", None, &FRAMING)? {
+            (tcp, carrier) = (tcp.with_framing(framing), carrier.with_framing(framing));
+        }
+        let prefix_len = tcp.overhead() - headers_len;
+        let headers = [
+            ("IPv4", 20),
+            ("TCP", headers_len - 20),
+            ("length", prefix_len),
+        ];
+        let numbering = Numbering::Tcp {
+            sequence: keys.number("seq", 0..=u32::MAX)?.unwrap_or(0),
+            acknowledgment: keys.number("ack", 0..=u32::MAX)?.unwrap_or(0),
+            headers_len: headers_len as u32,
+        };
+        Ok(Self {
+            numbering,
+            ..Self::new(outer.ends(), tcp, carrier, &headers)
+        })
+    }
+
+    fn minenc(keys: &mut Keys<'_>) -> Result<Self, String> {
+        let (source, destination) = (keys.address("src")?, keys.address("dst")?);
+        let minenc = MinEnc::new(source, destination)
+            .map_err(|error| forbidden(error, source, destination))?
+            .with_role(keys.choice("forward", Role::Originate, &ROLE)?);
+        let keeps_source = keys.choice("keep_source", true, &YES_NO)?;
+        let minenc = if keeps_source {
+            minenc
+        } else {
+            minenc.without_source()
+        };
+        Ok(Self::new(
+            (source, destination),
+            minenc,
+            MinEncCarrier,
+            &[("minimal", minenc.overhead())],
+        ))
+    }
+}
+
+/// The keys that all UDP tunnels share.
+fn udp(udp: Udp, keys: &mut Keys<'_>) -> Result<Udp, String> {
+    let source_port = match keys.word_or_number("sport", "auto", 0..=u16::MAX)? {
+        Some(WordOr::Number(port)) => SourcePort::Fixed(port),
+        Some(WordOr::Word) | None => SourcePort::Entropy {
+            seed: 0,
+            range: PortRange::Dynamic,
+        },
+    };
+    let checksum = keys.choice("csum", ChecksumPolicy::Offload, &UDP_CHECKSUM)?;
+    Ok(udp.with_source_port(source_port).with_checksum(checksum))
 }
 
 fn forbidden(error: ConfigError, source: Ipv4Addr, destination: Ipv4Addr) -> String {
@@ -133,23 +317,6 @@ fn forbidden(error: ConfigError, source: Ipv4Addr, destination: Ipv4Addr) -> Str
         ConfigError::ForbiddenSource => format!("src={source}: {error}"),
         ConfigError::ForbiddenDestination => format!("dst={destination}: {error}"),
         _ => error.to_string(),
-    }
-}
-
-/// A carrier whose kind is only known at run time.
-struct AnyCarrier<'s>(&'s dyn Carrier);
-
-impl Carrier for AnyCarrier<'_> {
-    fn protocol(&self) -> IpProtocol {
-        self.0.protocol()
-    }
-
-    fn shim_len(&self, outer: Ipv4<'_>) -> Result<usize, Reason> {
-        self.0.shim_len(outer)
-    }
-
-    fn reopens(&self, inner: Ipv4<'_>) -> bool {
-        self.0.reopens(inner)
     }
 }
 
@@ -162,6 +329,16 @@ const ECN: [(&str, EcnPolicy); 3] = [
     ("normal", EcnPolicy::Normal),
     ("compat", EcnPolicy::Compatibility),
     ("rfc3168", EcnPolicy::Rfc3168),
+];
+const UDP_CHECKSUM: [(&str, ChecksumPolicy); 3] = [
+    ("lco", ChecksumPolicy::Offload),
+    ("full", ChecksumPolicy::Full),
+    ("zero", ChecksumPolicy::Zero),
+];
+const FRAMING: [(&str, Option<LengthPrefix>); 3] = [
+    ("none", None),
+    ("exclusive", Some(LengthPrefix::Exclusive)),
+    ("inclusive", Some(LengthPrefix::Inclusive)),
 ];
 const ROLE: [(&str, Role); 2] = [("yes", Role::Forward), ("no", Role::Originate)];
 const COPY_DF: [(&str, bool); 2] = [("set", false), ("copy", true)];
@@ -180,7 +357,16 @@ struct Outer {
 }
 
 impl Outer {
-    fn take(keys: &mut Keys<'_>) -> Result<Self, String> {
+    /// DSCP and ECN unless said.
+    const IP_DEFAULTS: (DscpPolicy, EcnPolicy) = (DscpPolicy::Copy, EcnPolicy::Normal);
+    const TCP_DEFAULTS: (DscpPolicy, EcnPolicy) =
+        (DscpPolicy::Fixed(Dscp::DEFAULT), EcnPolicy::Compatibility);
+
+    const fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (self.source, self.destination)
+    }
+
+    fn take(keys: &mut Keys<'_>, defaults: (DscpPolicy, EcnPolicy)) -> Result<Self, String> {
         let identification = keys.number("id", 0..=u16::MAX)?;
         let ids = identification.map_or(IdSource::Ordinal, IdSource::Constant);
         let ttl = match keys.word_or_number("ttl", "inherit", 1..=u8::MAX)? {
@@ -192,14 +378,15 @@ impl Outer {
         };
         let dscp = match keys.word_or_number("dscp", "copy", 0..=63)? {
             Some(WordOr::Number(value)) => Dscp::new(value).map(DscpPolicy::Fixed),
-            Some(WordOr::Word) | None => None,
+            Some(WordOr::Word) => Some(DscpPolicy::Copy),
+            None => None,
         };
         Ok(Self {
             source: keys.address("src")?,
             destination: keys.address("dst")?,
             ttl,
-            dscp: dscp.unwrap_or_default(),
-            ecn: keys.choice("ecn", EcnPolicy::Normal, &ECN)?,
+            dscp: dscp.unwrap_or(defaults.0),
+            ecn: keys.choice("ecn", defaults.1, &ECN)?,
             df: if keys.choice("df", false, &COPY_DF)? {
                 DfPolicy::Copy(ids)
             } else {
@@ -281,6 +468,28 @@ impl<'t> Keys<'t> {
                 range.start(),
                 range.end()
             )),
+        }
+    }
+
+    /// `timestamps=yes|no` or `ts=VALUE:ECHO`.
+    fn timestamps(&mut self) -> Result<Option<(u32, u32)>, String> {
+        let wanted = self.take("timestamps");
+        let said = self.take("ts");
+        let values = match said {
+            None => (0, 0),
+            Some(text) => text
+                .split_once(':')
+                .and_then(|(value, echo)| {
+                    let all = 0..=u32::MAX;
+                    Some((number(value, &all)?, number(echo, &all)?))
+                })
+                .ok_or_else(|| format!("ts={text}: expected VALUE:ECHO"))?,
+        };
+        match (wanted, said) {
+            (Some("yes"), _) | (None, Some(_)) => Ok(Some(values)),
+            (None | Some("no"), None) => Ok(None),
+            (Some("no"), Some(text)) => Err(format!("ts={text}: timestamps=no says otherwise")),
+            (Some(other), _) => Err(format!("timestamps={other}: expected yes or no")),
         }
     }
 

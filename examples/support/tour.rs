@@ -5,6 +5,7 @@ use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ipencap::mtu::{Efficiency, Overhead};
 use ipencap::wire::Ipv4;
 
 use super::args::Failure;
@@ -27,26 +28,75 @@ struct Stop {
     tunnels: &'static [&'static str],
 }
 
-const STOPS: [Stop; 2] = [
+const fn stop(name: &'static str, file: &'static str, tunnels: &'static [&'static str]) -> Stop {
     Stop {
-        name: "ipip",
-        file: "ipip.pcap",
-        tunnels: &["ipip,src=198.51.100.1,dst=203.0.113.2"],
-    },
-    Stop {
-        name: "ipip in ipip",
-        file: "ipip-ipip.pcap",
-        tunnels: &[
-            "ipip,src=198.51.100.1,dst=203.0.113.2",
+        name,
+        file,
+        tunnels,
+    }
+}
+
+const STOPS: [Stop; 9] = [
+    stop(
+        "ipip",
+        "ipip.pcap",
+        &["ipip,src=198.51.100.1,dst=203.0.113.2"],
+    ),
+    stop(
+        "ipip in ipip",
+        "ipip-ipip.pcap",
+        &[
             "ipip,src=192.0.2.1,dst=192.0.2.2",
+            "ipip,src=198.51.100.1,dst=203.0.113.2",
         ],
-    },
+    ),
+    stop(
+        "minenc",
+        "minenc.pcap",
+        &["minenc,src=198.51.100.1,dst=203.0.113.2"],
+    ),
+    stop(
+        "gre",
+        "gre.pcap",
+        &["gre,src=198.51.100.1,dst=203.0.113.2,key=7"],
+    ),
+    stop(
+        "fou (udp)",
+        "fou.pcap",
+        &["fou,src=198.51.100.1,dst=203.0.113.2,dport=5555"],
+    ),
+    stop(
+        "gue (udp)",
+        "gue.pcap",
+        &["gue,src=198.51.100.1,dst=203.0.113.2"],
+    ),
+    stop(
+        "ipip in fou",
+        "ipip-fou.pcap",
+        &[
+            "ipip,src=192.0.2.1,dst=192.0.2.2",
+            "fou,src=198.51.100.1,dst=203.0.113.2,dport=5555",
+        ],
+    ),
+    stop(
+        "tcp",
+        "tcp.pcap",
+        &["tcp,src=198.51.100.1,dst=203.0.113.2,sport=40001,dport=443,framing=exclusive"],
+    ),
+    stop(
+        "tcp with ts",
+        "tcp-timestamps.pcap",
+        &[
+            "tcp,src=198.51.100.1,dst=203.0.113.2,sport=40001,dport=443,framing=exclusive,timestamps=yes",
+        ],
+    ),
 ];
 
+/// The stop whose packet is drawn.
+const DRAWN: &str = "ipip in fou";
+
 /// The link of the comparison: Ethernet's, in bytes.
-const LINK_MTU: usize = 1500;
-/// An IPv4 and a TCP header without options, which the MSS leaves out of the MTU (RFC 6691 §2).
-const TCP_IPV4_LEN: usize = 40;
+const LINK_MTU: u32 = 1500;
 
 /// What happened at a stop.
 struct Journey {
@@ -94,7 +144,7 @@ pub(crate) fn run(out: Option<&Path>) -> Result<ExitCode, Failure> {
 impl Journey {
     /// Whether every packet that was wrapped was met again, and came back as it was if it was let
     /// through.
-    fn is_intact(&self) -> bool {
+    const fn is_intact(&self) -> bool {
         self.opened.packets == self.wrapped.written && self.identical == self.opened.written
     }
 }
@@ -209,7 +259,7 @@ fn report(journeys: &[(&Stop, Journey)], directory: &Path) -> String {
     lines.push(String::new());
     lines.extend(costs(journeys));
     lines.push(String::new());
-    lines.extend(deepest(journeys));
+    lines.extend(drawing(journeys));
     lines.push(String::new());
     lines.push(format!(
         "Open them with Wireshark, in {}:",
@@ -245,16 +295,32 @@ fn counts(journeys: &[(&Stop, Journey)]) -> Vec<String> {
     lines
 }
 
+/// Each reason once, with the tunnels that refused so many packets for it.
 fn reasons(journeys: &[(&Stop, Journey)]) -> Vec<String> {
-    let mut lines = vec!["Refused without a word to the sender, and counted by reason:".to_owned()];
+    let mut refusals: Vec<(&str, &str, u64, Vec<&str>)> = Vec::new();
     for (stop, journey) in journeys {
         for (way, summary) in [("in", &journey.wrapped), ("out", &journey.opened)] {
-            for (reason, count) in &summary.dropped {
-                lines.push(format!("  {:<14} {way:<4} {count:>5}  {reason}", stop.name));
+            for (&reason, &count) in &summary.dropped {
+                let known = refusals
+                    .iter_mut()
+                    .find(|known| (known.0, known.1, known.2) == (way, reason, count));
+                match known {
+                    Some((.., stops)) => stops.push(stop.name),
+                    None => refusals.push((way, reason, count, vec![stop.name])),
+                }
             }
         }
     }
-    lines
+    let lines = refusals.iter().map(|(way, reason, count, stops)| {
+        let by = if stops.len() == journeys.len() {
+            "every tunnel".to_owned()
+        } else {
+            stops.join(", ")
+        };
+        format!("  on the way {way:<3} {count:>5}  {reason:<24} {by}")
+    });
+    let head = "Refused without a word to the sender, and counted by reason:";
+    [head.to_owned()].into_iter().chain(lines).collect()
 }
 
 fn costs(journeys: &[(&Stop, Journey)]) -> Vec<String> {
@@ -267,20 +333,23 @@ fn costs(journeys: &[(&Stop, Journey)]) -> Vec<String> {
         .iter()
         .map(|(stop, journey)| (stop.name, journey.overhead));
     for (name, overhead) in [("none", 0)].into_iter().chain(tunnels) {
-        let mtu = LINK_MTU - overhead;
-        let mss = mtu - TCP_IPV4_LEN;
-        let (percent, tenths) = (mss * 100 / LINK_MTU, mss * 1000 / LINK_MTU % 10);
+        let cost = Overhead::of_bytes(overhead);
+        let or_none = |value: Option<u32>| value.map_or("-".to_owned(), |value| value.to_string());
+        let share = cost.efficiency(LINK_MTU).map_or(0.0, Efficiency::ratio);
         lines.push(format!(
-            "  {name:<14} {overhead:>8}  {mtu:>9}  {mss:>7}  {percent:>8}.{tenths} %"
+            "  {name:<14} {overhead:>8}  {:>9}  {:>7}  {:>9.1} %",
+            or_none(cost.inner_mtu(LINK_MTU)),
+            or_none(cost.tcp_mss(LINK_MTU)),
+            share * 100.0,
         ));
     }
     lines
 }
 
-/// The packet that travelled under the most headers.
-fn deepest(journeys: &[(&Stop, Journey)]) -> Vec<String> {
-    let deepest = journeys.iter().max_by_key(|(_, journey)| journey.overhead);
-    let sample = deepest.and_then(|(stop, journey)| Some((stop, journey.sample.as_ref()?)));
+/// The packet that travelled through the most tunnels of different kinds.
+fn drawing(journeys: &[(&Stop, Journey)]) -> Vec<String> {
+    let drawn = journeys.iter().find(|(stop, _)| stop.name == DRAWN);
+    let sample = drawn.and_then(|(stop, journey)| Some((stop, journey.sample.as_ref()?)));
     sample.map_or_else(Vec::new, |(stop, sample)| {
         let mut lines = vec![format!(
             "Frame {}, before and after {}; offsets and lengths in bytes:",

@@ -8,10 +8,10 @@ use ipencap::error::{EncapError, Refused};
 use ipencap::wire::{Ipv4Flags, Ipv4Header};
 
 use super::args::{Failure, say};
-use super::input::{Input, same_file};
+use super::input::{Input, refuse_same_file};
 use super::link;
 use super::output::Output;
-use super::spec::Spec;
+use super::spec::{Numbering, Spec};
 use super::summary::Summary;
 
 /// What is done to each packet: another packet comes out, or the name of the reason why none does.
@@ -22,8 +22,8 @@ pub(crate) trait Change {
 /// Wraps packets by some tunnels, the first one innermost.
 pub(crate) struct Wrap<'s> {
     tunnels: &'s [Spec],
-    /// The next packet that may be fragmented gets this identification, a counter for each tunnel.
-    ordinals: Vec<u32>,
+    /// A counter for each tunnel.
+    counters: Vec<Counter>,
     headroom: usize,
     buffer: Vec<u8>,
 }
@@ -36,7 +36,7 @@ impl<'s> Wrap<'s> {
             .sum();
         Self {
             tunnels,
-            ordinals: vec![1; tunnels.len()],
+            counters: tunnels.iter().map(Counter::new).collect(),
             headroom,
             buffer: vec![0; headroom],
         }
@@ -53,17 +53,55 @@ impl Change for Wrap<'_> {
         self.buffer.truncate(self.headroom);
         self.buffer.extend_from_slice(packet);
         let mut span = Span::new(self.headroom, packet.len());
-        for (tunnel, ordinal) in self.tunnels.iter().zip(&mut self.ordinals) {
+        for (tunnel, counter) in self.tunnels.iter().zip(&mut self.counters) {
             let tunnel = tunnel.encapsulator();
-            let numbered = PerPacket::new().with_ordinal(*ordinal);
-            let outer = ipencap::encap(tunnel, &mut self.buffer, span, &numbered)
+            let outer = ipencap::encap(tunnel, &mut self.buffer, span, &counter.packet())
                 .map_err(EncapError::reason)?;
-            if may_be_fragmented(outer) {
-                *ordinal = ordinal.wrapping_add(1);
-            }
+            counter.count(outer);
             span = Span::new(span.start - tunnel.overhead(), outer.len());
         }
         Ok(span.get(&self.buffer).unwrap_or_default())
+    }
+}
+
+/// What a tunnel's packets are numbered by: identifications count from 1.
+struct Counter {
+    numbering: Numbering,
+    ordinal: u32,
+}
+
+impl Counter {
+    const fn new(tunnel: &Spec) -> Self {
+        Self {
+            numbering: tunnel.numbering(),
+            ordinal: 1,
+        }
+    }
+
+    const fn packet(&self) -> PerPacket {
+        let numbered = PerPacket::new().with_ordinal(self.ordinal);
+        match self.numbering {
+            Numbering::Tcp {
+                sequence,
+                acknowledgment,
+                ..
+            } => numbered.with_tcp_numbers(sequence, acknowledgment),
+            Numbering::Fragmentable | Numbering::All => numbered,
+        }
+    }
+
+    fn count(&mut self, outer: &[u8]) {
+        if let Numbering::Tcp {
+            sequence,
+            headers_len,
+            ..
+        } = &mut self.numbering
+        {
+            *sequence = sequence.wrapping_add(outer.len() as u32 - *headers_len);
+        }
+        if matches!(self.numbering, Numbering::All) || may_be_fragmented(outer) {
+            self.ordinal = self.ordinal.wrapping_add(1);
+        }
     }
 }
 
@@ -131,12 +169,7 @@ pub(crate) fn decap(tunnels: &[Spec], input: &Path, output: &Path) -> Result<(),
 }
 
 fn open(input: &Path, output: &Path) -> Result<(Input, Output), Failure> {
-    if same_file(input, output) {
-        let (input, output) = (input.display(), output.display());
-        return Err(Failure::new(format_args!(
-            "cannot write {output}: it is the input {input}"
-        )));
-    }
+    refuse_same_file(input, output)?;
     // In this order: an input that cannot be read must not cost an old output.
     Ok((Input::open(input)?, Output::create(output)?))
 }

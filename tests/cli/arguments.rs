@@ -94,8 +94,8 @@ fn wrong_arguments_are_one_line_and_status_2() {
             "/nowhere/at/all.pcap",
         ),
         (
-            tunnel("fou,src=198.51.100.1,dst=203.0.113.2,dport=5555"),
-            "fou",
+            tunnel("vxlan,src=198.51.100.1,dst=203.0.113.2,dport=4789"),
+            "vxlan",
         ),
         (tunnel("sixinfour"), "sixinfour"),
         (tunnel(""), "--tunnel"),
