@@ -2,7 +2,8 @@ use core::net::Ipv4Addr;
 
 use zerocopy::IntoBytes;
 
-use super::decapsulator::{Carried, Carrier, Decapsulator};
+use super::carrier::{Carried, Carrier};
+use super::decapsulator::Decapsulator;
 use super::outer::{Outer, outer_policies};
 use super::{Encapsulate, PerPacket};
 use crate::checksum::Sum;

@@ -1,6 +1,7 @@
 use core::net::Ipv4Addr;
 
-use super::decapsulator::{Carried, Carrier, Decapsulator};
+use super::carrier::{Carried, Carrier};
+use super::decapsulator::Decapsulator;
 use super::outer::{Outer, outer_policies};
 use super::{Encapsulate, PerPacket};
 use crate::error::{ConfigError, EncapError, Refused};

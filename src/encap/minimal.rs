@@ -1,6 +1,7 @@
 use core::net::Ipv4Addr;
 
-use super::decapsulator::{Carried, Carrier, Decapsulator};
+use super::carrier::{Carried, Carrier};
+use super::decapsulator::Decapsulator;
 use super::outer::{Outer, fitting_len, refuse_loop, travelling_ttl};
 use super::policy::Role;
 use super::{Encapsulate, PerPacket};

@@ -28,6 +28,7 @@
 use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Proven, Span};
 
+mod carrier;
 mod decapsulator;
 mod gre;
 mod ipip;
@@ -40,9 +41,8 @@ mod stack;
 mod tcp;
 mod udp;
 
-pub use decapsulator::{
-    Carried, Carrier, Decapsulator, EgressDscp, InnerTunnels, SocketCarrier, inspect_without_filter,
-};
+pub use carrier::{Carried, Carrier, SocketCarrier};
+pub use decapsulator::{Decapsulator, EgressDscp, InnerTunnels, inspect_without_filter};
 pub use gre::{Gre, GreCarrier, SequenceWindow};
 pub use ipip::{IpIp, IpIpCarrier};
 pub use minimal::{MinEnc, MinEncCarrier};

@@ -2,7 +2,8 @@ use core::net::Ipv4Addr;
 
 use zerocopy::IntoBytes;
 
-use super::decapsulator::{Carried, Carrier, Decapsulator, SocketCarrier};
+use super::carrier::{Carried, Carrier, SocketCarrier};
+use super::decapsulator::Decapsulator;
 use super::opened::OuterMeta;
 use super::outer::{Outer, outer_policies};
 use super::policy::{DscpPolicy, EcnPolicy, InnerChecksum};

@@ -1,0 +1,276 @@
+use core::net::Ipv4Addr;
+
+use crate::checksum::Sum;
+use crate::error::ParseError;
+use crate::wire::{IpProtocol, Ipv4, Ipv4Header, TcpHeader, UdpHeader};
+
+/// What an encapsulator knows of the packet it wraps, and says of the packet it makes: the fixed
+/// header by value, the length, the flow inside, and the sum of its bytes where the headers tell it.
+///
+/// [`read`](Self::read) proves the packet first; [`trusted`](Self::trusted) is for a header that
+/// somebody else has proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PacketMeta {
+    header: Ipv4Header,
+    len: u32,
+    flow: Flow,
+    known_sum: Option<u16>,
+}
+
+impl PacketMeta {
+    /// Proves the packet at the start of `bytes` by V-01 to V-07.
+    ///
+    /// # Errors
+    /// As [`Ipv4::parse`].
+    #[inline]
+    pub fn read(bytes: &[u8]) -> Result<Self, ParseError> {
+        Ipv4::parse(bytes).map(Self::of)
+    }
+
+    /// Of a packet that was parsed.
+    #[inline]
+    #[must_use]
+    pub fn of(packet: Ipv4<'_>) -> Self {
+        let innermost = innermost(packet);
+        Self {
+            flow: Flow::of(innermost),
+            known_sum: sum_from_headers(innermost),
+            ..Self::trusted(*packet.header())
+        }
+    }
+
+    /// Of a packet whose header is known to be valid: verified elsewhere, or just composed. Nothing
+    /// is known of what it carries.
+    #[inline]
+    #[must_use]
+    pub const fn trusted(header: Ipv4Header) -> Self {
+        let [high, low] = header.total_len().to_be_bytes();
+        Self {
+            header,
+            len: u32::from_be_bytes([0, 0, high, low]),
+            flow: Flow::without_ports(&header),
+            known_sum: None,
+        }
+    }
+
+    /// Of a packet of another IP version, which no IPv4 encapsulator can wrap: what an encapsulator
+    /// says of an outer packet that is not IPv4.
+    ///
+    /// `len` is its whole length in bytes, `traffic_class` its DSCP and ECN.
+    #[inline]
+    #[must_use]
+    pub const fn not_ipv4(version: u8, len: u32, traffic_class: u8) -> Self {
+        let mut bytes = [0; Ipv4Header::LEN];
+        bytes[0] = version << 4;
+        bytes[1] = traffic_class;
+        Self {
+            len,
+            ..Self::trusted(Ipv4Header::from_bytes(bytes))
+        }
+    }
+
+    /// The same with what an IPv4 header around `inner` leaves unchanged: the flow, and the sum, to
+    /// which a valid header adds nothing.
+    #[inline]
+    #[must_use]
+    pub const fn carrying(self, inner: &Self) -> Self {
+        Self {
+            flow: inner.flow,
+            known_sum: inner.known_sum,
+            ..self
+        }
+    }
+
+    /// The same with the ports of its own UDP or TCP header and the sum of its bytes, where that is
+    /// known.
+    #[inline]
+    #[must_use]
+    pub const fn with_transport(
+        self,
+        source_port: u16,
+        destination_port: u16,
+        known_sum: Option<u16>,
+    ) -> Self {
+        let flow = Flow {
+            source_port,
+            destination_port,
+            ..self.flow
+        };
+        Self {
+            flow,
+            known_sum,
+            ..self
+        }
+    }
+
+    /// The fixed header; meaningless but for DSCP and ECN if [`version`](Self::version) is not 4.
+    #[inline]
+    #[must_use]
+    pub const fn header(&self) -> &Ipv4Header {
+        &self.header
+    }
+
+    /// The IP version.
+    #[inline]
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.header.version()
+    }
+
+    /// The length of the whole packet, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether the packet has no bytes; no valid one does.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The flow that the packet belongs to: of the innermost packet, where it is IP-in-IP.
+    #[inline]
+    #[must_use]
+    pub const fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    /// The ones' complement sum of the packet's bytes, where its headers tell it: the checksum of a
+    /// TCP segment or UDP datagram cancels its payload (C-20; local checksum offload).
+    ///
+    /// The inner checksum is trusted, not verified: where it is wrong, this sum is wrong by the same
+    /// amount, and so is a checksum built on it: the receiver drops the packet (C-21).
+    #[inline]
+    #[must_use]
+    pub const fn known_sum(&self) -> Option<u16> {
+        self.known_sum
+    }
+}
+
+/// The flow that a packet belongs to: what its outer headers may be spread by.
+///
+/// A fragment has no ports, nor has a packet of a protocol other than TCP and UDP: all fragments of
+/// a datagram are one flow (E-22; RFC 8086 §4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Flow {
+    /// The source address.
+    pub source: Ipv4Addr,
+    /// The destination address.
+    pub destination: Ipv4Addr,
+    /// The protocol.
+    pub protocol: IpProtocol,
+    /// The source port, 0 where there is none.
+    pub source_port: u16,
+    /// The destination port, 0 where there is none.
+    pub destination_port: u16,
+}
+
+impl Flow {
+    const fn without_ports(header: &Ipv4Header) -> Self {
+        Self {
+            source: header.source(),
+            destination: header.destination(),
+            protocol: header.protocol(),
+            source_port: 0,
+            destination_port: 0,
+        }
+    }
+
+    const fn of(packet: Ipv4<'_>) -> Self {
+        let header = packet.header();
+        let flow = Self::without_ports(header);
+        let has_ports = matches!(header.protocol(), IpProtocol::TCP | IpProtocol::UDP);
+        match packet.payload().first_chunk::<4>() {
+            Some(&[a, b, c, d]) if has_ports && !header.is_fragment() => Self {
+                source_port: u16::from_be_bytes([a, b]),
+                destination_port: u16::from_be_bytes([c, d]),
+                ..flow
+            },
+            _ => flow,
+        }
+    }
+
+    /// A hash of the flow: the same on every machine and in every version of this crate.
+    ///
+    /// It is `MurmurHash3_x86_32` with `seed` over 16 bytes: source and destination address, source
+    /// and destination port, three bytes 0 and the protocol, each high byte first.
+    ///
+    /// ```
+    /// # use ipencap::packet::PacketMeta;
+    /// # let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
+    /// #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
+    /// // 10.1.0.5:40000 to 10.2.0.9:53 over UDP
+    /// let flow = PacketMeta::read(&packet).unwrap().flow();
+    /// assert_eq!(flow.hash(0), 0x83d8_0564);
+    /// assert_eq!(flow.hash(0x9747_b28c), 0x61c4_d21b);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn hash(self, seed: u32) -> u32 {
+        let [a, b] = self.source_port.to_be_bytes();
+        let [c, d] = self.destination_port.to_be_bytes();
+        // The hash reads little-endian words of a big-endian layout.
+        let hash = murmur_round(seed, self.source.to_bits().swap_bytes());
+        let hash = murmur_round(hash, self.destination.to_bits().swap_bytes());
+        let hash = murmur_round(hash, u32::from_le_bytes([a, b, c, d]));
+        let hash = murmur_round(hash, u32::from_le_bytes([0, 0, 0, self.protocol.0]));
+        let hash = hash ^ 16;
+        let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+        let hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
+        hash ^ (hash >> 16)
+    }
+}
+
+const fn murmur_round(hash: u32, word: u32) -> u32 {
+    let word = word
+        .wrapping_mul(0xcc9e_2d51)
+        .rotate_left(15)
+        .wrapping_mul(0x1b87_3593);
+    (hash ^ word)
+        .rotate_left(13)
+        .wrapping_mul(5)
+        .wrapping_add(0xe654_6b64)
+}
+
+/// How many IP-in-IP headers are looked behind for the innermost flow and sum (L-05).
+const LOOKED_BEHIND: u8 = 8;
+
+/// The packet behind the IP-in-IP headers: the last one that is valid, whole and without slack.
+fn innermost(packet: Ipv4<'_>) -> Ipv4<'_> {
+    let mut innermost = packet;
+    for _ in 0..LOOKED_BEHIND {
+        let header = innermost.header();
+        if header.protocol() != IpProtocol::IPENCAP || header.is_fragment() {
+            break;
+        }
+        match Ipv4::parse(innermost.payload()) {
+            Ok(inner) if inner.slack() == 0 => innermost = inner,
+            _ => break,
+        }
+    }
+    innermost
+}
+
+/// The sum of a packet's bytes from its headers alone (C-20).
+///
+/// The IPv4 header sums to -0 with its checksum, a segment to the complement of its pseudo-header.
+fn sum_from_headers(packet: Ipv4<'_>) -> Option<u16> {
+    let header = packet.header();
+    let payload = packet.payload();
+    let len = u16::try_from(payload.len()).ok()?;
+    let is_complete = match header.protocol() {
+        _ if header.is_fragment() => false,
+        IpProtocol::TCP => payload.len() >= TcpHeader::LEN,
+        IpProtocol::UDP => {
+            UdpHeader::split(payload).is_ok_and(|(udp, _)| udp.checksum() != 0 && udp.len() == len)
+        }
+        _ => false,
+    };
+    let protocol = header.protocol().0;
+    let pseudo = Sum::pseudo_header(header.source(), header.destination(), protocol, len);
+    is_complete.then_some(!pseudo.fold())
+}

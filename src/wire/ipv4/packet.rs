@@ -1,0 +1,236 @@
+use super::Ipv4Header;
+use crate::error::ParseError;
+use crate::wire::{HeaderOptions, reported_len};
+
+/// A valid IPv4 packet: header, options and payload, bounded by its total length.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv4<'a> {
+    header: &'a Ipv4Header,
+    options: &'a [u8],
+    payload: &'a [u8],
+    slack: usize,
+}
+
+impl<'a> Ipv4<'a> {
+    /// The packet at the start of `bytes`, proven by V-01 to V-07: version, header length, checksum
+    /// and total length.
+    ///
+    /// Bytes behind the total length (Ethernet padding) are not part of it; [`slack`](Self::slack)
+    /// counts them. The checksum cannot be left out (RFC 1812 §5.2.2);
+    /// [`parse_hardware_verified`](Self::parse_hardware_verified) is for those whose network card
+    /// has done it.
+    ///
+    /// # Errors
+    /// [`ParseError`], in this order: `Truncated`, `BadVersion`, `BadIhl`, `Truncated`,
+    /// `BadChecksum`, `BadTotalLength`, `Truncated`.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let (header, options, rest) = Ipv4Header::split(bytes)?;
+        if !header.verifies(options) {
+            return Err(ParseError::BadChecksum);
+        }
+        Self::bounded(header, options, rest)
+    }
+
+    /// [`parse`](Self::parse) without the checksum, for packets whose header checksum the receiving
+    /// hardware has verified.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), without `BadChecksum`.
+    #[inline]
+    pub fn parse_hardware_verified(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let (header, options, rest) = Ipv4Header::split(bytes)?;
+        Self::bounded(header, options, rest)
+    }
+
+    /// Reads a packet quoted inside an ICMP error, where only the header need be whole.
+    ///
+    /// Neither checksum nor total length is enforced: routers quote packets with lengths and
+    /// checksums that no longer agree. `bytes` may end anywhere behind the header.
+    ///
+    /// ```
+    /// use ipencap::wire::{Ipv4, IpProtocol};
+    ///
+    /// // 20 bytes of header and 8 of the payload of a packet of 1500 bytes.
+    /// let quote = *b"\x45\x00\x05\xdc\x77\x77\x40\x00\x40\x11\xa9\x89\x0a\x01\x00\x05\x0a\x02\x00\x09\
+    ///                \x9c\x40\x00\x35\x05\xc8\x00\x00";
+    /// let quoted = Ipv4::parse_quoted(&quote).unwrap();
+    /// assert_eq!(quoted.header().total_len(), 1500);
+    /// assert_eq!(quoted.payload().len(), 8);
+    /// assert!(quoted.is_cut());
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Ipv4Header::split`].
+    #[inline]
+    pub fn parse_quoted(bytes: &'a [u8]) -> Result<QuotedIpv4<'a>, ParseError> {
+        let (header, options, rest) = Ipv4Header::split(bytes)?;
+        Ok(QuotedIpv4 {
+            header,
+            options,
+            rest,
+        })
+    }
+
+    /// The packet of a header that is not in front of its options and payload, proven by V-06 and
+    /// V-07.
+    #[inline]
+    pub(crate) fn from_parts(
+        header: &'a Ipv4Header,
+        options: &'a [u8],
+        payload: &'a [u8],
+    ) -> Result<Self, ParseError> {
+        Self::bounded(header, options, payload)
+    }
+
+    fn bounded(
+        header: &'a Ipv4Header,
+        options: &'a [u8],
+        rest: &'a [u8],
+    ) -> Result<Self, ParseError> {
+        let payload_len = payload_len(header)?;
+        let payload = rest
+            .get(..payload_len)
+            .ok_or_else(|| cut_payload(header, rest.len()))?;
+        Ok(Self {
+            header,
+            options,
+            payload,
+            slack: rest.len().saturating_sub(payload_len),
+        })
+    }
+
+    /// The fixed header.
+    #[inline]
+    #[must_use]
+    pub const fn header(self) -> &'a Ipv4Header {
+        self.header
+    }
+
+    /// The option bytes, 0 to 40.
+    #[inline]
+    #[must_use]
+    pub const fn option_bytes(self) -> &'a [u8] {
+        self.options
+    }
+
+    /// The options, one by one.
+    #[inline]
+    pub const fn options(self) -> HeaderOptions<'a> {
+        HeaderOptions::new(self.options)
+    }
+
+    /// What the packet carries, up to its total length.
+    #[inline]
+    #[must_use]
+    pub const fn payload(self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Bytes behind the total length that are not part of the packet, such as Ethernet padding.
+    #[inline]
+    #[must_use]
+    pub const fn slack(self) -> usize {
+        self.slack
+    }
+}
+
+/// A valid IPv4 packet, for writing.
+#[derive(Debug)]
+pub struct Ipv4Mut<'a> {
+    /// The fixed header.
+    pub header: &'a mut Ipv4Header,
+    /// The option bytes. Changing them breaks the header checksum;
+    /// [`Ipv4Header::fill_checksum`] mends it.
+    pub options: &'a mut [u8],
+    /// What the packet carries, up to its total length.
+    pub payload: &'a mut [u8],
+}
+
+impl<'a> Ipv4Mut<'a> {
+    /// [`Ipv4::parse`] for writing.
+    ///
+    /// # Errors
+    /// As [`Ipv4::parse`].
+    #[inline]
+    pub fn parse(bytes: &'a mut [u8]) -> Result<Self, ParseError> {
+        let (header, options, rest) = Ipv4Header::split_mut(bytes)?;
+        if !header.verifies(options) {
+            return Err(ParseError::BadChecksum);
+        }
+        let payload_len = payload_len(header)?;
+        let cut = cut_payload(header, rest.len());
+        let payload = rest.get_mut(..payload_len).ok_or(cut)?;
+        Ok(Self {
+            header,
+            options,
+            payload,
+        })
+    }
+}
+
+/// An IPv4 packet quoted inside an ICMP error: the header is whole, the payload may be cut.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotedIpv4<'a> {
+    header: &'a Ipv4Header,
+    options: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> QuotedIpv4<'a> {
+    /// The fixed header. Its total length is the original packet's.
+    #[inline]
+    #[must_use]
+    pub const fn header(self) -> &'a Ipv4Header {
+        self.header
+    }
+
+    /// The options, one by one.
+    #[inline]
+    pub const fn options(self) -> HeaderOptions<'a> {
+        HeaderOptions::new(self.options)
+    }
+
+    /// What is left of the payload: at most what the total length says, where that is not below the
+    /// header.
+    #[inline]
+    #[must_use]
+    pub fn payload(self) -> &'a [u8] {
+        match payload_len(self.header) {
+            Ok(len) => self.rest.get(..len).unwrap_or(self.rest),
+            Err(_) => self.rest,
+        }
+    }
+
+    /// Whether payload bytes are missing.
+    #[inline]
+    #[must_use]
+    pub fn is_cut(self) -> bool {
+        payload_len(self.header).is_ok_and(|len| len > self.rest.len())
+    }
+
+    /// Whether the quoted header's checksum verifies. It need not: some hosts quote a header they
+    /// have already changed.
+    #[inline]
+    #[must_use]
+    pub fn verifies(self) -> bool {
+        self.header.verifies(self.options)
+    }
+}
+
+/// V-06: the payload's length by the total length, in bytes.
+#[inline]
+fn payload_len(header: &Ipv4Header) -> Result<usize, ParseError> {
+    let total_len = header.total_len();
+    match total_len.checked_sub(u16::from(header.header_len())) {
+        Some(len) => Ok(usize::from(len)),
+        None => Err(ParseError::BadTotalLength { total_len }),
+    }
+}
+
+fn cut_payload(header: &Ipv4Header, rest_len: usize) -> ParseError {
+    ParseError::Truncated {
+        need: header.total_len(),
+        have: reported_len(rest_len.saturating_add(usize::from(header.header_len()))),
+    }
+}
