@@ -3,7 +3,7 @@ use crate::error::Refused;
 use crate::packet::Span;
 use crate::wire::{IpProtocol, Ipv4, Ipv4Header};
 
-/// How a kind of tunnel carries its inner packet: what a [`Decapsulator`] must know of it.
+/// How a kind of tunnel carries its inner packet: what a [`Decapsulator`](super::Decapsulator) must know of it.
 ///
 /// Everything else (addresses, peers, loops, ECN) is the pipeline's, the same for every carrier: a
 /// decapsulator that checks its peers for one and not for another is CVE-2024-7596.

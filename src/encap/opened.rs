@@ -274,6 +274,7 @@ impl Opened {
 
 #[cfg(feature = "defmt")]
 impl defmt::Format for Opened {
+    #[inline]
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(
             f,

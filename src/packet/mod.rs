@@ -170,7 +170,7 @@ impl<'b> Packet<'b> {
     /// ```
     ///
     /// # Errors
-    /// As [`Ipv4::parse`].
+    /// As [`Ipv4::parse`](crate::wire::Ipv4::parse).
     #[inline]
     pub fn prove(self) -> Result<Proven<'b>, ParseError> {
         let meta = PacketMeta::read(self.as_slice())?;

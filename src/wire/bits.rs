@@ -205,6 +205,7 @@ bitflags::bitflags! {
 
 #[cfg(feature = "defmt")]
 impl defmt::Format for Ipv4Flags {
+    #[inline]
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "{=u16:x}", self.bits());
     }
@@ -212,6 +213,7 @@ impl defmt::Format for Ipv4Flags {
 
 #[cfg(feature = "defmt")]
 impl defmt::Format for TcpFlags {
+    #[inline]
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "{=u16:x}", self.bits());
     }
