@@ -1,0 +1,11 @@
+mod decapsulators;
+mod encapsulators;
+mod policy;
+mod verdict;
+
+pub fn call(buffer: &mut [u8]) {
+    policy::call();
+    encapsulators::call(buffer);
+    decapsulators::call(buffer);
+    verdict::call(buffer);
+}

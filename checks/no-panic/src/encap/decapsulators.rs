@@ -1,0 +1,214 @@
+use core::hint::black_box;
+
+use ipencap::encap::{
+    self, Arrived, Carried, Carrier, Decapsulate, Decapsulator, EgressDscp, GreCarrier,
+    InnerTunnels, IpIp, IpIpCarrier, MinEncCarrier, Opened, OuterMeta, SequenceWindow,
+    SocketCarrier, Stack, TcpCarrier, UdpCarrier,
+};
+use ipencap::error::Refused;
+use ipencap::filter::{Access, Edge, Peer, PointToPoint};
+use ipencap::packet::Packet;
+use ipencap::wire::{IpProtocol, Ipv4, LengthPrefix};
+
+use crate::given::{
+    address, addresses, byte, bytes, double_word, ecn, ipv4_header, prefix, prefixes, protocol,
+    size, span, word,
+};
+use crate::helper::{cloneable, comparable, seen, value};
+
+pub fn call(buffer: &mut [u8]) {
+    let access = black_box(PointToPoint::new(address(), address(), prefixes()));
+    let peers = [black_box(Peer::new(prefix(), prefixes())); 4];
+    let edge = black_box(Edge::new(addresses(), black_box(peers.as_slice())));
+
+    let ipip = configured(black_box(Decapsulator::ipip(access)));
+    decapsulate::<Decapsulator<_, _>>(&ipip, buffer);
+    decapsulate::<&Decapsulator<_, _>>(&&ipip, buffer);
+    let ipip = configured(black_box(IpIp::decapsulator(&edge)));
+    decapsulate::<Decapsulator<_, _>>(&ipip, buffer);
+    let minimal = configured(black_box(Decapsulator::minimal(&edge)));
+    decapsulate::<Decapsulator<_, _>>(&minimal, buffer);
+    let gre = configured(black_box(Decapsulator::gre(gre_carrier(), access)));
+    decapsulate::<Decapsulator<_, _>>(&gre, buffer);
+    let tcp = configured(black_box(Decapsulator::tcp(tcp_carrier(), &edge)));
+    decapsulate::<Decapsulator<_, _>>(&tcp, buffer);
+    let udp = configured(black_box(Decapsulator::udp(udp_carrier(), &edge)));
+    decapsulate::<Decapsulator<_, _>>(&udp, buffer);
+    let custom = configured(black_box(Decapsulator::new(Custom, access)));
+    decapsulate::<Decapsulator<_, _>>(&custom, buffer);
+    seen(Decapsulator::inspect_payload(&tcp, &outer_meta(), bytes()));
+    seen(Decapsulator::inspect_payload(&udp, &outer_meta(), bytes()));
+    seen(Decapsulator::inspect_payload(
+        &custom,
+        &outer_meta(),
+        bytes(),
+    ));
+
+    decapsulate::<()>(&(), buffer);
+    decapsulate::<Custom>(&Custom, buffer);
+    decapsulate::<dyn Decapsulate>(black_box(&Custom), buffer);
+    decapsulate::<Stack<_, _>>(
+        &Stack {
+            outer: gre,
+            inner: Custom,
+        },
+        buffer,
+    );
+    let tunnels: [&dyn Decapsulate; 4] = black_box([&ipip, &gre, &Custom, &()]);
+    let tunnels = black_box(tunnels.as_slice());
+    seen(encap::inspect_nested(tunnels, bytes(), byte()));
+    seen(encap::decap_nested(tunnels, black_box(buffer), byte()));
+
+    carriers();
+}
+
+fn decapsulate<D: Decapsulate + ?Sized>(tunnel: &D, buffer: &mut [u8]) {
+    let arrived = black_box(Arrived::new(bytes()));
+    seen(<D as Decapsulate>::opens(tunnel));
+    seen(<D as Decapsulate>::inspect_arrived(tunnel, arrived));
+    if let Ok(opened) = black_box(<D as Decapsulate>::inspect(tunnel, bytes())) {
+        // As the inner layer of a stack: with a header that is not in the buffer yet.
+        let arrived = black_box(Opened::arrived(&opened, bytes()));
+        seen(<D as Decapsulate>::inspect_arrived(tunnel, arrived));
+    }
+    seen(encap::decap(tunnel, black_box(&mut *buffer)));
+    let mut packet = black_box(Packet::new(black_box(&mut *buffer), span()));
+    seen(Packet::decap(black_box(&mut packet), tunnel));
+    seen(packet);
+}
+
+fn configured<C: Carrier + Copy, A: Access + Copy>(
+    tunnel: Decapsulator<C, A>,
+) -> Decapsulator<C, A> {
+    let dscp = black_box(EgressDscp::Keep);
+    let tunnel = black_box(Decapsulator::with_egress_dscp(tunnel, dscp));
+    let inner_tunnels = black_box(InnerTunnels::Transit);
+    let tunnel = black_box(Decapsulator::with_inner_tunnels(tunnel, inner_tunnels));
+    let tunnel = black_box(Decapsulator::with_max_depth(tunnel, byte()));
+    let tunnel = black_box(Decapsulator::allowing_multicast(tunnel));
+    let tunnel = black_box(Decapsulator::allowing_class_e(tunnel));
+    let tunnel = black_box(Decapsulator::allowing_destination_peer(tunnel));
+    let tunnel = black_box(Decapsulator::with_exact_length(tunnel));
+    let tunnel = black_box(Decapsulator::refusing_land(tunnel));
+    cloneable::<Decapsulator<C, A>>(&tunnel);
+    tunnel
+}
+
+fn gre_carrier() -> GreCarrier {
+    let carrier = black_box(GreCarrier::new());
+    let carrier = black_box(GreCarrier::with_key(carrier, double_word()));
+    let carrier = black_box(GreCarrier::with_checksum(carrier));
+    black_box(GreCarrier::with_sequence(carrier))
+}
+
+fn tcp_carrier() -> TcpCarrier {
+    let carrier = black_box(TcpCarrier::new(word()));
+    black_box(TcpCarrier::with_framing(
+        carrier,
+        black_box(LengthPrefix::Inclusive),
+    ))
+}
+
+fn udp_carrier() -> UdpCarrier {
+    seen(UdpCarrier::gue());
+    seen(UdpCarrier::fou(word()));
+    let carrier = black_box(UdpCarrier::gre(gre_carrier()));
+    let carrier = black_box(UdpCarrier::with_destination_port(carrier, word()));
+    black_box(UdpCarrier::requiring_checksum(carrier))
+}
+
+fn carriers() {
+    seen(<IpIpCarrier as Default>::default());
+    seen(<MinEncCarrier as Default>::default());
+    seen(<GreCarrier as Default>::default());
+    value::<IpIpCarrier>(IpIpCarrier);
+    value::<MinEncCarrier>(MinEncCarrier);
+    value::<GreCarrier>(gre_carrier());
+    value::<TcpCarrier>(tcp_carrier());
+    value::<UdpCarrier>(udp_carrier());
+
+    let mut window = black_box(SequenceWindow::new());
+    seen(<SequenceWindow as Default>::default());
+    seen(SequenceWindow::accept(
+        black_box(&mut window),
+        double_word(),
+    ));
+    value::<SequenceWindow>(window);
+
+    if let Ok(outer) = black_box(Ipv4::parse(bytes())) {
+        carrier::<IpIpCarrier>(&IpIpCarrier, outer);
+        carrier::<MinEncCarrier>(&MinEncCarrier, outer);
+        carrier::<GreCarrier>(&gre_carrier(), outer);
+        carrier::<TcpCarrier>(&tcp_carrier(), outer);
+        carrier::<UdpCarrier>(&udp_carrier(), outer);
+        carrier::<&UdpCarrier>(&&udp_carrier(), outer);
+        carrier::<Custom>(&Custom, outer);
+    }
+    socket_carrier::<TcpCarrier>(&tcp_carrier());
+    socket_carrier::<UdpCarrier>(&udp_carrier());
+
+    seen(Carried::behind(size(), size()));
+    seen(Carried::moved(carried(), size()));
+    seen(Carried::restoring(carried(), ipv4_header()));
+    seen(Carried::with_sequence(carried(), black_box(None)));
+    seen(<Carried as Default>::default());
+    comparable::<Carried>(&carried());
+    comparable::<OuterMeta>(&outer_meta());
+}
+
+fn carrier<C: Carrier>(carrier: &C, outer: Ipv4<'_>) {
+    seen(<C as Carrier>::protocol(carrier));
+    seen(<C as Carrier>::carried(carrier, outer));
+    seen(<C as Carrier>::reopens(carrier, outer));
+    seen(<C as Carrier>::relays_ecn(carrier));
+    seen(<C as Carrier>::is_framed(carrier));
+    seen(encap::inspect_without_filter(carrier, bytes()));
+}
+
+fn socket_carrier<C: SocketCarrier>(carrier: &C) {
+    seen(<C as SocketCarrier>::carried_payload(
+        carrier,
+        &outer_meta(),
+        bytes(),
+    ));
+}
+
+fn carried() -> Carried {
+    black_box(Carried::behind(size(), size()))
+}
+
+fn outer_meta() -> OuterMeta {
+    OuterMeta {
+        source: address(),
+        destination: address(),
+        source_port: word(),
+        destination_port: word(),
+        ecn: ecn(),
+    }
+}
+
+/// A user's own carrier and decapsulator, which answer anything and override nothing.
+#[derive(Clone, Copy)]
+struct Custom;
+
+impl Carrier for Custom {
+    fn protocol(&self) -> IpProtocol {
+        protocol()
+    }
+
+    fn carried(&self, _outer: Ipv4<'_>) -> Result<Carried, Refused> {
+        black_box(Ok(carried()))
+    }
+}
+
+impl SocketCarrier for Custom {
+    fn carried_payload(&self, _meta: &OuterMeta, _payload: &[u8]) -> Result<Carried, Refused> {
+        black_box(Ok(carried()))
+    }
+}
+
+impl Decapsulate for Custom {
+    fn inspect_arrived(&self, _arrived: Arrived<'_>) -> Result<Opened, Refused> {
+        black_box(Ok(Opened::new(span())))
+    }
+}

@@ -1,0 +1,39 @@
+use core::hint::black_box;
+
+use ipencap::encap::{Arrived, IpIpCarrier, Opened, inspect_without_filter};
+use ipencap::wire::Ipv4;
+
+use crate::given::{bytes, ecn, span};
+use crate::helper::{cloneable, comparable, seen};
+
+pub fn call(buffer: &mut [u8]) {
+    let opened = || black_box(Opened::new(span()));
+    verdict(opened(), buffer);
+    if let Ok(packet) = black_box(Ipv4::parse(bytes())) {
+        verdict(black_box(Opened::with_ecn(opened(), packet, ecn())), buffer);
+    }
+    if let Ok(opened) = black_box(inspect_without_filter(&IpIpCarrier, bytes())) {
+        verdict(opened, buffer);
+    }
+}
+
+/// `opened` need not be of the packet that it is applied to.
+fn verdict(opened: Opened, buffer: &mut [u8]) {
+    seen(Opened::span(black_box(&opened)));
+    seen(Opened::slack(black_box(&opened)));
+    seen(Opened::tag(black_box(&opened)));
+    seen(Opened::layers(black_box(&opened)));
+    seen(Opened::alarm(black_box(&opened)));
+    seen(Opened::sequence(black_box(&opened)));
+    seen(Opened::changes_bytes(black_box(&opened)));
+    seen(Opened::apply(black_box(&opened), black_box(&mut *buffer)));
+    seen(Opened::behind(black_box(opened), black_box(&opened)));
+    comparable::<Opened>(&opened);
+
+    let arrived = black_box(Opened::arrived(black_box(&opened), bytes()));
+    seen(Arrived::bytes(black_box(&arrived)));
+    seen(Arrived::is_opened_next(black_box(&arrived)));
+    seen(Arrived::parse(black_box(&arrived), black_box(&mut None)));
+    seen(Arrived::opened_next(arrived));
+    cloneable::<Arrived<'_>>(&arrived);
+}

@@ -1,0 +1,64 @@
+use core::hint::black_box;
+use core::net::Ipv4Addr;
+
+use ipencap::filter::{self, Access, Edge, Peer, PointToPoint, Prefix};
+
+use crate::given::{address, addresses, byte, double_word, prefix, prefixes};
+use crate::helper::{cloneable, debug, seen, value};
+
+pub fn call() {
+    seen(filter::is_unicast(address()));
+    seen(filter::is_class_e(address()));
+
+    seen(Prefix::new(address(), byte()));
+    seen(Prefix::host(address()));
+    seen(Prefix::contains(prefix(), address()));
+    seen(Prefix::network(prefix()));
+    value::<Prefix>(prefix());
+
+    let point_to_point = black_box(PointToPoint::new(address(), address(), prefixes()));
+    cloneable::<PointToPoint<'_>>(&point_to_point);
+    access::<PointToPoint<'_>>(&point_to_point);
+
+    let peer = black_box(Peer::new(prefix(), prefixes()));
+    let peer = black_box(Peer::with_tag(peer, double_word()));
+    cloneable::<Peer<'_>>(&peer);
+    debug::<Peer<'_>>(&peer);
+
+    let peers = [peer; 4];
+    let edge = black_box(Edge::new(addresses(), black_box(peers.as_slice())));
+    let edge = black_box(Edge::with_endpoints(edge, addresses()));
+    cloneable::<Edge<'_>>(&edge);
+    access::<Edge<'_>>(&edge);
+    access::<&Edge<'_>>(&&edge);
+    access::<Custom>(&Custom);
+}
+
+fn access<A: Access>(access: &A) {
+    seen(<A as Access>::is_local(black_box(access), address()));
+    seen(<A as Access>::peer(black_box(access), address(), address()));
+    seen(<A as Access>::allows_inner(
+        black_box(access),
+        double_word(),
+        address(),
+    ));
+    seen(<A as Access>::tag(black_box(access), double_word()));
+    seen(<A as Access>::is_endpoint(black_box(access), address()));
+}
+
+/// A user's own table, which overrides nothing.
+struct Custom;
+
+impl Access for Custom {
+    fn is_local(&self, _address: Ipv4Addr) -> bool {
+        black_box(true)
+    }
+
+    fn peer(&self, _outer_source: Ipv4Addr, _outer_destination: Ipv4Addr) -> Option<u32> {
+        black_box(None)
+    }
+
+    fn allows_inner(&self, _peer: u32, _inner_source: Ipv4Addr) -> bool {
+        black_box(true)
+    }
+}

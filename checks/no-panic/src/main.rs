@@ -1,0 +1,77 @@
+//! Calls every public function of `ipencap`, and does not link if one of them can panic.
+//!
+//! The panic handler calls a function that is defined nowhere. If the optimiser has removed every
+//! panic, the handler goes too and nobody misses the function; else the linker does:
+//! `undefined symbol: ipencap_can_panic`. So a link is the proof, for this compiler, this target and
+//! this optimisation level, that no argument whatsoever makes the library panic. The program is never
+//! run.
+//!
+//! Every argument and every result goes through [`black_box`]: the optimiser must take each for any
+//! value of its type. Calls are written out with their type, `Type::method(…)` or `<Type as
+//! Trait>::method(…)`: `tests/no_panic_coverage` of the library reads this source and fails if a
+//! public function is neither called nor excluded with a reason.
+//!
+//! `Display` is in, and with current compilers links without a panic, integers and padding included.
+//! So is `Debug`, but for types that contain an address or have many fields: what core keeps for these
+//! is named there too.
+//!
+//! The feature `plant-panic` adds a function that can panic: with it the program must not link.
+
+#![no_std]
+#![no_main]
+
+mod given;
+mod helper;
+
+mod checksum;
+mod encap;
+mod error;
+mod filter;
+#[cfg(feature = "heapless")]
+mod heapless;
+mod mtu;
+mod packet;
+mod stream;
+mod wire;
+
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+unsafe extern "C" {
+    /// Defined nowhere.
+    fn ipencap_can_panic() -> !;
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: never executed: a program that contains this call cannot be linked.
+    unsafe { ipencap_can_panic() }
+}
+
+/// The entry point, where the linker starts to look for what is reachable.
+// SAFETY: nothing else in the program has this name.
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    let mut memory = [0; 4096];
+    let buffer = black_box(memory.as_mut_slice());
+    checksum::call();
+    error::call();
+    filter::call();
+    mtu::call();
+    packet::call(buffer);
+    #[cfg(feature = "heapless")]
+    heapless::call();
+    stream::call(buffer);
+    wire::call(buffer);
+    encap::call(buffer);
+    #[cfg(feature = "plant-panic")]
+    black_box(indexed(black_box(buffer), given::size()));
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+#[cfg(feature = "plant-panic")]
+fn indexed(bytes: &[u8], i: usize) -> u8 {
+    bytes[i]
+}
