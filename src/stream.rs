@@ -45,7 +45,7 @@
 use core::fmt;
 
 use crate::error::{EncapError, ParseError};
-use crate::wire::{Ipv4, LengthPrefix};
+use crate::wire::{Ipv4, LengthPrefix, copy};
 
 /// How packets are told apart on a stream (S-10 to S-16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -414,7 +414,7 @@ impl<'b> Decoder<'b> {
         if let (Some(free), Some((bytes, rest))) =
             (free.get_mut(..count), input.split_at_checked(count))
         {
-            free.copy_from_slice(bytes);
+            copy(bytes, free);
             self.held = self.held.saturating_add(count);
             *input = rest;
         }

@@ -10,7 +10,7 @@ use crate::checksum::Sum;
 use crate::error::{ConfigError, EncapError, Reason, Refused};
 use crate::filter::Access;
 use crate::packet::PacketMeta;
-use crate::wire::{self, GreFlags, GreHeader, IpProtocol, Ipv4};
+use crate::wire::{self, GreFlags, GreHeader, IpProtocol, Ipv4, copy};
 
 /// GRE: carries an IPv4 packet inside IPv4, protocol 47, behind a header with an optional checksum,
 /// key and sequence number (RFC 2784, RFC 2890).
@@ -198,7 +198,7 @@ impl GreShim {
             sequence,
         ];
         for (bytes, word) in shim.chunks_exact_mut(4).zip(words.into_iter().flatten()) {
-            bytes.copy_from_slice(&word.to_be_bytes());
+            copy(&word.to_be_bytes(), bytes);
         }
     }
 }

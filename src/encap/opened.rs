@@ -2,7 +2,7 @@ use core::net::Ipv4Addr;
 
 use crate::error::ParseError;
 use crate::packet::Span;
-use crate::wire::{Ecn, EcnAlarm, Ipv4, Ipv4Header};
+use crate::wire::{Ecn, EcnAlarm, Ipv4, Ipv4Header, copy};
 
 /// A packet as a decapsulator meets it: its bytes, and the header it will have once the layers
 /// around it have been taken off.
@@ -304,7 +304,7 @@ impl Rewrite {
             }
         }
         if let Some(fixed) = Span::new(start, Ipv4Header::LEN).get_mut(packet) {
-            fixed.copy_from_slice(self.header.as_bytes());
+            copy(self.header.as_bytes(), fixed);
         }
     }
 }

@@ -1,7 +1,5 @@
 use core::net::Ipv4Addr;
 
-use zerocopy::IntoBytes;
-
 use super::carrier::{Carried, Carrier, SocketCarrier};
 use super::decapsulator::Decapsulator;
 use super::opened::OuterMeta;
@@ -12,7 +10,9 @@ use crate::checksum::Sum;
 use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
 use crate::filter::Access;
 use crate::packet::PacketMeta;
-use crate::wire::{self, Dscp, IpProtocol, Ipv4, Ipv4Header, LengthPrefix, TcpFlags, TcpHeader};
+use crate::wire::{
+    self, Dscp, IpProtocol, Ipv4, Ipv4Header, LengthPrefix, TcpFlags, TcpHeader, copy,
+};
 
 /// Carries an IPv4 packet inside one TCP segment over IPv4: what passes where only TCP does.
 ///
@@ -105,7 +105,7 @@ impl Tcp {
         if len % 4 != 0 {
             return Err(ConfigError::BadTcpOptions);
         }
-        target.copy_from_slice(options);
+        copy(options, target);
         self.options_len = len;
         Ok(self)
     }
@@ -211,7 +211,7 @@ impl Encapsulate for Tcp {
             return;
         };
         self.outer.forward(inner_packet, inner);
-        options.copy_from_slice(self.option_bytes());
+        copy(self.option_bytes(), options);
         let length = self
             .framing
             .and_then(|framing| framing.of(inner.header().total_len()));
@@ -230,7 +230,7 @@ impl Encapsulate for Tcp {
             None => fields.add_bytes(inner_packet),
         };
         tcp.set_raw_checksum(sum.checksum());
-        tcp_bytes.copy_from_slice(tcp.as_bytes());
+        *tcp_bytes = zerocopy::transmute!(tcp);
         *header = *outer.header().as_bytes();
     }
 }

@@ -13,7 +13,7 @@ use crate::checksum::Sum;
 use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
 use crate::filter::Access;
 use crate::packet::PacketMeta;
-use crate::wire::{self, GueHeader, GueVariant, IpProtocol, Ipv4, UdpChecksum, UdpHeader};
+use crate::wire::{self, GueHeader, GueVariant, IpProtocol, Ipv4, UdpChecksum, UdpHeader, copy};
 
 /// Carries an IPv4 packet inside UDP over IPv4: what passes where protocol 4 does not.
 ///
@@ -188,10 +188,12 @@ impl Udp {
     pub fn with_private_words(self, words: &[u32]) -> Result<Self, ConfigError> {
         let mut private = [0; MAX_PRIVATE_WORDS];
         let count = u8::try_from(words.len()).map_err(|_| ConfigError::TooManyPrivateWords)?;
-        private
+        let target = private
             .get_mut(..words.len())
-            .ok_or(ConfigError::TooManyPrivateWords)?
-            .copy_from_slice(words);
+            .ok_or(ConfigError::TooManyPrivateWords)?;
+        for (target, word) in target.iter_mut().zip(words) {
+            *target = *word;
+        }
         Ok(Self {
             shim: Shim::Gue {
                 words: count,
@@ -344,7 +346,7 @@ impl Shim {
                 if let Some((fixed, behind)) = shim.split_first_chunk_mut::<{ GueHeader::LEN }>() {
                     *fixed = zerocopy::transmute!(header);
                     for (bytes, word) in behind.chunks_exact_mut(4).zip(private) {
-                        bytes.copy_from_slice(&word.to_be_bytes());
+                        copy(&word.to_be_bytes(), bytes);
                     }
                 }
             }

@@ -2,7 +2,7 @@ use core::net::Ipv4Addr;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{IpProtocol, Ipv4Header, reported_len};
+use super::{IpProtocol, Ipv4Header, copy, reported_len};
 use crate::checksum::Sum;
 use crate::error::ParseError;
 
@@ -136,7 +136,7 @@ impl MinimalHeader {
     pub fn write(&self, bytes: &mut [u8]) {
         let written = self.as_bytes().get(..self.wire_len());
         if let (Some(written), Some(target)) = (written, bytes.get_mut(..self.wire_len())) {
-            target.copy_from_slice(written);
+            copy(written, target);
         }
     }
 }

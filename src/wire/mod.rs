@@ -64,3 +64,12 @@ pub use udp::{Udp, UdpChecksum, UdpHeader};
 pub(crate) fn reported_len(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
 }
+
+/// Copies as many bytes as both have: where the lengths are equal by construction, but the compiler
+/// cannot see it, `copy_from_slice` would link a panic.
+#[inline]
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
