@@ -293,6 +293,11 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
 
 impl<C: Carrier, A: Access> Decapsulate for Decapsulator<C, A> {
     #[inline]
+    fn recognises(&self, outer: &Ipv4Header) -> bool {
+        outer.protocol() == self.carrier.protocol() && self.access.is_local(outer.destination())
+    }
+
+    #[inline]
     fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
         let mut storage = None;
         let outer = arrived.parse(&mut storage).map_err(Refused::outer)?;

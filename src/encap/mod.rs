@@ -27,6 +27,7 @@
 
 use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Proven, Span};
+use crate::wire::Ipv4Header;
 
 mod carrier;
 mod decapsulator;
@@ -219,6 +220,11 @@ pub trait Encapsulate {
             .ok_or_else(|| no_headroom(self.overhead(), have))?;
         let inner = PacketMeta::read(inner)?;
         let outer = self.judge(&inner, packet)?;
+        // Slack behind the inner packet is not tunnelled (E-20), nor does a checksum cover it.
+        let len = self
+            .overhead()
+            .saturating_add(usize::from(inner.header().total_len()));
+        let frame = frame.get_mut(..len).unwrap_or_default();
         self.write(frame, &inner, &outer, packet);
         Ok(outer)
     }
@@ -256,6 +262,14 @@ pub trait Decapsulate {
         true
     }
 
+    /// Whether a packet with this outer header is addressed to it and of its protocol. What it does
+    /// not recognise is another's, and no layer to be opened here (L-02).
+    #[inline]
+    fn recognises(&self, outer: &Ipv4Header) -> bool {
+        let _ = outer;
+        true
+    }
+
     /// Runs the whole pipeline on a packet as it arrived, or as an outer layer hands it on.
     ///
     /// # Errors
@@ -276,6 +290,11 @@ impl<D: Decapsulate + ?Sized> Decapsulate for &D {
     #[inline]
     fn opens(&self) -> bool {
         (**self).opens()
+    }
+
+    #[inline]
+    fn recognises(&self, outer: &Ipv4Header) -> bool {
+        (**self).recognises(outer)
     }
 
     #[inline]

@@ -70,13 +70,20 @@ pub fn inspect_nested(
     }
 }
 
-/// The verdict of the first tunnel that does not say that the packet is another's.
+/// The verdict of the first tunnel that recognises the packet and, by its port, does not say that it
+/// is another's. What is broken has no header to be recognised by: its verdict is any tunnel's.
 fn first_to_know(
     tunnels: &[&dyn Decapsulate],
     arrived: Arrived<'_>,
 ) -> Option<Result<Opened, Refused>> {
+    let mut storage = None;
+    let header = match arrived.parse(&mut storage) {
+        Ok(packet) => packet.header(),
+        Err(error) => return Some(Err(Refused::outer(error))),
+    };
     tunnels
         .iter()
+        .filter(|tunnel| tunnel.recognises(header))
         .map(|tunnel| tunnel.inspect_arrived(arrived.opened_next()))
         .find(|verdict| !verdict.is_err_and(is_anothers))
 }

@@ -216,7 +216,7 @@ impl Opened {
         self.alarm
     }
 
-    /// The carrier's sequence number, where it has one (GRE; RFC 2890 §2.2).
+    /// The sequence number of the innermost carrier that has one (GRE; RFC 2890 §2.2).
     #[inline]
     #[must_use]
     pub const fn sequence(&self) -> Option<u32> {
@@ -260,13 +260,22 @@ impl Opened {
     /// This verdict on what `outer` has opened, as one.
     #[inline]
     pub const fn behind(self, outer: &Self) -> Self {
+        // The identity opens nothing: what the outer one has said stands.
+        if self.layers == 0 {
+            return *outer;
+        }
         let alarm = match outer.alarm {
             Some(alarm) => Some(alarm),
             None => self.alarm,
         };
+        let sequence = match self.sequence {
+            Some(number) => Some(number),
+            None => outer.sequence,
+        };
         Self {
             layers: self.layers.saturating_add(outer.layers),
             alarm,
+            sequence,
             ..self
         }
     }

@@ -2,6 +2,7 @@ use super::opened::{Arrived, Opened};
 use super::{Decapsulate, Encapsulate, PerPacket};
 use crate::error::{EncapError, Refused};
 use crate::packet::{PacketMeta, Span};
+use crate::wire::Ipv4Header;
 
 /// Two layers as one: packets go into `inner` first, the result into `outer`. Stacks nest.
 ///
@@ -87,6 +88,15 @@ impl<O: Decapsulate, I: Decapsulate> Decapsulate for Stack<O, I> {
     }
 
     #[inline]
+    fn recognises(&self, outer: &Ipv4Header) -> bool {
+        if self.outer.opens() {
+            self.outer.recognises(outer)
+        } else {
+            self.inner.recognises(outer)
+        }
+    }
+
+    #[inline]
     fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
         let outer = if self.inner.opens() {
             arrived.opened_next()
@@ -139,6 +149,11 @@ impl Encapsulate for () {
 impl Decapsulate for () {
     #[inline]
     fn opens(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn recognises(&self, _outer: &Ipv4Header) -> bool {
         false
     }
 

@@ -11,7 +11,8 @@ use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
 use crate::filter::Access;
 use crate::packet::PacketMeta;
 use crate::wire::{
-    self, Dscp, IpProtocol, Ipv4, Ipv4Header, LengthPrefix, TcpFlags, TcpHeader, copy,
+    self, Dscp, FragmentOffset, IpProtocol, Ipv4, Ipv4Header, LengthPrefix, TcpFlags, TcpHeader,
+    copy,
 };
 
 /// Carries an IPv4 packet inside one TCP segment over IPv4: what passes where only TCP does.
@@ -322,6 +323,7 @@ impl Carrier for TcpCarrier {
     #[inline]
     fn reopens(&self, inner: Ipv4<'_>) -> bool {
         inner.header().protocol() == IpProtocol::TCP
+            && inner.header().fragment_offset() == FragmentOffset::ZERO
             && TcpHeader::split(inner.payload())
                 .is_ok_and(|(tcp, _, _)| tcp.destination_port() == self.destination_port)
     }

@@ -13,7 +13,9 @@ use crate::checksum::Sum;
 use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
 use crate::filter::Access;
 use crate::packet::PacketMeta;
-use crate::wire::{self, GueHeader, GueVariant, IpProtocol, Ipv4, UdpChecksum, UdpHeader, copy};
+use crate::wire::{
+    self, FragmentOffset, GueHeader, GueVariant, IpProtocol, Ipv4, UdpChecksum, UdpHeader, copy,
+};
 
 /// Carries an IPv4 packet inside UDP over IPv4: what passes where protocol 4 does not.
 ///
@@ -466,6 +468,7 @@ impl Carrier for UdpCarrier {
     #[inline]
     fn reopens(&self, inner: Ipv4<'_>) -> bool {
         inner.header().protocol() == IpProtocol::UDP
+            && inner.header().fragment_offset() == FragmentOffset::ZERO
             && UdpHeader::split(inner.payload())
                 .is_ok_and(|(udp, _)| udp.destination_port() == self.destination_port)
     }
