@@ -6,6 +6,7 @@
 //! | [`oracle`] | naive answers, written from the RFCs and independent of the library's logic |
 //! | [`generate`] | structured inputs from a string of bytes |
 //! | [`registry`] | every encapsulator once: a new one is enrolled in every law by its line there |
+//! | [`subjects`] | what the registry lists: each encapsulator with its policies and its naive form |
 //!
 //! Every law takes an input that is already generated, so proptest, a fuzzer, Miri and a
 //! big-endian machine call the same function:
@@ -27,3 +28,4 @@ pub mod generate;
 pub mod laws;
 pub mod oracle;
 pub mod registry;
+pub mod subjects;

@@ -1,0 +1,572 @@
+//! The shape of the crate: floors, sizes, and what every public type promises.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::string_slice,
+    reason = "a test that panics fails"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ipencap::{checksum, encap, error, filter, mtu, packet, stream, wire};
+
+/// The floor of every module of the crate's root. Imports point down: to a lower floor, never to the
+/// same, unless it is the own module.
+///
+/// Within the design's floor 1, `packet` stands on `wire`; within its floor 2, `encap` on `filter`.
+const FLOORS: [(&str, u8); 9] = [
+    ("error", 0),
+    ("checksum", 0),
+    ("mtu", 0),
+    ("guide", 0),
+    ("wire", 1),
+    ("packet", 2),
+    ("filter", 2),
+    ("stream", 3),
+    ("encap", 3),
+];
+
+/// No file of the library has more lines of code, comments and blank lines not counted. About 300 are
+/// wished for.
+const MOST_LINES: usize = 400;
+
+fn floor(module: &str) -> Option<u8> {
+    FLOORS
+        .iter()
+        .find_map(|&(name, floor)| (name == module).then_some(floor))
+}
+
+/// Every source file of the library with its module path: `encap/ipip.rs` is `["encap", "ipip"]`.
+fn sources() -> Vec<(PathBuf, Vec<String>)> {
+    fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let inside = path.strip_prefix(&root).unwrap().with_extension("");
+            let mut module: Vec<String> = inside
+                .iter()
+                .map(|part| part.to_str().unwrap().to_owned())
+                .collect();
+            if matches!(module.last().map(String::as_str), Some("mod" | "lib")) {
+                module.pop();
+            }
+            (path, module)
+        })
+        .collect()
+}
+
+/// The source with comments, strings and character literals blanked out, line for line.
+fn code_only(source: &str) -> String {
+    let mut code = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(first) = rest.chars().next() {
+        let skipped = literal_or_comment(rest);
+        if skipped == 0 {
+            code.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
+        code.extend(
+            rest[..skipped]
+                .chars()
+                .map(|c| if c == '\n' { '\n' } else { ' ' }),
+        );
+        rest = &rest[skipped..];
+    }
+    code
+}
+
+/// The length of the literal or comment at the start of `text`, 0 if it is code.
+fn literal_or_comment(text: &str) -> usize {
+    if text.starts_with("//") {
+        return text.find('\n').unwrap_or(text.len());
+    }
+    if text.starts_with("/*") {
+        let mut depth = 0;
+        for (at, _) in text.char_indices() {
+            if text[at..].starts_with("/*") {
+                depth += 1;
+            } else if text[at..].starts_with("*/") {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 2;
+                }
+            }
+        }
+        return text.len();
+    }
+    if text.starts_with("r\"") || text.starts_with("r#\"") {
+        let hashes = text[1..].chars().take_while(|&c| c == '#').count();
+        let end = format!("\"{}", "#".repeat(hashes));
+        let open = 2 + hashes;
+        return text[open..]
+            .find(&end)
+            .map_or(text.len(), |at| open + at + end.len());
+    }
+    if text.starts_with('"') {
+        let mut is_escaped = false;
+        for (at, c) in text.char_indices().skip(1) {
+            match c {
+                _ if is_escaped => is_escaped = false,
+                '\\' => is_escaped = true,
+                '"' => return at + 1,
+                _ => {}
+            }
+        }
+        return text.len();
+    }
+    // A character, not a lifetime: closed by a quote after one character or an escape.
+    if let Some(behind) = text.strip_prefix('\'') {
+        let mut characters = behind.chars();
+        return match (characters.next(), characters.next()) {
+            (Some('\\'), _) => behind[2..].find('\'').map_or(0, |at| at + 4),
+            (Some(c), Some('\'')) => c.len_utf8() + 2,
+            _ => 0,
+        };
+    }
+    0
+}
+
+/// The modules of the crate's root that `source`, the file of `module`, names in code: by
+/// `crate::`, in a group, or by enough `super::`.
+fn named_modules(source: &str, module: &[String]) -> Vec<String> {
+    let code = code_only(source);
+    let tight: String = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let tight = tight.replace(" ::", "::").replace(":: ", "::");
+    let mut roots = Vec::new();
+    for (at, _) in tight.match_indices("crate::") {
+        // `$crate::` and `pub(in crate::...)` count too; an identifier ending in "crate" does not.
+        let before = tight[..at].chars().next_back();
+        if !before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            roots.push(&tight[at + "crate::".len()..]);
+        }
+    }
+    let climb = "super::".repeat(module.len());
+    for (at, _) in tight.match_indices(&climb) {
+        let is_whole = !tight[..at].ends_with("super::");
+        if is_whole && !module.is_empty() {
+            roots.push(&tight[at + climb.len()..]);
+        }
+    }
+    roots.into_iter().flat_map(first_segments).collect()
+}
+
+/// `wire::Ecn` names `wire`; `{error::ParseError, wire::{Ecn, Dscp}}` names `error` and `wire`.
+fn first_segments(path: &str) -> Vec<String> {
+    let identifier = |text: &str| -> String {
+        text.trim_start()
+            .chars()
+            .take_while(|&c| c.is_alphanumeric() || c == '_' || c == '*')
+            .collect()
+    };
+    let Some(group) = path.trim_start().strip_prefix('{') else {
+        return vec![identifier(path)];
+    };
+    let mut depth = 0;
+    let mut starts = vec![0];
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => starts.push(at + 1),
+            _ => {}
+        }
+    }
+    starts
+        .into_iter()
+        .map(|start| identifier(&group[start..]))
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// What is wrong with the imports of `source`, the file of `module`.
+fn upward_imports(source: &str, module: &[String]) -> Vec<String> {
+    let Some(own) = module.first() else {
+        return Vec::new(); // The root re-exports from everywhere; see `lib_rs_holds_no_logic`.
+    };
+    let Some(own_floor) = floor(own) else {
+        return vec![format!("{own} has no floor")];
+    };
+    named_modules(source, module)
+        .into_iter()
+        .filter(|other| other != own)
+        .filter_map(|other| match floor(&other) {
+            None => Some(format!("{own} names crate::{other}, which has no floor")),
+            Some(other_floor) if other_floor < own_floor => None,
+            Some(_) => Some(format!("{own} names crate::{other}, which is not below")),
+        })
+        .collect()
+}
+
+fn module(path: &str) -> Vec<String> {
+    path.split('/').map(str::to_owned).collect()
+}
+
+#[test]
+fn imports_point_down() {
+    let mut files = 0;
+    for (path, module) in sources() {
+        let source = fs::read_to_string(&path).unwrap();
+        let wrong = upward_imports(&source, &module);
+        assert!(wrong.is_empty(), "{}: {wrong:?}", path.display());
+        files += 1;
+    }
+    assert!(files >= FLOORS.len(), "only {files} files were read");
+}
+
+/// The control: what the check must find, and what it must let through.
+#[test]
+fn imports_that_point_up_or_sideways_are_found() {
+    let planted = [
+        ("checksum", "use crate::wire::Ecn;"),
+        ("checksum", "use crate::error::ParseError;"),
+        ("wire/udp", "use crate::encap::IpIp;"),
+        (
+            "wire/udp",
+            "use crate::{\n    checksum::Sum,\n    packet::{Span, Packet},\n};",
+        ),
+        ("wire/udp", "use super::super::encap::IpIp;"),
+        ("wire", "use super::packet::Span;"),
+        ("packet", "use crate::filter::Prefix;"),
+        ("filter", "pub fn f(_: crate :: packet :: Span) {}"),
+        ("filter", "use crate::*;"),
+        (
+            "error",
+            "fn f() { let _ = \"//\"; crate::wire::f() } // crate::checksum",
+        ),
+        (
+            "error",
+            "fn f<'a>(c: &'a char) -> bool { *c == '\"' && crate::wire::g('\\'') }",
+        ),
+        ("encap/ipip", "use crate::tunnel::Tunnel;"),
+        ("tunnel", ""),
+    ];
+    for (path, source) in planted {
+        let wrong = upward_imports(source, &module(path));
+        assert_eq!(wrong.len(), 1, "{path}: {source}: {wrong:?}");
+    }
+    let lawful = [
+        ("wire/udp", "use crate::{checksum::Sum, error::ParseError};"),
+        (
+            "wire/udp",
+            "use super::options::HeaderOptions; use crate::wire::Ecn;",
+        ),
+        (
+            "encap/ipip",
+            "use super::super::filter::Access; use crate::packet::Span;",
+        ),
+        (
+            "checksum",
+            "/// [`UdpHeader`](crate::wire::UdpHeader)\n//! crate::encap\nfn f() {}",
+        ),
+        (
+            "checksum",
+            "/* use crate::wire; /* nested */ crate::encap */ fn f() {}",
+        ),
+        (
+            "checksum",
+            "const A: &str = \"crate::wire\"; const B: &str = r#\"crate::encap \" \"#;",
+        ),
+        (
+            "checksum",
+            "use zerocopy_crate::wire::X; pub(crate) fn f() {}",
+        ),
+    ];
+    for (path, source) in lawful {
+        let wrong = upward_imports(source, &module(path));
+        assert!(wrong.is_empty(), "{path}: {source}: {wrong:?}");
+    }
+}
+
+/// Nothing stands in `lib.rs` but documentation, attributes, modules, re-exports, and the one
+/// struct that makes the README's examples run.
+#[test]
+fn lib_rs_holds_no_logic() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let source = fs::read_to_string(path).unwrap();
+    for item in items_of_the_root(&source) {
+        let is_declaration = item.starts_with("pub mod ") || item.starts_with("pub use ");
+        assert!(is_declaration || item == "struct ReadmeExamples", "{item}");
+    }
+    let modules: BTreeSet<String> = items_of_the_root(&source)
+        .iter()
+        .filter_map(|item| item.strip_prefix("pub mod ").map(str::to_owned))
+        .collect();
+    let floors: BTreeSet<String> = FLOORS.iter().map(|&(name, _)| name.to_owned()).collect();
+    assert_eq!(modules, floors, "every module has a floor");
+    // The control.
+    let planted = items_of_the_root("//! docs\n#![no_std]\npub mod wire;\nfn f() { g(); }\n");
+    assert_eq!(planted, ["pub mod wire", "fn f() { g()", "}"]);
+}
+
+/// Statements at the crate's root, without attributes.
+fn items_of_the_root(source: &str) -> Vec<String> {
+    let mut code = code_only(source);
+    while let Some(start) = code.find("#[").or_else(|| code.find("#![")) {
+        let mut depth = 0;
+        let len = code[start..]
+            .find(|c| {
+                depth += i32::from(c == '[') - i32::from(c == ']');
+                c == ']' && depth == 0
+            })
+            .unwrap();
+        code.replace_range(start..=start + len, "");
+    }
+    code.split(';')
+        .map(|item| item.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|item| !item.is_empty())
+        .collect()
+}
+
+fn lines_of_code(source: &str) -> usize {
+    let code = code_only(source);
+    source
+        .lines()
+        .zip(code.lines())
+        .filter(|(line, code)| {
+            // A line inside of a string is code, a line inside of a comment is not.
+            !code.trim().is_empty() || line.trim_start().starts_with(['"', '\\'])
+        })
+        .count()
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let mut longest: Vec<(usize, PathBuf)> = sources()
+        .into_iter()
+        .map(|(path, _)| (lines_of_code(&fs::read_to_string(&path).unwrap()), path))
+        .collect();
+    longest.sort();
+    longest.reverse();
+    for (lines, path) in longest.iter().take(8) {
+        println!("{lines:4} {}", path.display());
+    }
+    for (lines, path) in longest {
+        assert!(
+            lines <= MOST_LINES,
+            "{}: {lines} lines of code",
+            path.display()
+        );
+    }
+    // The control.
+    let source = "//! one\n\n/// two\nfn f() {\n    // three\n    /* four\n five */ g()\n}\n";
+    assert_eq!(lines_of_code(source), 3);
+}
+
+/// Nothing in the library needs `std`, an allocator or `unsafe`.
+#[test]
+fn the_library_is_no_std_and_safe() {
+    let mut is_no_std = false;
+    for (path, module) in sources() {
+        let code = code_only(&fs::read_to_string(&path).unwrap());
+        let code: String = code.split_whitespace().collect::<Vec<_>>().join(" ");
+        for banned in ["std::", "alloc::", "extern crate", "unsafe "] {
+            let found = code.match_indices(banned).any(|(at, _)| {
+                let before = code[..at].chars().next_back();
+                !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            });
+            assert!(!found, "{}: {banned}", path.display());
+        }
+        is_no_std |= module.is_empty() && code.contains("#![no_std]");
+    }
+    assert!(is_no_std);
+}
+
+const fn assert_shared<T: Send + Sync>() {}
+
+/// Calls `assert_shared` for every type, and lists their paths.
+macro_rules! shared {
+    ($($module:ident :: $Type:ident $(<$($argument:tt),+>)?),+ $(,)?) => {{
+        $( assert_shared::<$module::$Type $(<$($argument),+>)?>(); )+
+        [$(concat!(stringify!($module), "::", stringify!($Type))),+]
+    }};
+}
+
+/// An access and a carrier, for the types that need one.
+type AnAccess = filter::PointToPoint<'static>;
+type ACarrier = encap::IpIpCarrier;
+
+#[test]
+fn every_public_type_is_send_and_sync() {
+    let mut listed: BTreeSet<&str> = shared! {
+        checksum::Delta,
+        checksum::Sum,
+        encap::Arrived<'static>,
+        encap::Carried,
+        encap::ChecksumPolicy,
+        encap::Decapsulator<ACarrier, AnAccess>,
+        encap::DfPolicy,
+        encap::DscpPolicy,
+        encap::EcnPolicy,
+        encap::EgressDscp,
+        encap::Gre,
+        encap::GreCarrier,
+        encap::IdSource,
+        encap::Inner<'static>,
+        encap::InnerChecksum,
+        encap::InnerTunnels,
+        encap::IpIp,
+        encap::IpIpCarrier,
+        encap::MinEnc,
+        encap::MinEncCarrier,
+        encap::Opened,
+        encap::OuterMeta,
+        encap::PerPacket,
+        encap::PortRange,
+        encap::Role,
+        encap::SequenceWindow,
+        encap::SourcePort,
+        encap::Stack<(), ()>,
+        encap::Tcp,
+        encap::TcpCarrier,
+        encap::TtlPolicy,
+        encap::Udp,
+        encap::UdpCarrier,
+        error::ConfigError,
+        error::EncapError,
+        error::ParseError,
+        error::Reason,
+        error::Refused,
+        filter::Edge<'static>,
+        filter::Peer<'static>,
+        filter::PointToPoint<'static>,
+        filter::Prefix,
+        mtu::Efficiency,
+        mtu::Overhead,
+        packet::Flow,
+        packet::Packet<'static>,
+        packet::PacketMeta,
+        packet::Proven<'static>,
+        packet::Span,
+        stream::Decoder<'static>,
+        stream::Event<'static>,
+        stream::FrameError,
+        stream::StreamError,
+        stream::StreamFraming,
+        wire::Dscp,
+        wire::Ecn,
+        wire::EcnAlarm,
+        wire::FragmentOffset,
+        wire::Gre<'static>,
+        wire::GreFlags,
+        wire::GreHeader,
+        wire::GueHeader,
+        wire::GueVariant,
+        wire::HeaderOption<'static>,
+        wire::HeaderOptions<'static>,
+        wire::Icmpv4<'static>,
+        wire::Icmpv4Header,
+        wire::IpProtocol,
+        wire::Ipv4<'static>,
+        wire::Ipv4Edit<'static>,
+        wire::Ipv4Flags,
+        wire::Ipv4Header,
+        wire::Ipv4Mut<'static>,
+        wire::LengthPrefix,
+        wire::MinimalHeader,
+        wire::QuotedIpv4<'static>,
+        wire::Tcp<'static>,
+        wire::TcpFlags,
+        wire::TcpHeader,
+        wire::Udp<'static>,
+        wire::UdpChecksum,
+        wire::UdpHeader,
+    }
+    .into();
+    #[cfg(feature = "heapless")]
+    assert_shared::<packet::PacketBuf<64>>();
+    listed.insert("packet::PacketBuf");
+
+    // The list is complete: it is what the sources declare.
+    let declared = declared_types();
+    let declared: BTreeSet<&str> = declared.iter().map(String::as_str).collect();
+    assert_eq!(listed, declared);
+}
+
+/// Every `pub` struct, enum, union and type alias of the sources, as `module::Name`.
+fn declared_types() -> BTreeSet<String> {
+    let mut declared = BTreeSet::new();
+    for (path, module) in sources() {
+        let code = code_only(&fs::read_to_string(&path).unwrap());
+        let words: Vec<&str> = code
+            .split(|c: char| !c.is_alphanumeric() && !"_$".contains(c))
+            .filter(|word| !word.is_empty())
+            .collect();
+        for declaration in words.windows(3) {
+            let [visibility, keyword, name] = declaration else {
+                continue;
+            };
+            let is_type = ["struct", "enum", "union", "type"].contains(keyword);
+            // `$Name` is a macro's; what it declares stands where it is called.
+            if *visibility == "pub" && is_type && !name.starts_with('$') {
+                declared.insert(format!("{}::{name}", module[0]));
+            }
+        }
+    }
+    declared
+}
+
+#[test]
+fn errors_are_small_and_copy() {
+    fn assert_error<E: core::error::Error + Copy + Eq + Send + Sync + 'static>() {
+        assert!(size_of::<E>() <= 8);
+        // A result of nothing costs no more than a word and its tag.
+        assert!(size_of::<Result<(), E>>() <= 12);
+    }
+    assert_error::<error::ParseError>();
+    assert_error::<error::EncapError>();
+    assert_error::<error::Refused>();
+    assert_error::<error::ConfigError>();
+    assert_eq!(size_of::<error::Reason>(), 1);
+}
+
+/// Who chooses a tunnel at run time holds it behind a reference.
+#[test]
+fn traits_are_dyn_compatible() {
+    let source = core::net::Ipv4Addr::new(198, 51, 100, 1);
+    let destination = core::net::Ipv4Addr::new(203, 0, 113, 2);
+    let access: &(dyn filter::Access + Sync) =
+        &filter::PointToPoint::new(destination, source, &[filter::Prefix::ANY]);
+    assert!(access.is_local(destination));
+    let carrier: &dyn encap::Carrier = &encap::IpIpCarrier;
+    assert_eq!(carrier.protocol(), wire::IpProtocol::IPENCAP);
+    let ipip = encap::IpIp::new(source, destination).unwrap();
+    let tunnel: &(dyn encap::Encapsulate + Sync) = &ipip;
+    assert_eq!(tunnel.overhead(), encap::IpIp::OVERHEAD);
+    // An access behind a reference is an access, and so are the other two.
+    let receiver = encap::Decapsulator::ipip(access);
+    let receivers: [&dyn encap::Decapsulate; 2] = [&receiver, &&receiver];
+    let inner = *wire::Ipv4Header::new(
+        core::net::Ipv4Addr::new(10, 1, 0, 5),
+        core::net::Ipv4Addr::new(10, 2, 0, 9),
+        wire::IpProtocol::UDP,
+        20,
+    )
+    .as_bytes();
+    for tunnel in [tunnel, &tunnel] {
+        let mut buffer = [&[0; 20], &inner[..]].concat();
+        let span = ipencap::Span::new(20, 20);
+        let outer = encap(tunnel, &mut buffer, span, &encap::PerPacket::new()).unwrap();
+        for receiver in receivers {
+            assert_eq!(encap::decap(receiver, outer).unwrap().packet, inner);
+        }
+    }
+}

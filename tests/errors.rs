@@ -1,0 +1,739 @@
+//! Every error that can be had today: how it comes about, what it says, and how it is counted.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test that panics fails"
+)]
+
+use core::error::Error;
+use core::net::Ipv4Addr;
+use std::collections::BTreeSet;
+
+use ipencap::Span;
+use ipencap::encap::{
+    Carrier, Decapsulate, Decapsulator, DfPolicy, Encapsulate, Gre, GreCarrier, IdSource,
+    InnerChecksum, IpIp, MinEnc, MinEncCarrier, PerPacket, Role, Tcp, TcpCarrier, Udp, UdpCarrier,
+};
+use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
+use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::wire::{self, HeaderOptions, Icmpv4, Ipv4, TcpHeader};
+use ipencap_kit::oracle::{self, Plain};
+
+const A: [u8; 4] = [10, 1, 0, 5];
+const B: [u8; 4] = [10, 2, 0, 9];
+const L: [u8; 4] = [198, 51, 100, 1];
+const R: [u8; 4] = [203, 0, 113, 2];
+const ENDS: (Ipv4Addr, Ipv4Addr) = (
+    Ipv4Addr::new(198, 51, 100, 1),
+    Ipv4Addr::new(203, 0, 113, 2),
+);
+
+const fn plain(source: [u8; 4], destination: [u8; 4], protocol: u8) -> Plain {
+    Plain {
+        tos: 0,
+        identification: 0,
+        flags_offset: 0x4000,
+        ttl: 64,
+        protocol,
+        source,
+        destination,
+        options: vec![],
+    }
+}
+
+const fn inner() -> Plain {
+    plain(A, B, 253)
+}
+
+const fn outer() -> Plain {
+    plain(L, R, 4)
+}
+
+/// `packet` with `value` as its byte at `at`, and the right checksum.
+fn with_byte(mut packet: Vec<u8>, at: usize, value: u8) -> Vec<u8> {
+    packet[at] = value;
+    oracle::fill_checksum(&mut packet);
+    packet
+}
+
+/// The message says what to do: it is not empty, and holds each of these.
+fn assert_says(error: &dyn Error, parts: &[&str]) {
+    let message = error.to_string();
+    assert!(message.len() > 10, "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{message:?} lacks {part:?}");
+    }
+}
+
+// ---- ParseError: one test per variant
+
+#[test]
+fn truncated_v_01_v_04_v_07() {
+    let error = Ipv4::parse(&[0x45; 19]).unwrap_err();
+    assert_eq!(error, ParseError::Truncated { need: 20, have: 19 });
+    assert_says(&error, &["20", "19", "drop"]);
+    // A length beyond 16 bits is reported as the longest that an error can carry.
+    let long = with_byte(inner().packet(&[]), 0, 0x4f);
+    assert_eq!(
+        Ipv4::parse(&long).unwrap_err(),
+        ParseError::Truncated { need: 60, have: 20 }
+    );
+}
+
+#[test]
+fn bad_version_v_02() {
+    let error = Ipv4::parse(&[0x60; 40]).unwrap_err();
+    assert_eq!(error, ParseError::BadVersion { version: 6 });
+    assert_says(&error, &["6", "not 4", "skip"]);
+}
+
+#[test]
+fn bad_ihl_v_03() {
+    let error = Ipv4::parse(&with_byte(inner().packet(&[]), 0, 0x44)).unwrap_err();
+    assert_eq!(error, ParseError::BadIhl { ihl: 4 });
+    assert_says(&error, &["4 words", "5", "drop"]);
+}
+
+#[test]
+fn bad_checksum_v_05() {
+    let mut packet = inner().packet(&[]);
+    packet[11] ^= 1;
+    let error = Ipv4::parse(&packet).unwrap_err();
+    assert_eq!(error, ParseError::BadChecksum);
+    assert_says(&error, &["checksum", "drop"]);
+    assert_eq!(Icmpv4::parse(&[8, 0, 0, 0, 0, 0, 0, 0]).err(), Some(error));
+}
+
+#[test]
+fn bad_total_length_v_06_v_09() {
+    let error = Ipv4::parse(&with_byte(inner().packet(&[]), 3, 19)).unwrap_err();
+    assert_eq!(error, ParseError::BadTotalLength { total_len: 19 });
+    assert_says(&error, &["19", "offload", "drop"]);
+}
+
+#[test]
+fn bad_udp_length_u_07() {
+    let error = wire::Udp::parse(&[0, 1, 0, 2, 0, 7, 0, 0]).unwrap_err();
+    assert_eq!(error, ParseError::BadUdpLength { len: 7 });
+    assert_says(&error, &["7", "8", "drop"]);
+}
+
+#[test]
+fn bad_data_offset_s_01() {
+    let mut segment = [0; 20];
+    segment[12] = 0x40;
+    let error = TcpHeader::split(&segment).unwrap_err();
+    assert_eq!(error, ParseError::BadDataOffset { words: 4 });
+    assert_says(&error, &["4 words", "5", "drop"]);
+}
+
+#[test]
+fn bad_option_v_13() {
+    let error = HeaderOptions::new(&[7, 1]).next().unwrap().unwrap_err();
+    assert_eq!(error, ParseError::BadOption { kind: 7 });
+    assert_says(&error, &["7", "ignore"]);
+}
+
+// ---- EncapError: one test per variant
+
+fn tunnel() -> IpIp {
+    IpIp::new(ENDS.0, ENDS.1).unwrap()
+}
+
+fn refusal(tunnel: &dyn Encapsulate, packet: &[u8], said: &PerPacket) -> EncapError {
+    let mut buffer = [&vec![0xa5; tunnel.overhead()], packet].concat();
+    let before = buffer.clone();
+    let span = Span::new(tunnel.overhead(), packet.len());
+    let error = ipencap::encap(tunnel, &mut buffer, span, said).unwrap_err();
+    assert_eq!(buffer, before, "E-23");
+    error
+}
+
+fn plainly(tunnel: &dyn Encapsulate, packet: &[u8]) -> EncapError {
+    refusal(tunnel, packet, &PerPacket::new())
+}
+
+#[test]
+fn inner_e_01() {
+    let error = plainly(&tunnel(), &[0x45; 12]);
+    let cause = ParseError::Truncated { need: 20, have: 12 };
+    assert_eq!(error, EncapError::Inner { error: cause });
+    assert_eq!((error.name(), error.reason()), ("Inner", "Truncated"));
+    assert_eq!(error.counter(), cause.index());
+    assert_says(&error, &["inner packet", "20", "12"]);
+}
+
+#[test]
+fn no_headroom_e_19() {
+    let mut buffer = [&[0; 3], &inner().packet(&[])[..]].concat();
+    let said = PerPacket::new();
+    let error = ipencap::encap(&tunnel(), &mut buffer, Span::new(3, 20), &said).unwrap_err();
+    assert_eq!(error, EncapError::NoHeadroom { need: 20, have: 3 });
+    assert_says(&error, &["20", "3", "headroom"]);
+}
+
+#[test]
+fn too_long_e_06() {
+    let error = plainly(&tunnel(), &inner().packet(&vec![0; 65516 - 20]));
+    assert_eq!(error, EncapError::TooLong { len: 65536 });
+    assert_says(&error, &["65536", "65535", "shorter"]);
+}
+
+#[test]
+fn ttl_zero_t_06() {
+    let error = plainly(&tunnel(), &Plain { ttl: 0, ..inner() }.packet(&[]));
+    assert_eq!(error, EncapError::TtlZero);
+    assert_says(&error, &["TTL", "0", "drop"]);
+}
+
+#[test]
+fn ttl_expired_t_04() {
+    let forwarding = tunnel().with_role(Role::Forward);
+    let error = plainly(&forwarding, &Plain { ttl: 1, ..inner() }.packet(&[]));
+    assert_eq!(error, EncapError::TtlExpired);
+    assert_says(&error, &["ICMP 11/0", "drop"]);
+}
+
+#[test]
+fn loop_to_exit_e_17() {
+    let error = plainly(&tunnel(), &plain(R, B, 253).packet(&[]));
+    assert_eq!(error, EncapError::LoopToExit { layer: 0 });
+    assert_says(&error, &["exit", "layer 0", "drop"]);
+}
+
+#[test]
+fn loop_own_source_e_18() {
+    let forwarding = tunnel().with_role(Role::Forward);
+    let error = plainly(&forwarding, &plain(L, B, 253).packet(&[]));
+    assert_eq!(error, EncapError::LoopOwnSource { layer: 0 });
+    assert_says(&error, &["encapsulator", "layer 0", "drop"]);
+}
+
+#[test]
+fn fragmentation_needed_i_14() {
+    let packet = inner().packet(&[0; 1481 - 20]);
+    let error = plainly(&tunnel().with_link_mtu(1500), &packet);
+    assert_eq!(error, EncapError::FragmentationNeeded { mtu: 1480 });
+    assert_says(&error, &["1480", "fragment", "ICMP 3/4"]);
+    let said = PerPacket::new().with_link_mtu(19);
+    let nothing_fits = refusal(&tunnel(), &packet, &said);
+    assert_eq!(nothing_fits, EncapError::FragmentationNeeded { mtu: 0 });
+}
+
+#[test]
+fn no_identification_f_02() {
+    let copying = tunnel().with_df(DfPolicy::Copy(IdSource::Ordinal));
+    let packet = Plain {
+        flags_offset: 0,
+        ..inner()
+    }
+    .packet(&[]);
+    let error = plainly(&copying, &packet);
+    assert_eq!(error, EncapError::NoIdentification);
+    assert_says(&error, &["DF", "with_ordinal"]);
+}
+
+#[test]
+fn partial_checksum_c_22() {
+    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_checksum();
+    let said = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
+    let error = refusal(&gre, &inner().packet(&[]), &said);
+    assert_eq!(error, EncapError::PartialChecksum);
+    assert_says(&error, &["partial", "fill it in"]);
+    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
+    assert_eq!(refusal(&tcp, &inner().packet(&[]), &said), error);
+    let udp = Udp::fou(ENDS.0, ENDS.1, 5555).unwrap();
+    assert_eq!(refusal(&udp, &inner().packet(&[]), &said), error);
+}
+
+#[test]
+fn no_sequence_r_11() {
+    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_sequence(0);
+    let error = plainly(&gre, &inner().packet(&[]));
+    assert_eq!(error, EncapError::NoSequence);
+    assert_says(&error, &["numbers", "with_ordinal"]);
+}
+
+#[test]
+fn fragment_m_01() {
+    let minimal = MinEnc::new(ENDS.0, ENDS.1).unwrap();
+    let fragment = Plain {
+        flags_offset: 0x2000,
+        ..inner()
+    };
+    let error = plainly(&minimal, &fragment.packet(&[]));
+    assert_eq!(error, EncapError::Fragment);
+    assert_says(&error, &["fragments", "another tunnel"]);
+}
+
+#[test]
+fn source_not_kept_m_02() {
+    let minimal = MinEnc::new(ENDS.0, ENDS.1).unwrap().without_source();
+    let error = plainly(&minimal, &inner().packet(&[]));
+    assert_eq!(error, EncapError::SourceNotKept);
+    assert_says(&error, &["source", "configure"]);
+}
+
+/// A stack numbers its layers and leaves less room to the inner ones.
+#[test]
+fn outside_l_08() {
+    let error = EncapError::LoopToExit { layer: 1 }.outside(2, 40);
+    assert_eq!(error, EncapError::LoopToExit { layer: 3 });
+    let error = EncapError::LoopOwnSource { layer: 0 }.outside(1, 20);
+    assert_eq!(error, EncapError::LoopOwnSource { layer: 1 });
+    let error = EncapError::FragmentationNeeded { mtu: 1480 }.outside(1, 28);
+    assert_eq!(error, EncapError::FragmentationNeeded { mtu: 1452 });
+    let error = EncapError::FragmentationNeeded { mtu: 20 }.outside(1, 28);
+    assert_eq!(error, EncapError::FragmentationNeeded { mtu: 0 });
+    assert_eq!(EncapError::TtlZero.outside(1, 28), EncapError::TtlZero);
+}
+
+// ---- Refused: one packet per reason
+
+static ANY: [Prefix; 1] = [Prefix::ANY];
+static BRANCH: [Prefix; 1] = [match Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16) {
+    Ok(prefix) => prefix,
+    Err(_) => Prefix::ANY,
+}];
+
+const fn access(inner: &'static [Prefix]) -> PointToPoint<'static> {
+    PointToPoint::new(ENDS.1, ENDS.0, inner)
+}
+
+fn refused(receiver: &dyn Decapsulate, packet: &[u8]) -> Refused {
+    let mut bytes = packet.to_vec();
+    let refused = ipencap::decap(receiver, &mut bytes).unwrap_err();
+    assert_eq!(bytes, packet, "P-03");
+    assert_eq!(refused.name(), refused.reason.name());
+    assert_says(&refused, &["layer 0", "drop silently"]);
+    let numbers = [refused.need.to_string(), refused.have.to_string()];
+    if refused.need > 0 {
+        assert_says(&refused, &[&numbers[0], &numbers[1]]);
+    }
+    refused
+}
+
+/// What a decapsulator of `carrier` says of `payload` behind an outer header of its protocol.
+fn carried<C: Carrier>(carrier: C, payload: &[u8]) -> Reason {
+    let header = plain(L, R, carrier.protocol().0);
+    let receiver = Decapsulator::new(carrier, access(&ANY));
+    refused(&receiver, &header.packet(payload)).reason
+}
+
+/// `payload` behind a UDP header, without checksum.
+fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(8 + payload.len()).unwrap();
+    [
+        &[0xc0, 0x00][..],
+        &port.to_be_bytes(),
+        &len.to_be_bytes(),
+        &[0, 0],
+        payload,
+    ]
+    .concat()
+}
+
+/// A GRE header with these flags, and `payload`.
+fn gre(flags: u16, protocol: u16, payload: &[u8]) -> Vec<u8> {
+    [&flags.to_be_bytes()[..], &protocol.to_be_bytes(), payload].concat()
+}
+
+/// Each reason of the pipeline itself, with a packet that meets it.
+fn pipeline_reasons() -> Vec<(Reason, Refused)> {
+    let ipip = Decapsulator::ipip(access(&BRANCH));
+    let say = |packet: Vec<u8>| refused(&ipip, &packet);
+    let around = |inner: Vec<u8>| refused(&ipip, &outer().packet(&inner));
+    let valid = || outer().packet(&inner().packet(&[]));
+    let flipped = |mut packet: Vec<u8>| {
+        packet[11] ^= 1;
+        packet
+    };
+    let marked = Plain { tos: 3, ..outer() };
+    let routed = Plain {
+        options: vec![131, 4, 4, 0],
+        ..outer()
+    };
+    let fragment = Plain {
+        flags_offset: 0x2000,
+        ..outer()
+    };
+    let padded = [&inner().packet(&[])[..], &[0]].concat();
+    let land = Decapsulator::ipip(access(&ANY)).refusing_land();
+    vec![
+        (Reason::OuterTruncated, say(vec![0x45; 19])),
+        (Reason::OuterBadVersion, say(with_byte(valid(), 0, 0x65))),
+        (Reason::OuterBadIhl, say(with_byte(valid(), 0, 0x44))),
+        (Reason::OuterBadChecksum, say(flipped(valid()))),
+        (Reason::OuterBadTotalLength, say(with_byte(valid(), 3, 19))),
+        (Reason::OuterFragment, say(fragment.packet(&[]))),
+        (Reason::NotTunnel, say(plain(L, R, 94).packet(&[]))),
+        (Reason::OuterDstNotLocal, say(plain(L, B, 4).packet(&[]))),
+        (
+            Reason::OuterMartianSource,
+            say(plain([127, 0, 0, 1], R, 4).packet(&[])),
+        ),
+        (
+            Reason::UnknownPeer,
+            say(plain([192, 0, 2, 66], R, 4).packet(&[])),
+        ),
+        (Reason::OuterSourceRoute, say(routed.packet(&[]))),
+        (Reason::InnerTruncated, around(vec![0x45; 19])),
+        (
+            Reason::InnerBadVersion,
+            around(with_byte(inner().packet(&[]), 0, 0x65)),
+        ),
+        (
+            Reason::InnerBadIhl,
+            around(with_byte(inner().packet(&[]), 0, 0x44)),
+        ),
+        (
+            Reason::InnerBadChecksum,
+            around(flipped(inner().packet(&[]))),
+        ),
+        (
+            Reason::InnerBadTotalLength,
+            around(with_byte(inner().packet(&[]), 3, 19)),
+        ),
+        (
+            Reason::InnerLengthMismatch,
+            refused(&ipip.with_exact_length(), &outer().packet(&padded)),
+        ),
+        (
+            Reason::InnerTtlZero,
+            around(Plain { ttl: 0, ..inner() }.packet(&[])),
+        ),
+        (
+            Reason::InnerMartianSource,
+            around(plain([224, 0, 0, 1], B, 253).packet(&[])),
+        ),
+        (
+            Reason::InnerSourceIsLocal,
+            around(plain(R, B, 253).packet(&[])),
+        ),
+        (
+            Reason::InnerEqualsOuter,
+            around(plain(L, R, 253).packet(&[])),
+        ),
+        (
+            Reason::InnerSourceNotAllowed,
+            around(plain([8; 4], B, 253).packet(&[])),
+        ),
+        (
+            Reason::InnerMartianDestination,
+            around(plain(A, [255; 4], 253).packet(&[])),
+        ),
+        (Reason::LoopToPeer, around(plain(A, L, 253).packet(&[]))),
+        (Reason::NestingLimit, around(plain(A, R, 4).packet(&[]))),
+        (
+            Reason::EcnDrop,
+            refused(&ipip, &marked.packet(&inner().packet(&[]))),
+        ),
+        (
+            Reason::InnerSourceEqualsDestination,
+            refused(&land, &outer().packet(&plain(A, A, 253).packet(&[]))),
+        ),
+    ]
+}
+
+/// Each reason of a carrier, with what the carrier said.
+fn carrier_reasons() -> Vec<(Reason, Reason)> {
+    let fou = UdpCarrier::fou(5555);
+    let gue = |bytes: &[u8]| carried(UdpCarrier::gue(), &udp(6080, bytes));
+    let keyed = GreCarrier::new().with_key(42);
+    let plain_gre = GreCarrier::new();
+    let packet = inner().packet(&[]);
+    let mut wrong = udp(5555, &packet);
+    wrong[7] = 1;
+    let mut segment = [0; 20];
+    [segment[2], segment[3], segment[12]] = [0x15, 0xb3, 0x50];
+    let offset_4 = {
+        let mut segment = segment;
+        segment[12] = 0x40;
+        segment
+    };
+    vec![
+        (Reason::UdpTruncated, carried(fou, &[0; 7])),
+        (
+            Reason::UdpBadLength,
+            carried(fou, &[0, 0, 0x15, 0xb3, 0, 7, 0, 0]),
+        ),
+        (Reason::UdpBadChecksum, carried(fou, &wrong)),
+        (
+            Reason::UdpChecksumRequired,
+            carried(fou.requiring_checksum(), &udp(5555, &packet)),
+        ),
+        (Reason::GueTruncated, gue(&[0, 4, 0])),
+        (Reason::GueBadVersion, gue(&[0x80, 4, 0, 0])),
+        (Reason::GueBadVariant1Version, gue(&[0x55, 0, 0, 0])),
+        (Reason::GueControl, gue(&[0x20, 4, 0, 0])),
+        (Reason::GueUnknownFlags, gue(&[0, 4, 0x80, 0])),
+        (Reason::GueProtoZero, gue(&[0, 0, 0, 0])),
+        (Reason::GueNoNextHeader, gue(&[0, 59, 0, 0])),
+        (Reason::UnsupportedInnerProtocol, gue(&[0, 41, 0, 0])),
+        (Reason::GreTruncated, carried(plain_gre, &[0; 3])),
+        (
+            Reason::GreBadVersion,
+            carried(plain_gre, &gre(0x0001, 0x0800, &packet)),
+        ),
+        (
+            Reason::GreReservedBits,
+            carried(plain_gre, &gre(0x4000, 0x0800, &packet)),
+        ),
+        (
+            Reason::GreBadChecksum,
+            carried(plain_gre.with_checksum(), &gre(0x8000, 0x0800, &[0; 4])),
+        ),
+        (
+            Reason::GreKeyMismatch,
+            carried(keyed, &gre(0x2000, 0x0800, &[0, 0, 0, 41])),
+        ),
+        (
+            Reason::GreUnsupportedProtocol,
+            carried(plain_gre, &gre(0, 0x86dd, &packet)),
+        ),
+        (
+            Reason::TcpTruncated,
+            carried(TcpCarrier::new(5555), &segment[..19]),
+        ),
+        (
+            Reason::TcpBadOffset,
+            carried(TcpCarrier::new(5555), &offset_4),
+        ),
+        (
+            Reason::TcpBadChecksum,
+            carried(TcpCarrier::new(5555), &segment),
+        ),
+        (Reason::MinTruncated, carried(MinEncCarrier, &[0; 7])),
+        (Reason::MinBadChecksum, carried(MinEncCarrier, &[0; 8])),
+        (
+            Reason::GreSequence,
+            carried(plain_gre.with_sequence(), &gre(0, 0x0800, &packet)),
+        ),
+    ]
+}
+
+#[test]
+fn every_reason_of_the_pipeline_d_01_to_d_22() {
+    for (expected, refused) in pipeline_reasons() {
+        assert_eq!(refused.reason, expected);
+        let is_length = matches!(expected, Reason::OuterTruncated | Reason::InnerTruncated);
+        let numbers = if is_length { (20, 19) } else { (0, 0) };
+        assert_eq!((refused.need, refused.have), numbers, "{expected}");
+    }
+}
+
+#[test]
+fn every_reason_of_a_carrier_d_10() {
+    for (expected, reason) in carrier_reasons() {
+        assert_eq!(reason, expected);
+    }
+}
+
+/// The two tests above leave no reason out.
+#[test]
+fn every_reason_is_produced() {
+    let produced: BTreeSet<usize> = pipeline_reasons()
+        .into_iter()
+        .map(|(_, refused)| refused.reason)
+        .chain(carrier_reasons().into_iter().map(|(_, reason)| reason))
+        .map(Reason::index)
+        .collect();
+    let all: BTreeSet<usize> = (0..Reason::COUNT).collect();
+    assert_eq!(produced, all);
+}
+
+#[test]
+fn a_refusal_inside_of_a_stack_says_the_layer_l_02() {
+    let refused = Refused::inner(ParseError::Truncated { need: 20, have: 7 }).inside(2);
+    assert_eq!((refused.reason, refused.layer), (Reason::InnerTruncated, 2));
+    assert_says(&refused, &["layer 2", "20", "7"]);
+    assert_eq!(refused.inside(255).layer, 255);
+    let refused = Refused::truncated(Reason::UdpTruncated, ParseError::BadChecksum);
+    assert_eq!((refused.need, refused.have), (0, 0));
+}
+
+// ---- ConfigError: one test per variant that can be had
+
+#[test]
+fn forbidden_source_e_13() {
+    let error = IpIp::new(Ipv4Addr::LOCALHOST, ENDS.1).unwrap_err();
+    assert_eq!(error, ConfigError::ForbiddenSource);
+    assert_says(&error, &["source", "unicast"]);
+}
+
+#[test]
+fn forbidden_destination_e_14() {
+    let error = IpIp::new(ENDS.0, Ipv4Addr::BROADCAST).unwrap_err();
+    assert_eq!(error, ConfigError::ForbiddenDestination);
+    assert_says(&error, &["destination", "unicast"]);
+}
+
+#[test]
+fn bad_prefix_d_17() {
+    let error = Prefix::new(ENDS.0, 33).unwrap_err();
+    assert_eq!(error, ConfigError::BadPrefix);
+    assert_eq!(Prefix::new(ENDS.0, 16), Err(error), "host bits");
+    assert_says(&error, &["prefix", "0 to 32"]);
+}
+
+#[test]
+fn too_many_private_words_g_08() {
+    let gue = Udp::gue(ENDS.0, ENDS.1).unwrap();
+    assert!(gue.with_private_words(&[1; 8]).is_ok());
+    for count in [9, 31, 300] {
+        let error = gue.with_private_words(&vec![1; count]).unwrap_err();
+        assert_eq!(error, ConfigError::TooManyPrivateWords);
+        assert_says(&error, &["8", "private words"]);
+    }
+}
+
+#[test]
+fn bad_tcp_options_s_03() {
+    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
+    assert!(tcp.with_options(&[1; 40]).is_ok());
+    for len in [1, 41, 44, 300] {
+        let error = tcp.with_options(&vec![1; len]).unwrap_err();
+        assert_eq!(error, ConfigError::BadTcpOptions);
+        assert_says(&error, &["40", "4"]);
+    }
+}
+
+// ---- Numbers, names, counters
+
+/// Numbers are stable and below the count, names are unique, and both agree with the table.
+macro_rules! assert_numbered {
+    ($Error:ty, $($error:expr),+ $(,)?) => {
+        let names = <$Error>::NAMES;
+        let indices: BTreeSet<usize> = names.iter().map(|&(index, _)| index).collect();
+        let unique: BTreeSet<&str> = names.iter().map(|&(_, name)| name).collect();
+        assert_eq!((indices.len(), unique.len()), (names.len(), names.len()));
+        assert!(indices.iter().all(|&index| index < <$Error>::COUNT));
+        $(
+            let error: $Error = $error;
+            assert!(names.contains(&(error.index(), error.name())), "{error:?}");
+            assert!(format!("{error:?}").starts_with(error.name()), "{error:?}");
+        )+
+    };
+}
+
+#[test]
+fn numbers_and_names_are_stable_unique_and_below_the_count() {
+    assert_numbered!(
+        ParseError,
+        ParseError::Truncated { need: 1, have: 0 },
+        ParseError::BadVersion { version: 6 },
+        ParseError::BadIhl { ihl: 4 },
+        ParseError::BadChecksum,
+        ParseError::BadTotalLength { total_len: 0 },
+        ParseError::BadUdpLength { len: 7 },
+        ParseError::BadDataOffset { words: 4 },
+        ParseError::BadOption { kind: 7 },
+    );
+    assert_numbered!(
+        EncapError,
+        EncapError::Inner {
+            error: ParseError::BadChecksum
+        },
+        EncapError::NoHeadroom { need: 20, have: 0 },
+        EncapError::TooLong { len: 65536 },
+        EncapError::TtlZero,
+        EncapError::TtlExpired,
+        EncapError::LoopToExit { layer: 0 },
+        EncapError::LoopOwnSource { layer: 0 },
+        EncapError::FragmentationNeeded { mtu: 0 },
+        EncapError::NoIdentification,
+        EncapError::PartialChecksum,
+        EncapError::NoSequence,
+        EncapError::Fragment,
+        EncapError::SourceNotKept,
+    );
+    assert_numbered!(Reason, Reason::OuterTruncated, Reason::GreSequence);
+
+    // Numbers that counters and logs have been built on: they never change.
+    let parse = "Truncated BadVersion BadIhl BadChecksum BadTotalLength BadUdpLength \
+                 BadDataOffset BadOption";
+    for (index, name) in parse.split_whitespace().enumerate() {
+        assert!(ParseError::NAMES.contains(&(index, name)), "{name}");
+    }
+    let encap = "NoHeadroom TooLong TtlZero TtlExpired LoopToExit LoopOwnSource \
+                 FragmentationNeeded NoIdentification";
+    for (index, name) in (16..).zip(encap.split_whitespace()) {
+        assert!(EncapError::NAMES.contains(&(index, name)), "{name}");
+    }
+    let pipeline = "OuterTruncated OuterBadVersion OuterBadIhl OuterBadChecksum \
+                    OuterBadTotalLength OuterFragment NotTunnel OuterDstNotLocal \
+                    OuterMartianSource UnknownPeer OuterSourceRoute InnerTruncated \
+                    InnerBadVersion InnerBadIhl InnerBadChecksum InnerBadTotalLength \
+                    InnerLengthMismatch InnerTtlZero InnerMartianSource InnerSourceIsLocal \
+                    InnerEqualsOuter InnerSourceNotAllowed InnerMartianDestination LoopToPeer \
+                    NestingLimit EcnDrop InnerSourceEqualsDestination";
+    for (index, name) in pipeline.split_whitespace().enumerate() {
+        assert!(Reason::NAMES.contains(&(index, name)), "{name}");
+    }
+    assert_eq!(Reason::NAMES.len(), Reason::COUNT, "no gaps");
+    assert_eq!(ParseError::NAMES.len(), ParseError::COUNT, "no gaps");
+}
+
+/// An invalid inner packet is counted under its own number, below those of the tunnel's reasons.
+#[test]
+fn counters_are_plain_arrays() {
+    let mut drops = [0u32; Reason::COUNT];
+    for (reason, refused) in pipeline_reasons() {
+        drops[refused.reason.index()] += 1;
+        assert_eq!(drops[reason.index()], 1, "{reason}");
+    }
+    for (reason, _) in carrier_reasons() {
+        drops[reason.index()] += 1;
+    }
+    assert_eq!(drops, [1; Reason::COUNT]);
+
+    let mut refusals = [0u32; EncapError::COUNT];
+    let errors = [
+        plainly(&tunnel(), &[]),
+        plainly(&tunnel(), &[0x60; 20]),
+        plainly(&tunnel(), &Plain { ttl: 0, ..inner() }.packet(&[])),
+        plainly(&tunnel(), &plain(R, B, 253).packet(&[])),
+    ];
+    for error in errors {
+        refusals[error.counter()] += 1;
+    }
+    let counted: Vec<usize> = (0..EncapError::COUNT)
+        .filter(|&at| refusals[at] == 1)
+        .collect();
+    let expected = [
+        ParseError::Truncated { need: 20, have: 0 }.index(),
+        ParseError::BadVersion { version: 6 }.index(),
+        EncapError::TtlZero.index(),
+        EncapError::LoopToExit { layer: 0 }.index(),
+    ];
+    assert_eq!(counted, expected);
+    // The two ranges do not meet.
+    let own = EncapError::NAMES
+        .iter()
+        .map(|&(index, _)| index)
+        .filter(|&index| index > 0);
+    assert!(own.min().unwrap() >= 16);
+    const { assert!(ParseError::COUNT <= 16) };
+}
+
+/// Whoever passes errors on as trait objects can.
+#[test]
+fn errors_are_errors() {
+    let errors: [Box<dyn Error + Send + Sync>; 4] = [
+        Box::new(ParseError::BadChecksum),
+        Box::new(EncapError::TtlZero),
+        Box::new(Refused::new(Reason::UnknownPeer)),
+        Box::new(ConfigError::BadPrefix),
+    ];
+    for error in errors {
+        assert!(!error.to_string().is_empty());
+    }
+    assert_eq!(
+        EncapError::from(ParseError::BadChecksum),
+        EncapError::Inner {
+            error: ParseError::BadChecksum
+        }
+    );
+}

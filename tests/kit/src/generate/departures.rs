@@ -1,0 +1,164 @@
+//! Packets on their way into tunnels.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use ipencap::encap::{InnerChecksum, PerPacket};
+
+use super::packets::{flags_offset, options, payload, protocol, tos, unicast};
+use super::{Bytes, Ipv4Packet, MutatedPacket, odds, raw};
+use crate::oracle::{self, Plain};
+use crate::registry::{ENCAPSULATORS, Endpoints, Subject, Wishes};
+
+/// What a caller says with a packet.
+fn per_packet(u: &mut Unstructured<'_>) -> Result<PerPacket> {
+    let mut packet = PerPacket::new();
+    if odds(u, 3, 4)? {
+        packet = packet.with_ordinal(u.arbitrary()?);
+    }
+    if odds(u, 1, 4)? {
+        packet = packet.with_link_mtu(mtu(u)?);
+    }
+    if odds(u, 1, 4)? {
+        packet = packet.with_flow_hash(u.arbitrary()?);
+    }
+    if odds(u, 1, 8)? {
+        packet = packet.with_inner_checksum(InnerChecksum::Partial);
+    }
+    Ok(packet.with_tcp_numbers(u.arbitrary()?, u.arbitrary()?))
+}
+
+/// A link's MTU, around the lengths that generated packets have.
+///
+/// # Errors
+/// None.
+pub fn mtu(u: &mut Unstructured<'_>) -> Result<u16> {
+    Ok(match u.int_in_range(0..=3u8)? {
+        0 => *u.choose(&[0, 19, 20, 40, 68, 576, 1280, 1500, 9000, 65535])?,
+        1 => u.int_in_range(40..=200)?,
+        2 => u.int_in_range(0..=3000)?,
+        _ => u.arbitrary()?,
+    })
+}
+
+/// A packet to be wrapped by every encapsulator, somewhere in a buffer.
+#[derive(Debug)]
+pub struct EncapCase {
+    /// One of each encapsulator, with arbitrary policies.
+    pub subjects: Vec<Box<dyn Subject>>,
+    /// What the caller says.
+    pub packet: PerPacket,
+    /// Free bytes in front of the packet.
+    pub headroom: usize,
+    /// The packet, valid or not, as the caller's span shows it: with slack.
+    pub inner: Bytes,
+    /// Bytes behind it.
+    pub behind: Bytes,
+}
+
+impl<'a> Arbitrary<'a> for EncapCase {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let wishes = Wishes {
+            endpoints: Endpoints {
+                source: unicast(u)?,
+                destination: unicast(u)?,
+            },
+            may_refuse: true,
+        };
+        let subjects = ENCAPSULATORS
+            .iter()
+            .map(|enrolled| enrolled.generate(u, wishes))
+            .collect::<Result<_>>()?;
+        let inner = if odds(u, 1, 3)? {
+            u.arbitrary::<MutatedPacket>()?.bytes
+        } else {
+            let Bytes(mut bytes) = u.arbitrary::<Ipv4Packet>()?.bytes;
+            if odds(u, 1, 4)? {
+                bytes.extend(raw(u, 12)?);
+            }
+            Bytes(bytes)
+        };
+        let headroom = if odds(u, 1, 8)? {
+            u.int_in_range(0..=24)?
+        } else {
+            u.int_in_range(20..=160)?
+        };
+        Ok(Self {
+            subjects,
+            packet: per_packet(u)?,
+            headroom,
+            inner,
+            behind: Bytes(raw(u, 9)?),
+        })
+    }
+}
+
+/// An ordinary packet from 10.1/16 to 10.2/16, its transport checksum right, that any tunnel between
+/// other addresses takes; minimal encapsulation, if it is no fragment.
+#[derive(Clone, Debug)]
+pub struct OrdinaryPacket {
+    /// Its bytes: at most 64 KiB minus 512.
+    pub bytes: Bytes,
+}
+
+impl<'a> Arbitrary<'a> for OrdinaryPacket {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let [from, to]: [[u8; 2]; 2] = u.arbitrary()?;
+        let mut plain = Plain {
+            tos: tos(u)?,
+            identification: u.arbitrary()?,
+            flags_offset: flags_offset(u)?,
+            ttl: u.int_in_range(32..=255)?,
+            protocol: protocol(u)?,
+            source: [10, 1, from[0], from[1]],
+            destination: [10, 2, to[0], to[1]],
+            options: options(u)?,
+        };
+        if oracle::has_source_route(&plain.options) {
+            // Minimal encapsulation leaves options in the outer header, where D-08 refuses these.
+            plain.options.clear();
+        }
+        let mut payload = payload(u, &plain, 0)?;
+        payload.truncate(65535 - 60 - 512);
+        // An outer checksum from the headers alone takes the inner one to be right (C-21).
+        let bytes = plain.packet(&payload);
+        let bytes = oracle::known_sum_of(&bytes).unwrap_or(bytes);
+        Ok(Self {
+            bytes: Bytes(bytes),
+        })
+    }
+}
+
+/// Up to four tunnels around an ordinary packet, the innermost first.
+#[derive(Debug)]
+pub struct NestCase {
+    /// The tunnels, each between addresses of its own.
+    pub layers: Vec<Box<dyn Subject>>,
+    /// The packet.
+    pub inner: OrdinaryPacket,
+    /// The packet's number.
+    pub ordinal: u32,
+    /// The ECN field that a router on the way writes into the outermost header, 0 to 3.
+    pub mark: u8,
+}
+
+impl<'a> Arbitrary<'a> for NestCase {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let layers = (1..=u.int_in_range(1..=4u8)?)
+            .map(|layer| {
+                let wishes = Wishes {
+                    endpoints: Endpoints {
+                        source: [198, 51, 100, layer],
+                        destination: [203, 0, 113, layer],
+                    },
+                    may_refuse: false,
+                };
+                u.choose(ENCAPSULATORS)?.generate(u, wishes)
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            layers,
+            inner: u.arbitrary()?,
+            ordinal: u.arbitrary()?,
+            mark: u.int_in_range(0..=3)?,
+        })
+    }
+}

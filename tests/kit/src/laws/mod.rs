@@ -1,0 +1,72 @@
+//! The laws: plain functions that panic where the library breaks one.
+//!
+//! A law's documentation begins with the ids of the rules it checks.
+
+use crate::generate::from_bytes;
+
+mod decap;
+mod encap;
+mod nest;
+mod parse;
+mod setters;
+mod sums;
+
+pub use decap::{law_decap_is_all_or_nothing, law_decap_matches_oracle, law_inspect_apply_agree};
+pub use encap::{
+    law_dirty_headroom, law_doors_agree, law_emitted_checksums_verify, law_encap_is_all_or_nothing,
+    law_encap_matches_oracle, law_overhead_is_exact, law_untouched_payload,
+};
+pub use nest::{law_nested_inspection_equals_sequential, law_roundtrip, law_stack_is_associative};
+pub use parse::{law_no_panic, law_parse_matches_oracle, law_parse_never_reads_past_total_len};
+pub use setters::{
+    law_icmpv4_setters_keep_the_checksum, law_setters_commute, law_setters_then_getters,
+    law_tcp_setters_keep_the_checksum, law_udp_setters_keep_the_checksum,
+};
+pub use sums::{
+    law_checksum_ignores_word_order, law_checksum_matches_oracle, law_incremental_equals_full,
+};
+
+/// A law by name, for engines that know only bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Law {
+    /// The function's name.
+    pub name: &'static str,
+    /// Generates an input and calls the function.
+    pub run: fn(&[u8]),
+}
+
+macro_rules! laws {
+    ($($name:ident),+ $(,)?) => {
+        /// All of them.
+        pub const LAWS: &[Law] = &[
+            $(Law { name: stringify!($name), run: |bytes| $name(&from_bytes(bytes)) }),+
+        ];
+    };
+}
+
+laws! {
+    law_checksum_matches_oracle,
+    law_checksum_ignores_word_order,
+    law_incremental_equals_full,
+    law_setters_then_getters,
+    law_setters_commute,
+    law_udp_setters_keep_the_checksum,
+    law_tcp_setters_keep_the_checksum,
+    law_icmpv4_setters_keep_the_checksum,
+    law_parse_matches_oracle,
+    law_parse_never_reads_past_total_len,
+    law_no_panic,
+    law_encap_matches_oracle,
+    law_overhead_is_exact,
+    law_untouched_payload,
+    law_encap_is_all_or_nothing,
+    law_emitted_checksums_verify,
+    law_dirty_headroom,
+    law_doors_agree,
+    law_roundtrip,
+    law_nested_inspection_equals_sequential,
+    law_stack_is_associative,
+    law_decap_matches_oracle,
+    law_decap_is_all_or_nothing,
+    law_inspect_apply_agree,
+}

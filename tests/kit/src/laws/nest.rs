@@ -1,0 +1,196 @@
+use ipencap::Span;
+use ipencap::encap::{
+    Arrived, Decapsulate, Encapsulate, MAX_NESTING, PerPacket, Stack, inspect_nested,
+};
+use ipencap::error::EncapError;
+use ipencap::packet::Packet;
+use ipencap::wire::Ipv4;
+
+use crate::generate::{Bytes, NestCase};
+use crate::oracle;
+
+/// The innermost packet as it leaves the last tunnel.
+fn travelled(case: &NestCase) -> Vec<u8> {
+    let mut inner = case.inner.bytes.0.clone();
+    for layer in &case.layers {
+        inner[8] -= layer.naive().hops();
+        if !layer.naive().is_transparent() {
+            break;
+        }
+    }
+    oracle::fill_checksum(&mut inner);
+    inner
+}
+
+/// Wraps the case's packet in all of its layers; `None` for a fragment that minimal encapsulation
+/// must not carry.
+fn nested(case: &NestCase) -> Option<Vec<u8>> {
+    let inner = &case.inner.bytes.0;
+    let said = PerPacket::new().with_ordinal(case.ordinal);
+    let objections = case.layers[0].naive().objections(inner, &said);
+    let overhead: usize = case
+        .layers
+        .iter()
+        .map(|layer| layer.encapsulator().overhead())
+        .sum();
+    let mut buffer = vec![0xa5; overhead];
+    buffer.extend(inner);
+    let mut packet = Packet::new(&mut buffer, Span::new(overhead, inner.len()));
+    for layer in &case.layers {
+        if objections == [EncapError::Fragment] {
+            assert_eq!(
+                packet.encap(layer.encapsulator(), &said),
+                Err(EncapError::Fragment)
+            );
+            return None;
+        }
+        let expected = layer.naive().outer(packet.as_slice(), &said);
+        packet.encap(layer.encapsulator(), &said).unwrap();
+        assert_eq!(Bytes(packet.as_slice().to_vec()), Bytes(expected));
+    }
+    assert_eq!(packet.headroom(), 0);
+    Some(buffer)
+}
+
+/// P-02, P-05: what goes into up to four tunnels comes out of them, byte for byte.
+pub fn law_roundtrip(case: &NestCase) {
+    let Some(mut buffer) = nested(case) else {
+        return;
+    };
+    let len = buffer.len();
+    let mut packet = Packet::new(&mut buffer, Span::new(0, len));
+    for layer in case.layers.iter().rev() {
+        let opened = packet.decap(layer.decapsulator()).unwrap();
+        assert_eq!(opened.slack(), 0);
+        assert_eq!(opened.layers(), layer.encapsulator().layers());
+    }
+    assert_eq!(packet.tailroom(), 0);
+    assert_eq!(Bytes(packet.as_slice().to_vec()), Bytes(travelled(case)));
+}
+
+/// N-18: inspecting layer by layer without writing sees the same as opening layer by layer, also
+/// when a router has marked the outermost packet.
+pub fn law_nested_inspection_equals_sequential(case: &NestCase) {
+    let Some(mut marked) = nested(case) else {
+        return;
+    };
+    marked[1] = marked[1] & 0xfc | case.mark;
+    oracle::fill_checksum(&mut marked);
+
+    let mut written = marked.clone();
+    let mut place = Span::new(0, marked.len());
+    let mut arrived = Arrived::new(&marked);
+    for layer in case.layers.iter().rev() {
+        let step = ipencap::decap(layer.decapsulator(), place.get_mut(&mut written).unwrap())
+            .map(|inner| inner.opened);
+        let inspected = layer.decapsulator().inspect_arrived(arrived.opened_next());
+        assert_eq!(
+            inspected.map(|opened| (opened.slack(), opened.tag(), opened.alarm())),
+            step.map(|opened| (opened.slack(), opened.tag(), opened.alarm()))
+        );
+        let (Ok(opened), Ok(step)) = (inspected, step) else {
+            return;
+        };
+        // Spans of an inspection count from the start of the buffer, those of a step from its packet.
+        place = Span::new(place.start + step.span().start, step.span().len);
+        assert_eq!(opened.span(), place);
+        arrived = opened.arrived(&marked);
+
+        let mut storage = None;
+        let unwritten = arrived.parse(&mut storage).unwrap();
+        let delivered = Ipv4::parse(place.get(&written).unwrap()).unwrap();
+        assert_eq!(unwritten.header(), delivered.header());
+        assert_eq!(unwritten.option_bytes(), delivered.option_bytes());
+        assert_eq!(unwritten.payload().len(), delivered.payload().len());
+    }
+    assert_eq!(place.len, case.inner.bytes.0.len());
+}
+
+/// P-05: a stack is its layers one after the other, however it is bracketed, and `()` is nothing; in
+/// both directions.
+pub fn law_stack_is_associative(case: &NestCase) {
+    let identity: &dyn Encapsulate = &();
+    let [a, b, c] = [0, 1, 2].map(|place| {
+        let layer = case.layers.get(place);
+        layer.map_or(identity, |layer| layer.encapsulator())
+    });
+    let left = Stack {
+        outer: Stack { outer: c, inner: b },
+        inner: a,
+    };
+    let right = Stack {
+        outer: c,
+        inner: Stack { outer: b, inner: a },
+    };
+    let with_identities = Stack {
+        outer: (),
+        inner: Stack {
+            outer: right,
+            inner: (),
+        },
+    };
+    let overhead = left.overhead();
+    assert_eq!(right.overhead(), overhead);
+    assert_eq!(with_identities.overhead(), overhead);
+    assert_eq!(left.layers(), a.layers() + b.layers() + c.layers());
+
+    let inner = &case.inner.bytes.0;
+    let said = PerPacket::new().with_ordinal(case.ordinal);
+    let wrap = |tunnel: &dyn Encapsulate| {
+        let mut buffer = vec![0xa5; overhead];
+        buffer.extend(inner);
+        let place = Span::new(overhead, inner.len());
+        ipencap::encap(tunnel, &mut buffer, place, &said).map(|outer| Bytes(outer.to_vec()))
+    };
+    let made = wrap(&left);
+    assert_eq!(wrap(&right), made);
+    assert_eq!(wrap(&with_identities), made);
+    let mut one_by_one = vec![0xa5; overhead];
+    one_by_one.extend(inner);
+    let mut place = Packet::new(&mut one_by_one, Span::new(overhead, inner.len()));
+    let result = [a, b, c]
+        .iter()
+        .try_for_each(|tunnel| place.encap(*tunnel, &said));
+    assert_eq!(result.err(), made.as_ref().err().copied());
+    let Ok(Bytes(made)) = made else {
+        return;
+    };
+    assert_eq!(Bytes(place.as_slice().to_vec()), Bytes(made.clone()));
+
+    let identity: &dyn Decapsulate = &();
+    let [a, b, c] = [0, 1, 2].map(|place| {
+        let layer = case.layers.get(place);
+        layer.map_or(identity, |layer| layer.decapsulator())
+    });
+    let left = Stack {
+        outer: Stack { outer: c, inner: b },
+        inner: a,
+    };
+    let right = Stack {
+        outer: c,
+        inner: Stack { outer: b, inner: a },
+    };
+    let opened = left.inspect(&made).unwrap();
+    assert_eq!(right.inspect(&made), Ok(opened));
+    assert_eq!(
+        Stack {
+            outer: (),
+            inner: left
+        }
+        .inspect(&made),
+        Ok(opened)
+    );
+    assert_eq!(
+        Stack {
+            outer: left,
+            inner: ()
+        }
+        .inspect(&made),
+        Ok(opened)
+    );
+
+    // Of unknown depth, with all decapsulators at hand: the same.
+    let tunnels: Vec<&dyn Decapsulate> = case.layers.iter().map(|it| it.decapsulator()).collect();
+    let unknown = inspect_nested(&tunnels, &made, MAX_NESTING);
+    assert_eq!(unknown, Ok(opened), "L-02");
+}

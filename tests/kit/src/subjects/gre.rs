@@ -1,0 +1,73 @@
+use arbitrary::{Result, Unstructured};
+use ipencap::encap::{Gre, GreCarrier};
+
+use super::{Layer, ends, generated_outer, typical_outer, with_outer};
+use crate::generate::odds;
+use crate::oracle::NaiveGre;
+use crate::registry::{Endpoints, Enrol, Wishes};
+
+/// [`Gre`].
+pub type GreSubject = Layer<Gre, GreCarrier, NaiveGre>;
+
+impl GreSubject {
+    fn of(naive: NaiveGre) -> Self {
+        let (source, destination) = ends(&naive.outer);
+        let mut tunnel = with_outer!(Gre::new(source, destination).unwrap(), naive.outer);
+        if let Some(key) = naive.key {
+            tunnel = tunnel.with_key(key);
+        }
+        if naive.checksum {
+            tunnel = tunnel.with_checksum();
+        }
+        if let Some(first) = naive.first_ordinal {
+            tunnel = tunnel.with_sequence(first);
+        }
+        Self::new(tunnel, carrier(&naive), naive, &naive.outer)
+    }
+}
+
+/// The receiver's side of a GRE header.
+pub(super) const fn carrier(naive: &NaiveGre) -> GreCarrier {
+    let mut carrier = GreCarrier::new();
+    if let Some(key) = naive.key {
+        carrier = carrier.with_key(key);
+    }
+    if naive.checksum {
+        carrier = carrier.with_checksum();
+    }
+    if naive.wants_sequence {
+        carrier = carrier.with_sequence();
+    }
+    carrier
+}
+
+impl Enrol for GreSubject {
+    fn generate(u: &mut Unstructured<'_>, wishes: Wishes) -> Result<Self> {
+        let first_ordinal = if odds(u, 1, 3)? {
+            Some(u.arbitrary()?)
+        } else {
+            None
+        };
+        Ok(Self::of(NaiveGre {
+            outer: generated_outer(u, wishes)?,
+            key: if odds(u, 1, 3)? {
+                Some(u.arbitrary()?)
+            } else {
+                None
+            },
+            checksum: u.arbitrary()?,
+            first_ordinal,
+            wants_sequence: first_ordinal.is_some() && odds(u, 1, 2)?,
+        }))
+    }
+
+    fn typical(endpoints: Endpoints) -> Self {
+        Self::of(NaiveGre {
+            outer: typical_outer(endpoints),
+            key: None,
+            checksum: false,
+            first_ordinal: None,
+            wants_sequence: false,
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! Every law of the kit under proptest: arbitrary input, and the smallest that breaks the law.
+//!
+//! Fuzz targets and Miri call the same functions. The seed of a failing input is kept in
+//! `laws.regressions` beside this file: commit it.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    reason = "a test that panics fails"
+)]
+
+use core::fmt::Debug;
+use std::collections::BTreeSet;
+
+use ipencap::error::{EncapError, ParseError, Reason};
+use ipencap_kit::arbitrary::Arbitrary;
+use ipencap_kit::generate::{DecapCase, EncapCase, from_bytes};
+use ipencap_kit::laws::{self, LAWS};
+use ipencap_kit::oracle;
+use ipencap_kit::registry::ENCAPSULATORS;
+use proptest::arbitrary::any;
+use proptest::collection::vec;
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
+
+/// The longest string of bytes that an input is made from; most inputs need fewer.
+const SEED_LEN: usize = 400;
+
+/// Tries `law` on this many inputs, or on as many as `PROPTEST_CASES` says; on a few under Miri.
+fn check<T: for<'a> Arbitrary<'a> + Debug>(cases: u32, law: fn(&T)) {
+    let mut config = Config::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    config.source_file = Some(file!());
+    config.failure_persistence = Some(Box::new(FileFailurePersistence::WithSource("regressions")));
+    if cfg!(miri) {
+        config.cases = cases / 100 + 1;
+        config.failure_persistence = None;
+    }
+    let inputs = vec(any::<u8>(), 0..=SEED_LEN).prop_map(|bytes| from_bytes::<T>(&bytes));
+    let result = TestRunner::new(config).run(&inputs, |input| {
+        law(&input);
+        Ok(())
+    });
+    if let Err(broken) = result {
+        panic!("{broken}");
+    }
+}
+
+#[test]
+fn c_01_p_12_p_13_checksum_matches_oracle() {
+    check(1500, laws::law_checksum_matches_oracle);
+}
+
+#[test]
+fn p_12_checksum_ignores_word_order() {
+    check(500, laws::law_checksum_ignores_word_order);
+}
+
+#[test]
+fn p_07_c_15_incremental_equals_full() {
+    check(2000, laws::law_incremental_equals_full);
+}
+
+#[test]
+fn p_07_setters_then_getters() {
+    check(1500, laws::law_setters_then_getters);
+}
+
+#[test]
+fn t24_setters_commute() {
+    check(1000, laws::law_setters_commute);
+}
+
+#[test]
+fn c_12_c_13_c_14_udp_setters_keep_the_checksum() {
+    check(1000, laws::law_udp_setters_keep_the_checksum);
+}
+
+#[test]
+fn s_02_tcp_setters_keep_the_checksum() {
+    check(1000, laws::law_tcp_setters_keep_the_checksum);
+}
+
+#[test]
+fn p_07_icmpv4_setters_keep_the_checksum() {
+    check(1000, laws::law_icmpv4_setters_keep_the_checksum);
+}
+
+#[test]
+fn v_01_to_v_16_parse_matches_oracle() {
+    check(2000, laws::law_parse_matches_oracle);
+}
+
+#[test]
+fn v_08_e_20_parse_never_reads_past_total_len() {
+    check(500, laws::law_parse_never_reads_past_total_len);
+}
+
+#[test]
+fn p_01_no_panic() {
+    check(1500, laws::law_no_panic);
+}
+
+#[test]
+fn e_01_to_e_23_encap_matches_oracle() {
+    check(2000, laws::law_encap_matches_oracle);
+}
+
+#[test]
+fn p_14_overhead_is_exact() {
+    check(500, laws::law_overhead_is_exact);
+}
+
+#[test]
+fn e_16_untouched_payload() {
+    check(1000, laws::law_untouched_payload);
+}
+
+#[test]
+fn p_03_e_23_encap_is_all_or_nothing() {
+    check(1000, laws::law_encap_is_all_or_nothing);
+}
+
+#[test]
+fn p_04_emitted_checksums_verify() {
+    check(1000, laws::law_emitted_checksums_verify);
+}
+
+#[test]
+fn t33_dirty_headroom() {
+    check(500, laws::law_dirty_headroom);
+}
+
+#[test]
+fn p_05_doors_agree() {
+    check(1000, laws::law_doors_agree);
+}
+
+#[test]
+fn p_02_p_05_roundtrip() {
+    check(1000, laws::law_roundtrip);
+}
+
+#[test]
+fn n_18_nested_inspection_equals_sequential() {
+    check(1000, laws::law_nested_inspection_equals_sequential);
+}
+
+#[test]
+fn p_05_l_02_l_08_stack_is_associative() {
+    check(1000, laws::law_stack_is_associative);
+}
+
+#[test]
+fn p_11_d_01_to_d_23_decap_matches_oracle() {
+    check(3000, laws::law_decap_matches_oracle);
+}
+
+#[test]
+fn p_03_t41_decap_is_all_or_nothing() {
+    check(1000, laws::law_decap_is_all_or_nothing);
+}
+
+#[test]
+fn n_12_a_45_inspect_apply_agree() {
+    check(1000, laws::law_inspect_apply_agree);
+}
+
+/// A law that nobody drives holds nothing.
+#[test]
+fn every_law_is_driven() {
+    let here = include_str!("laws.rs");
+    for law in LAWS {
+        let call = format!(", laws::{});", law.name);
+        assert!(
+            here.contains(&call),
+            "{} has no test in this file",
+            law.name
+        );
+    }
+}
+
+/// An engine that knows only bytes can run every law, also on none.
+#[test]
+fn every_law_runs_from_raw_bytes() {
+    for law in LAWS {
+        (law.run)(b"");
+        (law.run)(&seed(1));
+    }
+}
+
+/// Some bytes that look random, the same in every run.
+fn seed(number: u64) -> Vec<u8> {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..SEED_LEN)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[5]
+        })
+        .collect()
+}
+
+const SEEDS: u64 = if cfg!(miri) { 3 } else { 30_000 };
+
+/// A generator whose packets all fail the first check tests only that check.
+#[test]
+#[cfg_attr(miri, ignore = "counts need many cases")]
+fn generated_arrivals_reach_every_refusal() {
+    let mut reasons = BTreeSet::new();
+    let mut accepted = 0;
+    for number in 0..SEEDS {
+        let case: DecapCase = from_bytes(&seed(number));
+        for (subject, packet) in &case.arrivals {
+            let carrier = subject.carrier().unwrap().naive();
+            match oracle::decapsulate(carrier, &case.network, case.switches, &packet.0) {
+                Ok(_) => accepted += 1,
+                Err(refusal) => {
+                    reasons.insert(refusal.reason.index());
+                }
+            }
+        }
+    }
+    let missing: Vec<_> = Reason::NAMES
+        .iter()
+        .filter(|(index, _)| !reasons.contains(index))
+        .collect();
+    assert!(missing.is_empty(), "never reached: {missing:?}");
+    assert!(
+        accepted > SEEDS / 8,
+        "only {accepted} of {SEEDS} are accepted"
+    );
+}
+
+/// The same for the way in.
+#[test]
+#[cfg_attr(miri, ignore = "counts need many cases")]
+fn generated_packets_reach_every_objection() {
+    let mut objections = BTreeSet::new();
+    let mut accepted = 0;
+    for number in 0..SEEDS {
+        let case: EncapCase = from_bytes(&seed(number));
+        for subject in &case.subjects {
+            let found = subject.naive().objections(&case.inner.0, &case.packet);
+            if case.headroom < subject.encapsulator().overhead() {
+                objections.insert("NoHeadroom");
+            } else if found.is_empty() {
+                accepted += 1;
+            }
+            objections.extend(found.into_iter().map(EncapError::reason));
+        }
+    }
+    let ipv4 = ParseError::NAMES.iter().filter(|(index, _)| *index < 5);
+    let own = EncapError::NAMES
+        .iter()
+        .filter(|(_, name)| *name != "Inner");
+    let missing: Vec<_> = ipv4
+        .chain(own)
+        .filter(|(_, name)| !objections.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "never reached: {missing:?}");
+    assert!(
+        accepted > SEEDS / 5,
+        "only {accepted} of {SEEDS} are accepted"
+    );
+}
+
+/// Two lines of the registry must not be the same encapsulator under two names, or under one.
+#[test]
+fn registry_names_are_unique() {
+    let names: BTreeSet<_> = ENCAPSULATORS.iter().map(|enrolled| enrolled.name).collect();
+    assert_eq!(names.len(), ENCAPSULATORS.len());
+}
