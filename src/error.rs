@@ -171,7 +171,8 @@ numbered! {
         } = 21, "inner source is the encapsulator of layer {layer}; drop, the route loops";
         /// The outer packet would exceed the link's MTU (I-14; RFC 2003 §5.1).
         FragmentationNeeded {
-            /// The largest inner packet that fits, in bytes: what ICMP 3/4 reports. 0 if none does.
+            /// The largest inner packet that fits, in bytes: what ICMP 3/4 reports. Below 68 IPv4 cannot
+            /// run over this link at all (O-05), and no such value may be reported.
             mtu: u16,
         } = 22, "outer packet exceeds the link; fragment the inner packet or send ICMP 3/4 with MTU {mtu}";
         /// DF may be clear but the packet has no ordinal to derive an identification from
@@ -506,8 +507,12 @@ impl fmt::Display for ConfigError {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ForbiddenSource => "the outer source must be a unicast address of this host",
-            Self::ForbiddenDestination => "the outer destination must be a unicast address",
+            Self::ForbiddenSource => {
+                "the outer source must be unicast: not 0/8, loopback, multicast or class E"
+            }
+            Self::ForbiddenDestination => {
+                "the outer destination must be unicast: not 0/8, loopback, multicast or class E"
+            }
             Self::BadPrefix => "a prefix is an address without host bits and a length of 0 to 32",
             Self::TooManyPrivateWords => "a GUE header takes at most 8 private words here",
             Self::BadTcpOptions => "TCP options are at most 40 bytes, in words of 4",

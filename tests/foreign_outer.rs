@@ -112,7 +112,7 @@ impl Decapsulate for SixFromFour {
             .decapsulated(outer_ecn)
             .ok_or(Refused::new(Reason::EcnDrop))?;
         let span = Span::new(HEADER_LEN, usize::from(inner.header().total_len()));
-        Ok(Opened::new(span).with_ecn(inner, ecn))
+        Ok(arrived.opened(span).with_ecn(inner, ecn))
     }
 }
 

@@ -168,8 +168,8 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         self.switched(Switches::NO_LAND)
     }
 
-    fn switched(mut self, switch: Switches) -> Self {
-        self.switches |= switch;
+    const fn switched(mut self, switch: Switches) -> Self {
+        self.switches = self.switches.union(switch);
         self
     }
 

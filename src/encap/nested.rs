@@ -29,11 +29,13 @@ pub const DEFAULT_NESTING: u8 = 4;
 /// assert!(decap_nested(&tunnels, &mut [0; 20], DEFAULT_NESTING).is_err());
 /// ```
 ///
+/// In a `static` the tunnels are `&(dyn Decapsulate + Sync)`.
+///
 /// # Errors
 /// [`Refused`] with the layer that refused; `packet` is unchanged then.
 #[inline]
-pub fn decap_nested<'b>(
-    tunnels: &[&dyn Decapsulate],
+pub fn decap_nested<'b, D: Decapsulate + ?Sized>(
+    tunnels: &[&D],
     packet: &'b mut [u8],
     limit: u8,
 ) -> Result<Inner<'b>, Refused> {
@@ -49,8 +51,8 @@ pub fn decap_nested<'b>(
 /// # Errors
 /// As [`decap_nested`].
 #[inline]
-pub fn inspect_nested(
-    tunnels: &[&dyn Decapsulate],
+pub fn inspect_nested<D: Decapsulate + ?Sized>(
+    tunnels: &[&D],
     packet: &[u8],
     limit: u8,
 ) -> Result<Opened, Refused> {
@@ -72,8 +74,8 @@ pub fn inspect_nested(
 
 /// The verdict of the first tunnel that recognises the packet and, by its port, does not say that it
 /// is another's. What is broken has no header to be recognised by: its verdict is any tunnel's.
-fn first_to_know(
-    tunnels: &[&dyn Decapsulate],
+fn first_to_know<D: Decapsulate + ?Sized>(
+    tunnels: &[&D],
     arrived: Arrived<'_>,
 ) -> Option<Result<Opened, Refused>> {
     let mut storage = None;

@@ -46,6 +46,20 @@ impl<'a> Arrived<'a> {
         self.span.get(self.buffer).unwrap_or_default()
     }
 
+    /// The verdict of one's own [`Decapsulate`](super::Decapsulate): the inner packet lies at `span`
+    /// of [`bytes`](Self::bytes) and needs no change.
+    ///
+    /// Read an IPv4 header by [`parse`](Self::parse), not from the bytes: only there does it have
+    /// what the layers around it will write. Most tunnels are easier as a
+    /// [`Carrier`](super::Carrier), which brings all the checks with it.
+    #[inline]
+    pub const fn opened(&self, span: Span) -> Opened {
+        Opened::new(Span::new(
+            self.span.start.saturating_add(span.start),
+            span.len,
+        ))
+    }
+
     /// The same, where what comes out will be opened by the next layer of a stack: a tunnel packet
     /// inside is then what is expected, not one too many (D-20).
     #[inline]
@@ -148,10 +162,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// A verdict of one's own [`Decapsulate`](super::Decapsulate): the inner packet lies at `span`
-    /// of the inspected bytes and needs no change.
-    #[inline]
-    pub const fn new(span: Span) -> Self {
+    /// One layer opened: the inner packet lies at `span` of the inspected buffer.
+    pub(super) const fn new(span: Span) -> Self {
         Self {
             span,
             slack: 0,

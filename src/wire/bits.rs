@@ -254,8 +254,8 @@ impl FragmentOffset {
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: u16) -> Option<Self> {
-        if bytes.is_multiple_of(8) {
-            Some(Self(bytes / 8))
+        if bytes & 7 == 0 {
+            Some(Self(bytes >> 3))
         } else {
             None
         }

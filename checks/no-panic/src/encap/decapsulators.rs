@@ -65,6 +65,7 @@ pub fn call(buffer: &mut [u8]) {
 fn decapsulate<D: Decapsulate + ?Sized>(tunnel: &D, buffer: &mut [u8]) {
     let arrived = black_box(Arrived::new(bytes()));
     seen(<D as Decapsulate>::opens(tunnel));
+    seen(<D as Decapsulate>::recognises(tunnel, &ipv4_header()));
     seen(<D as Decapsulate>::inspect_arrived(tunnel, arrived));
     if let Ok(opened) = black_box(<D as Decapsulate>::inspect(tunnel, bytes())) {
         // As the inner layer of a stack: with a header that is not in the buffer yet.
@@ -208,7 +209,7 @@ impl SocketCarrier for Custom {
 }
 
 impl Decapsulate for Custom {
-    fn inspect_arrived(&self, _arrived: Arrived<'_>) -> Result<Opened, Refused> {
-        black_box(Ok(Opened::new(span())))
+    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
+        black_box(Ok(arrived.opened(span())))
     }
 }

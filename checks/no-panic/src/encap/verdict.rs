@@ -7,7 +7,8 @@ use crate::given::{bytes, ecn, span};
 use crate::helper::{cloneable, comparable, seen};
 
 pub fn call(buffer: &mut [u8]) {
-    let opened = || black_box(Opened::new(span()));
+    let arrived = || black_box(Arrived::new(bytes()));
+    let opened = || black_box(Arrived::opened(black_box(&arrived()), span()));
     verdict(opened(), buffer);
     if let Ok(packet) = black_box(Ipv4::parse(bytes())) {
         verdict(black_box(Opened::with_ecn(opened(), packet, ecn())), buffer);
