@@ -337,7 +337,7 @@ numbered! {
         /// GRE bits that must be 0 are set: routing, strict source route, recursion control.
         GreReservedBits = 41, "GRE reserved bits are set";
         /// GRE checksum does not verify, or is absent where one is required.
-        GreBadChecksum = 42, "GRE checksum does not verify or is missing";
+        GreBadChecksum = 42, "GRE checksum does not verify, or its presence is not what was configured";
         /// GRE key is not the configured one, or one of the two is absent (R-07; RFC 2890 §2.1).
         GreKeyMismatch = 43, "GRE key is not the configured one";
         /// GRE payload is not IPv4.

@@ -32,6 +32,7 @@
 use core::net::Ipv4Addr;
 
 use crate::error::ConfigError;
+use crate::wire::IpProtocol;
 
 /// An IPv4 prefix: an address without host bits and a length of 0 to 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,6 +115,14 @@ pub trait Access {
         peer
     }
 
+    /// Whether another tunnel of this host listens on this UDP or TCP port: an inner packet to it
+    /// would be opened here again (D-20).
+    #[inline]
+    fn is_tunnel_port(&self, protocol: IpProtocol, port: u16) -> bool {
+        let _ = (protocol, port);
+        false
+    }
+
     /// Whether `address` is another tunnel endpoint, to which an inner packet must not go (D-19).
     #[inline]
     fn is_endpoint(&self, address: Ipv4Addr) -> bool {
@@ -141,6 +150,11 @@ impl<A: Access + ?Sized> Access for &A {
     #[inline]
     fn tag(&self, peer: u32) -> u32 {
         (**self).tag(peer)
+    }
+
+    #[inline]
+    fn is_tunnel_port(&self, protocol: IpProtocol, port: u16) -> bool {
+        (**self).is_tunnel_port(protocol, port)
     }
 
     #[inline]
@@ -233,6 +247,7 @@ pub struct Edge<'a> {
     local: &'a [Ipv4Addr],
     peers: &'a [Peer<'a>],
     endpoints: &'a [Ipv4Addr],
+    tunnel_ports: &'a [u16],
 }
 
 impl<'a> Edge<'a> {
@@ -244,6 +259,7 @@ impl<'a> Edge<'a> {
             local,
             peers,
             endpoints: &[],
+            tunnel_ports: &[],
         }
     }
 
@@ -252,6 +268,17 @@ impl<'a> Edge<'a> {
     #[must_use]
     pub const fn with_endpoints(self, endpoints: &'a [Ipv4Addr]) -> Self {
         Self { endpoints, ..self }
+    }
+
+    /// The same, where other tunnels of this host listen on these UDP and TCP ports: inner packets
+    /// to them count against the nesting limit (D-20).
+    #[inline]
+    #[must_use]
+    pub const fn with_tunnel_ports(self, tunnel_ports: &'a [u16]) -> Self {
+        Self {
+            tunnel_ports,
+            ..self
+        }
     }
 
     fn get(&self, peer: u32) -> Option<&Peer<'a>> {
@@ -288,6 +315,11 @@ impl Access for Edge<'_> {
     #[inline]
     fn tag(&self, peer: u32) -> u32 {
         self.get(peer).map_or(0, |peer| peer.tag)
+    }
+
+    #[inline]
+    fn is_tunnel_port(&self, _protocol: IpProtocol, port: u16) -> bool {
+        self.tunnel_ports.contains(&port)
     }
 
     #[inline]

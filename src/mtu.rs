@@ -12,10 +12,10 @@
 //! assert_eq!(TUNNEL.tcp_mss(1500), Some(1412));
 //! assert_eq!(TUNNEL.link_mtu(1500), Some(1548));
 //!
-//! // WireGuard pads to 16 bytes: 1420 does not fit 1500, although 1420 + 80 does.
-//! const WIREGUARD: Overhead = Overhead::of(60).around(Overhead::padding(16));
-//! assert_eq!(WIREGUARD.outer_len(1420), Some(1484));
-//! assert_eq!(WIREGUARD.inner_mtu(1500), Some(1440));
+//! // WireGuard over IPv6 pads to 16 bytes: 1420 does not fit 1500, although 1420 + 80 does.
+//! const WIREGUARD: Overhead = Overhead::of(80).around(Overhead::padding(16));
+//! assert_eq!(WIREGUARD.outer_len(1420), Some(1504));
+//! assert_eq!(WIREGUARD.inner_mtu(1500), Some(1408));
 //! ```
 //!
 //! An encapsulator's [`overhead`](crate::encap::Encapsulate::overhead) is the same number:

@@ -18,8 +18,8 @@ pub trait Carrier {
     /// The reason why the packet is not this carrier's, or is broken.
     fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused>;
 
-    /// Whether an inner packet to one of our own addresses would be opened again by this carrier,
-    /// beyond what its protocol number says: a UDP carrier looks at the port (D-20).
+    /// Whether a packet to one of our own addresses would be opened by this carrier: by its protocol,
+    /// and for UDP and TCP by its port (D-20).
     #[inline]
     fn reopens(&self, inner: Ipv4<'_>) -> bool {
         inner.header().protocol() == self.protocol()

@@ -6,7 +6,7 @@ use super::opened::{Arrived, Opened, OuterMeta, Rewrite};
 use crate::error::{Reason, Refused};
 use crate::filter::{Access, is_class_e, is_unicast};
 use crate::packet::Span;
-use crate::wire::{Dscp, Ecn, Ipv4, Ipv4Header};
+use crate::wire::{Dscp, Ecn, FragmentOffset, IpProtocol, Ipv4, Ipv4Header};
 
 /// What becomes of the inner DSCP at decapsulation (RFC 2983 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -130,7 +130,8 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
     }
 
     /// Sets how many layers may be opened of one packet, in all its passes through this host; 1
-    /// unless said (D-20, L-01).
+    /// unless said (D-20, L-01). A caller that opens what came out says how deep it is with
+    /// [`Arrived::at_depth`]; [`decap`](super::decap) is depth 0.
     #[inline]
     pub const fn with_max_depth(mut self, max_depth: u8) -> Self {
         self.max_depth = max_depth;
@@ -139,32 +140,32 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
 
     /// Lets inner packets to multicast groups through (relaxes D-18).
     #[inline]
-    pub fn allowing_multicast(self) -> Self {
+    pub const fn allowing_multicast(self) -> Self {
         self.switched(Switches::MULTICAST)
     }
 
     /// Lets inner class E addresses, 240/4, through (relaxes D-14 and D-18; A-28).
     #[inline]
-    pub fn allowing_class_e(self) -> Self {
+    pub const fn allowing_class_e(self) -> Self {
         self.switched(Switches::CLASS_E)
     }
 
     /// Lets inner packets to the peer itself through (relaxes D-19). Only where the route to the
     /// peer cannot lead back into the tunnel: else two such ends play ping-pong.
     #[inline]
-    pub fn allowing_destination_peer(self) -> Self {
+    pub const fn allowing_destination_peer(self) -> Self {
         self.switched(Switches::TO_PEER)
     }
 
     /// Refuses inner packets that are shorter than the carrier's payload (D-12).
     #[inline]
-    pub fn with_exact_length(self) -> Self {
+    pub const fn with_exact_length(self) -> Self {
         self.switched(Switches::EXACT_LENGTH)
     }
 
     /// Refuses inner packets from an address to itself (D-22).
     #[inline]
-    pub fn refusing_land(self) -> Self {
+    pub const fn refusing_land(self) -> Self {
         self.switched(Switches::NO_LAND)
     }
 
@@ -211,7 +212,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         (outer_source, outer_destination): (Ipv4Addr, Ipv4Addr),
         inner: Ipv4<'_>,
         peer: u32,
-        opened_next: bool,
+        (depth, opened_next): (u8, bool),
     ) -> Result<(), Reason> {
         let header = inner.header();
         let (source, destination) = (header.source(), header.destination());
@@ -242,7 +243,8 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         if to_peer || self.access.is_endpoint(destination) {
             return Err(Reason::LoopToPeer);
         }
-        if self.max_depth <= 1 && !opened_next && self.nests(inner) {
+        let is_last = depth.saturating_add(1) >= self.max_depth && !opened_next;
+        if is_last && self.nests(inner) {
             return Err(Reason::NestingLimit);
         }
         Ok(())
@@ -282,19 +284,31 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         is_unicast(address) || (is_class_e(address) && self.allows(Switches::CLASS_E))
     }
 
+    fn has_tunnel_port(&self, inner: Ipv4<'_>) -> bool {
+        let header = inner.header();
+        let has_ports = matches!(header.protocol(), IpProtocol::UDP | IpProtocol::TCP)
+            && header.fragment_offset() == FragmentOffset::ZERO;
+        match inner.payload().first_chunk() {
+            Some(&[_, _, high, low]) if has_ports => self
+                .access
+                .is_tunnel_port(header.protocol(), u16::from_be_bytes([high, low])),
+            _ => false,
+        }
+    }
+
     fn nests(&self, inner: Ipv4<'_>) -> bool {
         let header = inner.header();
         let is_tunnel = header.protocol().is_tunnel();
         (is_tunnel && self.inner_tunnels == InnerTunnels::Refuse)
             || (self.access.is_local(header.destination())
-                && (is_tunnel || self.carrier.reopens(inner)))
+                && (is_tunnel || self.carrier.reopens(inner) || self.has_tunnel_port(inner)))
     }
 }
 
 impl<C: Carrier, A: Access> Decapsulate for Decapsulator<C, A> {
     #[inline]
-    fn recognises(&self, outer: &Ipv4Header) -> bool {
-        outer.protocol() == self.carrier.protocol() && self.access.is_local(outer.destination())
+    fn recognises(&self, outer: Ipv4<'_>) -> bool {
+        self.access.is_local(outer.header().destination()) && self.carrier.reopens(outer)
     }
 
     #[inline]
@@ -306,7 +320,8 @@ impl<C: Carrier, A: Access> Decapsulate for Decapsulator<C, A> {
         let inner = parse_inner(outer, &carried)?;
         let header = outer.header();
         let addresses = (header.source(), header.destination());
-        self.check_inner(addresses, inner, peer, arrived.is_opened_next())
+        let nesting = (arrived.depth(), arrived.is_opened_next());
+        self.check_inner(addresses, inner, peer, nesting)
             .map_err(Refused::new)?;
         let opened = self.open(
             (header.dscp(), header.ecn()),
@@ -335,7 +350,7 @@ impl<C: SocketCarrier, A: Access> Decapsulator<C, A> {
         let carried = self.carrier.carried_payload(meta, payload)?;
         let bytes = carried.span.get(payload).unwrap_or_default();
         let inner = Ipv4::parse(bytes).map_err(Refused::inner)?;
-        self.check_inner((meta.source, meta.destination), inner, peer, false)
+        self.check_inner((meta.source, meta.destination), inner, peer, (0, false))
             .map_err(Refused::new)?;
         let unmarked = inner.header().dscp();
         let opened = self.open((unmarked, meta.ecn), inner, carried.span.start, peer)?;

@@ -46,6 +46,14 @@ pub struct Gre {
 outer_policies!(Gre);
 
 impl Gre {
+    /// The port that tells its packets from others of the protocol, if there is one.
+    #[allow(clippy::unused_self, reason = "other encapsulators have one")]
+    const fn tunnel_port(&self) -> Option<u16> {
+        None
+    }
+}
+
+impl Gre {
     const PROTOCOL: IpProtocol = IpProtocol::GRE;
 
     /// A tunnel from `source` to `destination` without checksum, key and sequence number.
@@ -255,15 +263,20 @@ impl GreCarrier {
     }
 
     pub(super) fn carried_in(&self, bytes: &[u8]) -> Result<Carried, Refused> {
+        let refused_flags = GreFlags::ROUTING | GreFlags::STRICT_ROUTE | GreFlags::RECURSION;
+        if let Some(&fixed) = bytes.first_chunk::<{ GreHeader::LEN }>() {
+            let header: GreHeader = zerocopy::transmute!(fixed);
+            if header.version() != 0 {
+                return Err(Refused::new(Reason::GreBadVersion));
+            }
+            if header.flags().intersects(refused_flags) {
+                return Err(Refused::new(Reason::GreReservedBits));
+            }
+        }
         let gre = wire::Gre::parse(bytes)
             .map_err(|error| Refused::truncated(Reason::GreTruncated, error))?;
         let header = gre.header();
-        let refused_flags = GreFlags::ROUTING | GreFlags::STRICT_ROUTE | GreFlags::RECURSION;
-        let reason = if header.version() != 0 {
-            Reason::GreBadVersion
-        } else if header.flags().intersects(refused_flags) {
-            Reason::GreReservedBits
-        } else if gre.verifies() != self.checksum.then_some(true) {
+        let reason = if gre.verifies() != self.checksum.then_some(true) {
             Reason::GreBadChecksum
         } else if gre.key() != self.key {
             Reason::GreKeyMismatch
@@ -273,7 +286,8 @@ impl GreCarrier {
             Reason::GreUnsupportedProtocol
         } else {
             let shim_len = bytes.len().saturating_sub(gre.payload().len());
-            return Ok(Carried::behind(shim_len, bytes.len()).with_sequence(gre.sequence()));
+            return Ok(Carried::behind(shim_len, bytes.len())
+                .with_sequence(gre.sequence().filter(|_| self.sequence)));
         };
         Err(Refused::new(reason))
     }

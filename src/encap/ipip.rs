@@ -67,6 +67,14 @@ pub struct IpIp {
 outer_policies!(IpIp);
 
 impl IpIp {
+    /// The port that tells its packets from others of the protocol, if there is one.
+    #[allow(clippy::unused_self, reason = "other encapsulators have one")]
+    const fn tunnel_port(&self) -> Option<u16> {
+        None
+    }
+}
+
+impl IpIp {
     /// What it puts in front of a packet, in bytes.
     pub const OVERHEAD: usize = Ipv4Header::LEN;
 

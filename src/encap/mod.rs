@@ -27,7 +27,7 @@
 
 use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Proven, Span};
-use crate::wire::Ipv4Header;
+use crate::wire::Ipv4;
 
 mod carrier;
 mod decapsulator;
@@ -41,6 +41,7 @@ mod policy;
 mod stack;
 mod tcp;
 mod udp;
+mod udp_carrier;
 
 pub use carrier::{Carried, Carrier, SocketCarrier};
 pub use decapsulator::{Decapsulator, EgressDscp, InnerTunnels, inspect_without_filter};
@@ -55,7 +56,8 @@ pub use policy::{
 };
 pub use stack::Stack;
 pub use tcp::{Tcp, TcpCarrier};
-pub use udp::{Udp, UdpCarrier};
+pub use udp::Udp;
+pub use udp_carrier::UdpCarrier;
 
 /// What changes from packet to packet, for all encapsulators.
 ///
@@ -262,13 +264,9 @@ pub trait Decapsulate {
         true
     }
 
-    /// Whether a packet with this outer header is addressed to it and of its protocol. What it does
+    /// Whether a packet is addressed to it and of its protocol and port, whoever sent it. What it does
     /// not recognise is another's, and no layer to be opened here (L-02).
-    #[inline]
-    fn recognises(&self, outer: &Ipv4Header) -> bool {
-        let _ = outer;
-        true
-    }
+    fn recognises(&self, outer: Ipv4<'_>) -> bool;
 
     /// Runs the whole pipeline on a packet as it arrived, or as an outer layer hands it on.
     ///
@@ -293,7 +291,7 @@ impl<D: Decapsulate + ?Sized> Decapsulate for &D {
     }
 
     #[inline]
-    fn recognises(&self, outer: &Ipv4Header) -> bool {
+    fn recognises(&self, outer: Ipv4<'_>) -> bool {
         (**self).recognises(outer)
     }
 

@@ -56,40 +56,58 @@ pub fn inspect_nested<D: Decapsulate + ?Sized>(
     packet: &[u8],
     limit: u8,
 ) -> Result<Opened, Refused> {
+    let mut arrived = Arrived::new(packet);
+    let Some(mut tunnel) = first_to_know(tunnels, arrived)? else {
+        return Err(Refused::new(Reason::NotTunnel));
+    };
+    let mut layers = 0u8;
+    let mut outermost: Option<Opened> = None;
     let limit = limit.min(MAX_NESTING);
-    let mut opened = first_to_know(tunnels, Arrived::new(packet))
-        .unwrap_or(Err(Refused::new(Reason::NotTunnel)))?;
-    loop {
-        let layer = opened.layers();
-        match first_to_know(tunnels, opened.arrived(packet)) {
-            None => return Ok(opened),
-            Some(Err(refused)) => return Err(refused.inside(layer)),
-            Some(Ok(_)) if layer >= limit => {
-                return Err(Refused::new(Reason::NestingLimit).inside(layer));
+    for _ in 0..limit {
+        let inside = |refused: Refused| refused.inside(layers);
+        let opened = tunnel
+            .inspect_arrived(arrived.opened_next())
+            .map_err(inside)?;
+        let next = opened.arrived(packet);
+        let all = outermost.map_or(opened, |outer| opened.behind(&outer));
+        if all.layers() > limit {
+            break;
+        }
+        match first_to_know(tunnels, next).map_err(inside)? {
+            // Another layer of ours, unless nothing was opened: then it would be the same again.
+            Some(next_tunnel) if all.layers() > layers => {
+                tunnel = next_tunnel;
+                arrived = next;
+                layers = all.layers();
+                outermost = Some(all);
             }
-            Some(Ok(inner)) => opened = inner.behind(&opened),
+            // The last one: what is inside is delivered, so now it does count (D-20).
+            _ => {
+                let last = tunnel.inspect_arrived(arrived).map_err(inside)?;
+                return Ok(outermost.map_or(last, |outer| last.behind(&outer)));
+            }
         }
     }
+    Err(Refused::new(Reason::NestingLimit).inside(layers))
 }
 
-/// The verdict of the first tunnel that recognises the packet and, by its port, does not say that it
-/// is another's. What is broken has no header to be recognised by: its verdict is any tunnel's.
-fn first_to_know<D: Decapsulate + ?Sized>(
-    tunnels: &[&D],
+/// The tunnel that a packet is for: of those that recognise it the first that lets its sender in, or
+/// else the first. What is no packet at all is refused.
+fn first_to_know<'t, D: Decapsulate + ?Sized>(
+    tunnels: &[&'t D],
     arrived: Arrived<'_>,
-) -> Option<Result<Opened, Refused>> {
+) -> Result<Option<&'t D>, Refused> {
     let mut storage = None;
-    let header = match arrived.parse(&mut storage) {
-        Ok(packet) => packet.header(),
-        Err(error) => return Some(Err(Refused::outer(error))),
+    let packet = arrived.parse(&mut storage).map_err(Refused::outer)?;
+    let known = || {
+        tunnels
+            .iter()
+            .copied()
+            .filter(|tunnel| tunnel.recognises(packet))
     };
-    tunnels
-        .iter()
-        .filter(|tunnel| tunnel.recognises(header))
-        .map(|tunnel| tunnel.inspect_arrived(arrived.opened_next()))
-        .find(|verdict| !verdict.is_err_and(is_anothers))
-}
-
-const fn is_anothers(refused: Refused) -> bool {
-    matches!(refused.reason, Reason::NotTunnel | Reason::OuterDstNotLocal)
+    let admits = |tunnel: &&D| match tunnel.inspect_arrived(arrived.opened_next()) {
+        Ok(_) => true,
+        Err(refused) => !matches!(refused.reason, Reason::UnknownPeer | Reason::GreKeyMismatch),
+    };
+    Ok(known().find(admits).or_else(|| known().next()))
 }

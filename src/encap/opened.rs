@@ -17,6 +17,7 @@ pub struct Arrived<'a> {
     span: Span,
     rewrite: Option<Rewrite>,
     opened_next: bool,
+    depth: u8,
 }
 
 /// A fixed header that decapsulation changes, to be written at the start of the inner packet.
@@ -36,7 +37,22 @@ impl<'a> Arrived<'a> {
             span: Span::new(0, bytes.len()),
             rewrite: None,
             opened_next: false,
+            depth: 0,
         }
+    }
+
+    /// The same, where so many layers of the packet have been opened by this host before: they count
+    /// against [`Decapsulator::with_max_depth`](super::Decapsulator::with_max_depth).
+    #[inline]
+    pub const fn at_depth(self, depth: u8) -> Self {
+        Self { depth, ..self }
+    }
+
+    /// How many layers have been opened before.
+    #[inline]
+    #[must_use]
+    pub const fn depth(&self) -> u8 {
+        self.depth
     }
 
     /// Its bytes as they stand in the buffer: without what the layers around it will change.
@@ -220,7 +236,7 @@ impl Opened {
         self.layers
     }
 
-    /// The alarm that the ECN fields raise, the outermost that does: to be counted or logged at a
+    /// The alarm that the ECN fields raise, the worst of all layers: to be counted or logged at a
     /// limited rate (N-13; RFC 6040 §4.2).
     #[inline]
     #[must_use]
@@ -266,6 +282,7 @@ impl Opened {
             span: self.span,
             rewrite: self.rewrite,
             opened_next: false,
+            depth: self.layers,
         }
     }
 
@@ -276,9 +293,12 @@ impl Opened {
         if self.layers == 0 {
             return *outer;
         }
-        let alarm = match outer.alarm {
-            Some(alarm) => Some(alarm),
-            None => self.alarm,
+        let alarm = match (outer.alarm, self.alarm) {
+            (Some(EcnAlarm::Dangerous), _) | (_, Some(EcnAlarm::Dangerous)) => {
+                Some(EcnAlarm::Dangerous)
+            }
+            (Some(alarm), _) | (None, Some(alarm)) => Some(alarm),
+            (None, None) => None,
         };
         let sequence = match self.sequence {
             Some(number) => Some(number),

@@ -255,7 +255,8 @@ macro_rules! outer_policies {
             #[inline]
             #[must_use]
             pub fn would_loop(&self, inner: &$crate::packet::PacketMeta) -> bool {
-                self.outer.would_loop(inner, Self::PROTOCOL)
+                let port = self.tunnel_port();
+                self.outer.would_loop(inner, Self::PROTOCOL, port)
             }
         }
     };
@@ -263,7 +264,12 @@ macro_rules! outer_policies {
 pub(super) use outer_policies;
 
 impl Outer {
-    pub(super) fn would_loop(&self, inner: &PacketMeta, protocol: IpProtocol) -> bool {
+    pub(super) fn would_loop(
+        &self,
+        inner: &PacketMeta,
+        protocol: IpProtocol,
+        port: Option<u16>,
+    ) -> bool {
         let header = inner.header();
         refuse_loop(
             header.source(),
@@ -275,6 +281,7 @@ impl Outer {
         .is_err()
             || (header.protocol() == protocol
                 && header.source() == self.source
-                && header.destination() == self.destination)
+                && header.destination() == self.destination
+                && port.is_none_or(|port| inner.flow().destination_port == port))
     }
 }

@@ -2,7 +2,7 @@ use super::opened::{Arrived, Opened};
 use super::{Decapsulate, Encapsulate, PerPacket};
 use crate::error::{EncapError, Refused};
 use crate::packet::{PacketMeta, Span};
-use crate::wire::Ipv4Header;
+use crate::wire::Ipv4;
 
 /// Two layers as one: packets go into `inner` first, the result into `outer`. Stacks nest.
 ///
@@ -88,7 +88,7 @@ impl<O: Decapsulate, I: Decapsulate> Decapsulate for Stack<O, I> {
     }
 
     #[inline]
-    fn recognises(&self, outer: &Ipv4Header) -> bool {
+    fn recognises(&self, outer: Ipv4<'_>) -> bool {
         if self.outer.opens() {
             self.outer.recognises(outer)
         } else {
@@ -153,7 +153,7 @@ impl Decapsulate for () {
     }
 
     #[inline]
-    fn recognises(&self, _outer: &Ipv4Header) -> bool {
+    fn recognises(&self, _outer: Ipv4<'_>) -> bool {
         false
     }
 

@@ -50,6 +50,14 @@ const MAX_OPTIONS: usize = 40;
 outer_policies!(Tcp);
 
 impl Tcp {
+    /// The port that tells its packets from others of the protocol, if there is one.
+    #[allow(clippy::unnecessary_wraps, reason = "other encapsulators have none")]
+    const fn tunnel_port(&self) -> Option<u16> {
+        Some(self.destination_port)
+    }
+}
+
+impl Tcp {
     const PROTOCOL: IpProtocol = IpProtocol::TCP;
 
     /// A carrier between these ports: flags PSH and ACK, window 512, no options, no length prefix.

@@ -2,20 +2,15 @@ use core::net::Ipv4Addr;
 
 use zerocopy::IntoBytes;
 
-use super::carrier::{Carried, Carrier, SocketCarrier};
-use super::decapsulator::Decapsulator;
-use super::gre::{GreCarrier, GreShim};
-use super::opened::OuterMeta;
+use super::gre::GreShim;
 use super::outer::{Outer, outer_policies};
 use super::policy::{ChecksumPolicy, InnerChecksum, SourcePort};
+use super::udp_carrier::UdpCarrier;
 use super::{Encapsulate, PerPacket};
 use crate::checksum::Sum;
-use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
-use crate::filter::Access;
+use crate::error::{ConfigError, EncapError};
 use crate::packet::PacketMeta;
-use crate::wire::{
-    self, FragmentOffset, GueHeader, GueVariant, IpProtocol, Ipv4, UdpChecksum, UdpHeader, copy,
-};
+use crate::wire::{self, GueHeader, IpProtocol, UdpHeader, copy};
 
 /// Carries an IPv4 packet inside UDP over IPv4: what passes where protocol 4 does not.
 ///
@@ -60,6 +55,14 @@ pub struct Udp {
 }
 
 outer_policies!(Udp);
+
+impl Udp {
+    /// The port that tells its packets from others of the protocol, if there is one.
+    #[allow(clippy::unnecessary_wraps, reason = "other encapsulators have none")]
+    const fn tunnel_port(&self) -> Option<u16> {
+        Some(self.destination_port)
+    }
+}
 
 /// The private words of a GUE header that are kept in the encapsulator.
 const MAX_PRIVATE_WORDS: usize = 8;
@@ -229,6 +232,10 @@ impl Udp {
         let no_headroom = super::no_headroom(need, have);
         let (shim, inner_packet) = frame.split_at_mut_checked(need).ok_or(no_headroom)?;
         let inner = PacketMeta::read(inner_packet)?;
+        if packet.inner_checksum() == InnerChecksum::Partial {
+            // No device behind an ordinary socket fills it in.
+            return Err(EncapError::PartialChecksum);
+        }
         let outer = self.judge(&inner, packet)?;
         self.outer.forward(inner_packet, &inner);
         let inner_len = usize::from(inner.header().total_len());
@@ -354,163 +361,5 @@ impl Shim {
             }
             Self::Gre(gre) => gre.write(shim, inner_packet, packet),
         }
-    }
-}
-
-/// A UDP tunnel as a decapsulator sees it: its port, what is inside, and whether a checksum must be
-/// there.
-///
-/// A checksum that is there is always verified (U-05, C-24). GUE accepts both variants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use]
-pub struct UdpCarrier {
-    destination_port: u16,
-    inside: Inside,
-    requires_checksum: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Inside {
-    Ipv4,
-    Gue,
-    Gre(GreCarrier),
-}
-
-impl UdpCarrier {
-    /// The IANA port of GRE in UDP (RFC 8086 §10).
-    pub const GRE_PORT: u16 = 4754;
-
-    /// FOU to this port.
-    #[inline]
-    pub const fn fou(destination_port: u16) -> Self {
-        Self {
-            destination_port,
-            inside: Inside::Ipv4,
-            requires_checksum: false,
-        }
-    }
-
-    /// GUE to port 6080, variants 0 and 1.
-    #[inline]
-    pub const fn gue() -> Self {
-        Self {
-            destination_port: GueHeader::PORT,
-            inside: Inside::Gue,
-            requires_checksum: false,
-        }
-    }
-
-    /// GRE in UDP to port 4754.
-    #[inline]
-    pub const fn gre(gre: GreCarrier) -> Self {
-        Self {
-            destination_port: Self::GRE_PORT,
-            inside: Inside::Gre(gre),
-            requires_checksum: false,
-        }
-    }
-
-    /// Sets the destination port.
-    #[inline]
-    pub const fn with_destination_port(self, destination_port: u16) -> Self {
-        Self {
-            destination_port,
-            ..self
-        }
-    }
-
-    /// Refuses datagrams without checksum (U-06).
-    #[inline]
-    pub const fn requiring_checksum(self) -> Self {
-        Self {
-            requires_checksum: true,
-            ..self
-        }
-    }
-
-    fn carried_inside(&self, payload: &[u8]) -> Result<Carried, Refused> {
-        match self.inside {
-            Inside::Ipv4 => Ok(Carried::behind(0, payload.len())),
-            Inside::Gue => {
-                gue_shim_len(payload).map(|shim_len| Carried::behind(shim_len, payload.len()))
-            }
-            Inside::Gre(gre) => gre.carried_in(payload),
-        }
-    }
-}
-
-impl Carrier for UdpCarrier {
-    #[inline]
-    fn protocol(&self) -> IpProtocol {
-        IpProtocol::UDP
-    }
-
-    #[inline]
-    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
-        let udp = wire::Udp::parse(outer.payload()).map_err(|error| match error {
-            ParseError::BadUdpLength { .. } => Refused::new(Reason::UdpBadLength),
-            error => Refused::truncated(Reason::UdpTruncated, error),
-        })?;
-        if udp.header().destination_port() != self.destination_port {
-            return Err(Refused::new(Reason::NotTunnel));
-        }
-        let header = outer.header();
-        match udp.checksum_status(header.source(), header.destination()) {
-            UdpChecksum::Invalid => return Err(Refused::new(Reason::UdpBadChecksum)),
-            UdpChecksum::Absent if self.requires_checksum => {
-                return Err(Refused::new(Reason::UdpChecksumRequired));
-            }
-            UdpChecksum::Absent | UdpChecksum::Valid => {}
-        }
-        Ok(self.carried_inside(udp.payload())?.moved(UdpHeader::LEN))
-    }
-
-    #[inline]
-    fn reopens(&self, inner: Ipv4<'_>) -> bool {
-        inner.header().protocol() == IpProtocol::UDP
-            && inner.header().fragment_offset() == FragmentOffset::ZERO
-            && UdpHeader::split(inner.payload())
-                .is_ok_and(|(udp, _)| udp.destination_port() == self.destination_port)
-    }
-}
-
-impl SocketCarrier for UdpCarrier {
-    #[inline]
-    fn carried_payload(&self, meta: &OuterMeta, payload: &[u8]) -> Result<Carried, Refused> {
-        if meta.destination_port != self.destination_port {
-            return Err(Refused::new(Reason::NotTunnel));
-        }
-        self.carried_inside(payload)
-    }
-}
-
-/// G-01 to G-13: the length of what stands in front of the IPv4 packet.
-fn gue_shim_len(payload: &[u8]) -> Result<usize, Refused> {
-    let reason = match GueVariant::of(payload) {
-        None => Reason::GueTruncated,
-        Some(GueVariant::Unknown) => Reason::GueBadVersion,
-        Some(GueVariant::DirectIp { version: 4 }) => return Ok(0),
-        Some(GueVariant::DirectIp { .. }) => Reason::GueBadVariant1Version,
-        Some(GueVariant::Header) => {
-            let (header, _, behind) = GueHeader::split(payload)
-                .map_err(|error| Refused::truncated(Reason::GueTruncated, error))?;
-            match header.protocol() {
-                _ if header.is_control() => Reason::GueControl,
-                _ if header.flags() != 0 => Reason::GueUnknownFlags,
-                IpProtocol::IPENCAP => return Ok(payload.len().saturating_sub(behind.len())),
-                IpProtocol(0) => Reason::GueProtoZero,
-                IpProtocol(59) => Reason::GueNoNextHeader,
-                _ => Reason::UnsupportedInnerProtocol,
-            }
-        }
-    };
-    Err(Refused::new(reason))
-}
-
-impl<A: Access> Decapsulator<UdpCarrier, A> {
-    /// A decapsulator of UDP tunnel packets for whom `access` lets in.
-    #[inline]
-    pub const fn udp(carrier: UdpCarrier, access: A) -> Self {
-        Self::new(carrier, access)
     }
 }

@@ -249,6 +249,7 @@ impl<const N: usize> PacketBuf<N> {
         let mut bytes = heapless::Vec::new();
         bytes.resize(headroom, 0).ok()?;
         bytes.extend_from_slice(packet).ok()?;
+        bytes.resize(N, 0).ok()?;
         Some(Self {
             bytes,
             span: Span::new(headroom, packet.len()),

@@ -254,7 +254,7 @@ impl FragmentOffset {
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: u16) -> Option<Self> {
-        if bytes & 7 == 0 {
+        if bytes.trailing_zeros() >= 3 {
             Some(Self(bytes >> 3))
         } else {
             None
