@@ -76,6 +76,11 @@ struct SixFromFour {
 }
 
 impl Decapsulate for SixFromFour {
+    /// What it opens is never IPv4.
+    fn recognises(&self, _outer: Ipv4<'_>) -> bool {
+        false
+    }
+
     fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
         let bytes = arrived.bytes();
         let Some((header, payload)) = bytes.split_first_chunk::<HEADER_LEN>() else {

@@ -1030,3 +1030,59 @@ fn s_01_every_word_of_tcp_offset_and_flags() {
         assert_eq!(rest.len(), 60 - usize::from(words) * 4);
     }
 }
+
+#[cfg(feature = "heapless")]
+#[test]
+fn packet_buf_at_every_headroom_and_length() {
+    use ipencap::packet::PacketBuf;
+
+    let bytes: Vec<u8> = (0..70).collect();
+    for headroom in 0..=70 {
+        for len in 0..=70 {
+            let made = PacketBuf::<64>::new(headroom, &bytes[..len]);
+            assert_eq!(made.is_some(), headroom + len <= 64);
+            let Some(mut packet) = made else {
+                continue;
+            };
+            assert_eq!(
+                (packet.headroom(), packet.tailroom()),
+                (headroom, 64 - headroom - len)
+            );
+            assert_eq!(packet.as_slice(), &bytes[..len]);
+            let mut borrowed = packet.as_packet();
+            assert_eq!(
+                (borrowed.span(), borrowed.headroom()),
+                (Span::new(headroom, len), headroom)
+            );
+            borrowed.as_mut_slice().fill(0xee);
+            assert!(packet.as_slice().iter().all(|&byte| byte == 0xee));
+        }
+    }
+
+    // What moves the borders is kept by `with_packet`; an error moves nothing.
+    let inner = inner().packet(b"payload");
+    let said = PerPacket::new();
+    for headroom in 0..=40 {
+        let mut packet = PacketBuf::<128>::new(headroom, &inner).unwrap();
+        let result = packet.with_packet(|packet| packet.encap(&tunnel(), &said));
+        if headroom < 20 {
+            assert!(result.is_err());
+            assert_eq!(
+                (packet.headroom(), packet.as_slice()),
+                (headroom, &inner[..])
+            );
+            continue;
+        }
+        result.unwrap();
+        assert_eq!(packet.headroom(), headroom - 20);
+        assert_eq!(packet.as_slice(), wrap(&tunnel(), &inner).unwrap());
+        let opened = packet
+            .with_packet(|packet| packet.decap(&receiver()))
+            .unwrap();
+        assert_eq!(opened.span(), Span::new(20, inner.len()));
+        assert_eq!(
+            (packet.headroom(), packet.as_slice()),
+            (headroom, &inner[..])
+        );
+    }
+}

@@ -5,7 +5,7 @@ use ipencap::encap::{Arrived, Decapsulate};
 use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix};
 use ipencap::packet::Packet;
 
-use crate::generate::DecapCase;
+use crate::generate::{Bytes, DecapCase};
 use crate::oracle::{self, Accepted};
 use crate::registry::CarrierSubject;
 
@@ -65,7 +65,7 @@ pub fn law_decap_matches_oracle(case: &DecapCase) {
                 let opened = inner.opened;
                 let delivered = Accepted {
                     start: opened.span().start,
-                    inner: inner.packet.to_vec(),
+                    inner: Bytes(inner.packet.to_vec()),
                     slack: opened.slack().into(),
                     alarm: opened.alarm(),
                     tag: opened.tag(),
@@ -86,7 +86,7 @@ pub fn law_decap_matches_oracle(case: &DecapCase) {
         if let Ok(accepted) = &expected {
             let unfiltered = carrier.inspect_without_filter(packet).unwrap();
             assert_eq!(unfiltered.span().start, accepted.start);
-            assert_eq!(unfiltered.span().len, accepted.inner.len());
+            assert_eq!(unfiltered.span().len, accepted.inner.0.len());
             assert_eq!(usize::from(unfiltered.slack()), accepted.slack);
             assert_eq!((unfiltered.alarm(), unfiltered.tag()), (accepted.alarm, 0));
         }

@@ -2,9 +2,9 @@ use ipencap::Span;
 use ipencap::encap::{
     Arrived, Decapsulate, Encapsulate, MAX_NESTING, PerPacket, Stack, inspect_nested,
 };
-use ipencap::error::EncapError;
+use ipencap::error::{EncapError, Reason};
 use ipencap::packet::Packet;
-use ipencap::wire::Ipv4;
+use ipencap::wire::{EcnAlarm, Ipv4};
 
 use crate::generate::{Bytes, NestCase};
 use crate::oracle;
@@ -77,20 +77,34 @@ pub fn law_nested_inspection_equals_sequential(case: &NestCase) {
     marked[1] = marked[1] & 0xfc | case.mark;
     oracle::fill_checksum(&mut marked);
 
+    let tunnels: Vec<&dyn Decapsulate> = case.layers.iter().map(|it| it.decapsulator()).collect();
+    let at_once = inspect_nested(&tunnels, &marked, MAX_NESTING);
+
     let mut written = marked.clone();
     let mut place = Span::new(0, marked.len());
     let mut arrived = Arrived::new(&marked);
+    let (mut depth, mut alarms) = (0, Vec::new());
     for layer in case.layers.iter().rev() {
         let step = ipencap::decap(layer.decapsulator(), place.get_mut(&mut written).unwrap())
             .map(|inner| inner.opened);
         let inspected = layer.decapsulator().inspect_arrived(arrived.opened_next());
-        assert_eq!(
-            inspected.map(|opened| (opened.slack(), opened.tag(), opened.alarm())),
-            step.map(|opened| (opened.slack(), opened.tag(), opened.alarm()))
-        );
-        let (Ok(opened), Ok(step)) = (inspected, step) else {
-            return;
+        assert_eq!(inspected.err(), step.err());
+        let (opened, step) = match (inspected, step) {
+            (Ok(opened), Ok(step)) => (opened, step),
+            (_, refused) => {
+                assert_eq!(
+                    at_once.err(),
+                    refused.err().map(|refused| refused.inside(depth))
+                );
+                return;
+            }
         };
+        assert_eq!(
+            (opened.slack(), opened.tag(), opened.alarm()),
+            (step.slack(), step.tag(), step.alarm())
+        );
+        depth += opened.layers();
+        alarms.extend(opened.alarm());
         // Spans of an inspection count from the start of the buffer, those of a step from its packet.
         place = Span::new(place.start + step.span().start, step.span().len);
         assert_eq!(opened.span(), place);
@@ -104,6 +118,20 @@ pub fn law_nested_inspection_equals_sequential(case: &NestCase) {
         assert_eq!(unwritten.payload().len(), delivered.payload().len());
     }
     assert_eq!(place.len, case.inner.bytes.0.len());
+
+    // Of unknown depth: the same, with the worst alarm; and never one layer more than allowed.
+    let opened = at_once.unwrap();
+    assert_eq!((opened.span(), opened.layers()), (place, depth));
+    let worst = [EcnAlarm::Dangerous, EcnAlarm::Possible]
+        .into_iter()
+        .find(|alarm| alarms.contains(alarm));
+    assert_eq!(opened.alarm(), worst, "N-13");
+    let layers = case.layers.iter().map(|it| it.encapsulator().layers());
+    if depth > 1 && layers.into_iter().all(|layers| layers == 1) {
+        let refused = inspect_nested(&tunnels, &marked, depth - 1).unwrap_err();
+        let expected = (Reason::NestingLimit, depth - 1);
+        assert_eq!((refused.reason, refused.layer), expected, "L-02");
+    }
 }
 
 /// P-05: a stack is its layers one after the other, however it is bracketed, and `()` is nothing; in
@@ -188,9 +216,4 @@ pub fn law_stack_is_associative(case: &NestCase) {
         .inspect(&made),
         Ok(opened)
     );
-
-    // Of unknown depth, with all decapsulators at hand: the same.
-    let tunnels: Vec<&dyn Decapsulate> = case.layers.iter().map(|it| it.decapsulator()).collect();
-    let unknown = inspect_nested(&tunnels, &made, MAX_NESTING);
-    assert_eq!(unknown, Ok(opened), "L-02");
 }

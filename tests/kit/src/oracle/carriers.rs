@@ -151,18 +151,18 @@ impl NaiveGre {
             return Err(Reason::GreTruncated);
         }
         let flags = u16_at(bytes, 0);
+        if flags & 7 != 0 {
+            return Err(Reason::GreBadVersion);
+        }
+        if flags & 0x4c00 != 0 {
+            return Err(Reason::GreReservedBits); // R-02; R-03 ignores the rest
+        }
         let [has_checksum, has_key, has_sequence] =
             [0x8000, 0x2000, 0x1000].map(|c| flags & c != 0);
         let present = [has_checksum, has_key, has_sequence];
         let len = 4 + 4 * present.into_iter().filter(|&present| present).count();
         if bytes.len() < len {
             return Err(Reason::GreTruncated);
-        }
-        if flags & 7 != 0 {
-            return Err(Reason::GreBadVersion);
-        }
-        if flags & 0x4c00 != 0 {
-            return Err(Reason::GreReservedBits); // R-02; R-03 ignores the rest
         }
         if has_checksum != self.checksum || (has_checksum && !verifies(bytes)) {
             return Err(Reason::GreBadChecksum);
@@ -178,7 +178,9 @@ impl NaiveGre {
         if u16_at(bytes, 2) != 0x0800 {
             return Err(Reason::GreUnsupportedProtocol);
         }
-        let sequence = has_sequence.then(|| u32::from_be_bytes(address_at(bytes, len - 4)));
+        // A number that was not asked for is skipped.
+        let sequence = (has_sequence && self.wants_sequence)
+            .then(|| u32::from_be_bytes(address_at(bytes, len - 4)));
         Ok((len, sequence))
     }
 }

@@ -1,6 +1,8 @@
 use ipencap::error::{ParseError, Reason};
 use ipencap::wire::EcnAlarm;
 
+use crate::generate::Bytes;
+
 use super::{
     DROP, ECN_DECAPSULATED, Fields, Plain, ecn_alarm, equation_3, put_u16, u16_at, validate,
 };
@@ -81,7 +83,7 @@ pub struct Accepted {
     /// Where the inner packet begins.
     pub start: usize,
     /// The inner packet as it is delivered.
-    pub inner: Vec<u8>,
+    pub inner: Bytes,
     /// Bytes of the carrier's payload behind it.
     pub slack: usize,
     /// The ECN alarm.
@@ -353,7 +355,7 @@ pub fn decapsulate(
     }
     Ok(Accepted {
         start,
-        inner: delivered,
+        inner: Bytes(delivered),
         slack: inner.slack,
         alarm: ecn_alarm(inner.tos % 4, outer_ecn),
         tag: peer.tag,

@@ -4,8 +4,8 @@ use arbitrary::{Result, Unstructured};
 use ipencap::Span;
 use ipencap::encap::{Arrived, Decapsulate, Encapsulate, Opened, PerPacket, Stack};
 use ipencap::error::{EncapError, Refused};
-use ipencap::wire::Ipv4Header;
 use ipencap::packet::PacketMeta;
+use ipencap::wire::Ipv4;
 
 use crate::oracle::{NaiveEncapsulator, NaiveStack};
 use crate::registry::{CarrierSubject, Door, Endpoints, Enrol, Subject, Wishes};
@@ -129,7 +129,7 @@ impl<O: Subject, I: Subject> Decapsulate for StackSubject<O, I> {
         self.outer.decapsulator().opens() || self.inner.decapsulator().opens()
     }
 
-    fn recognises(&self, outer: &Ipv4Header) -> bool {
+    fn recognises(&self, outer: Ipv4<'_>) -> bool {
         self.opener().recognises(outer)
     }
 
