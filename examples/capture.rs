@@ -45,10 +45,12 @@ const STREAM_HELP: &str = "\
 Example:
   cargo run --example capture -- stream --framing exclusive examples/data/lan.pcap /tmp/lan.stream";
 
-const UNSTREAM_HELP: &str = "\
+const UNSTREAM_HELP: &str = concat!(
+    "\
 Example:
-  cargo run --example capture -- stream --framing exclusive examples/data/lan.pcap - |
-  cargo run --example capture -- unstream --framing exclusive - /tmp/lan.pcap";
+  cargo run --example capture -- stream --framing exclusive examples/data/lan.pcap - ",
+    "| cargo run --example capture -- unstream --framing exclusive - /tmp/lan.pcap"
+);
 
 /// The keys of a specification, and then the example of either command.
 macro_rules! tunnel_help {

@@ -33,6 +33,13 @@ pub(crate) struct Timestamp {
     pub(crate) microseconds: u32,
 }
 
+impl Timestamp {
+    pub(crate) const ZERO: Self = Self {
+        seconds: 0,
+        microseconds: 0,
+    };
+}
+
 /// One captured packet.
 pub(crate) struct Record<'a> {
     /// The link type's number, without the FCS bits.

@@ -1,6 +1,7 @@
 //! What the examples share. None of it is part of the library.
 
 pub(crate) mod args;
+pub(crate) mod connection;
 pub(crate) mod dissect;
 pub(crate) mod drawing;
 pub(crate) mod input;

@@ -190,10 +190,7 @@ impl Interface {
     /// A Simple Packet Block has no time: then it is 0.
     fn time(&self, ticks: Option<u64>) -> Timestamp {
         let Some(ticks) = ticks else {
-            return Timestamp {
-                seconds: 0,
-                microseconds: 0,
-            };
+            return Timestamp::ZERO;
         };
         let power = u32::from(self.resolution & 0x7f);
         let base: u128 = if self.resolution & 0x80 == 0 { 10 } else { 2 };

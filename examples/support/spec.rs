@@ -48,8 +48,8 @@ struct Tunnel {
 pub(crate) enum Numbering {
     /// Those that may be fragmented, for their identification.
     Fragmentable,
-    /// All, for their sequence number.
-    All,
+    /// All, for GRE's sequence number, and apart from it those that may be fragmented.
+    Gre { gre: Gre, sequence: u32 },
     /// By the bytes of a TCP stream.
     Tcp {
         sequence: u32,
@@ -222,15 +222,11 @@ impl Tunnel {
         if keys.choice("csum", false, &YES_NO)? {
             (gre, carrier) = (gre.with_checksum(), carrier.with_checksum());
         }
-        let counts = keys.choice("seq", false, &YES_NO)?;
-        if counts {
+        let mut numbering = Numbering::Fragmentable;
+        if keys.choice("seq", false, &YES_NO)? {
             (gre, carrier) = (gre.with_sequence(1), carrier.with_sequence());
+            numbering = Numbering::Gre { gre, sequence: 0 };
         }
-        let numbering = if counts {
-            Numbering::All
-        } else {
-            Numbering::Fragmentable
-        };
         Ok(Self {
             numbering,
             ..Self::new(

@@ -10,18 +10,14 @@ use ipencap::wire::Ipv4;
 
 use super::args::Failure;
 use super::input::{Input, STREAM, Timestamp, refuse_same_file};
-use super::link;
 use super::output::Output;
 use super::summary::Summary;
+use super::tunnel::{self, Change};
 
 /// Every frame there can be: the longest packet and its prefix.
-const LONGEST_FRAME: usize = 65_537;
+pub(crate) const LONGEST_FRAME: usize = 65_537;
 /// How much is read at once.
 const CHUNK: usize = 1 << 16;
-const NO_TIME: Timestamp = Timestamp {
-    seconds: 0,
-    microseconds: 0,
-};
 
 /// `capture stream`.
 pub(crate) fn write(framing: StreamFraming, input: &Path, output: &Path) -> Result<(), Failure> {
@@ -31,25 +27,10 @@ pub(crate) fn write(framing: StreamFraming, input: &Path, output: &Path) -> Resu
     sink.write(framing.preamble())?;
 
     let mut summary = Summary::default();
-    let mut frame = Vec::new();
-    let mut copy = || -> Result<(), Failure> {
-        while let Some(record) = input.next()? {
-            summary.packets += 1;
-            let Some(packet) = link::ipv4_packet(record.link_type, record.frame) else {
-                summary.passed_over += 1;
-                continue;
-            };
-            match framed(framing, packet, &mut frame) {
-                Ok(bytes) => {
-                    sink.write(bytes)?;
-                    summary.written += 1;
-                }
-                Err(error) => summary.drop_for(error.reason()),
-            }
-        }
-        Ok(())
-    };
-    let outcome = copy();
+    let mut frames = Frames::new(framing);
+    let outcome = tunnel::change_all(&mut input, &mut frames, &mut summary, |_, frame| {
+        sink.write(frame)
+    });
     // What could be read is written even where the input breaks off.
     sink.flush()?;
     outcome?;
@@ -57,77 +38,96 @@ pub(crate) fn write(framing: StreamFraming, input: &Path, output: &Path) -> Resu
     Ok(())
 }
 
-/// The frame of a packet, in `frame`, without what lies behind its total length.
-fn framed<'f>(
+/// Puts packets into the frames of a stream.
+pub(crate) struct Frames {
     framing: StreamFraming,
-    packet: &[u8],
-    frame: &'f mut Vec<u8>,
-) -> Result<&'f [u8], EncapError> {
-    let slack = Ipv4::parse(packet)?.slack();
-    frame.clear();
-    frame.resize(framing.prefix_len(), 0);
-    frame.extend_from_slice(&packet[..packet.len() - slack]);
-    framing.frame(frame).map(|frame| &*frame)
+    buffer: Vec<u8>,
+}
+
+impl Frames {
+    pub(crate) const fn new(framing: StreamFraming) -> Self {
+        let buffer = Vec::new();
+        Self { framing, buffer }
+    }
+
+    /// What lies behind the packet's total length stays out.
+    fn frame(&mut self, packet: &[u8]) -> Result<&[u8], EncapError> {
+        let slack = Ipv4::parse(packet)?.slack();
+        self.buffer.clear();
+        self.buffer.resize(self.framing.prefix_len(), 0);
+        self.buffer
+            .extend_from_slice(&packet[..packet.len() - slack]);
+        self.framing.frame(&mut self.buffer).map(|frame| &*frame)
+    }
+}
+
+impl Change for Frames {
+    fn change(&mut self, packet: &[u8]) -> Result<&[u8], &'static str> {
+        self.frame(packet).map_err(EncapError::reason)
+    }
 }
 
 /// `capture unstream`.
 pub(crate) fn read(framing: StreamFraming, input: &Path, output: &Path) -> Result<(), Failure> {
     refuse_same_file(input, output)?;
-    let (mut source, name) = open(input)?;
+    let mut source = Source::open(input)?;
+    let mut chunk = vec![0; CHUNK];
+    // In this order: an input that cannot be read must not cost an old output.
+    let mut next = Ok(source.read(&mut chunk)?);
     let mut output = Output::create(output)?;
     let mut summary = Summary::default();
     let mut held = vec![0; LONGEST_FRAME];
     let mut decoder = Decoder::new(framing, &mut held);
-    let mut chunk = vec![0; CHUNK];
+    let mut taken = 0;
     let outcome = loop {
-        let count = match source.read(&mut chunk) {
+        let count = match next {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                break Err(Failure::new(format_args!("cannot read {name}: {error}")));
-            }
+            Err(failure) => break Err(failure),
         };
         if count == 0 {
-            if decoder.missing() > 0 {
+            if decoder.missing() > 0 || (1..framing.preamble().len()).contains(&taken) {
                 summary.packets += 1;
                 summary.drop_for("Incomplete");
             }
             break Ok(());
         }
-        if !decode(&mut decoder, &chunk[..count], &mut output, &mut summary)? {
+        taken += count;
+        let bytes = &chunk[..count];
+        let mut write = |packet: &[u8]| output.packet(Timestamp::ZERO, packet);
+        if !decode(&mut decoder, bytes, &mut summary, &mut write)? {
             break Ok(());
         }
+        next = source.read(&mut chunk);
     };
+    // What could be read is written even where the input breaks off.
     output.flush()?;
     outcome?;
     summary.report();
     Ok(())
 }
 
-/// Takes the frames out of `bytes`; `false` once the framing is lost.
-fn decode(
+/// Takes the frames out of `bytes` and hands on their packets; `false` once the framing is lost.
+pub(crate) fn decode(
     decoder: &mut Decoder<'_>,
     mut bytes: &[u8],
-    output: &mut Output,
     summary: &mut Summary,
+    hand_on: &mut impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
     loop {
-        match decoder.push(&mut bytes) {
-            Ok(None) => return Ok(true),
-            Ok(Some(event)) => {
-                summary.packets += 1;
-                match event {
-                    Event::Packet(packet) => {
-                        output.packet(NO_TIME, packet)?;
-                        summary.written += 1;
-                    }
-                    Event::Dropped(error) => summary.drop_for(error.name()),
-                    // Empty messages and keepalives carry no packet.
-                    _ => summary.passed_over += 1,
-                }
+        let event = decoder.push(&mut bytes);
+        if let Ok(None) = event {
+            return Ok(true);
+        }
+        summary.packets += 1;
+        match event {
+            Ok(Some(Event::Packet(packet))) => {
+                hand_on(packet)?;
+                summary.written += 1;
             }
+            Ok(Some(Event::Dropped(error))) => summary.drop_for(error.name()),
+            // Empty messages and keepalives carry no packet.
+            Ok(_) => summary.passed_over += 1,
             Err(error) => {
-                summary.packets += 1;
                 summary.drop_for(error.name());
                 return Ok(false);
             }
@@ -135,13 +135,42 @@ fn decode(
     }
 }
 
-fn open(path: &Path) -> Result<(Box<dyn Read>, String), Failure> {
-    if path == Path::new(STREAM) {
-        return Ok((Box::new(io::stdin()), "standard input".to_owned()));
+/// A stream of bytes that is being read.
+struct Source {
+    bytes: Box<dyn Read>,
+    name: String,
+}
+
+impl Source {
+    /// Opens a file, or takes standard input for `-`.
+    fn open(path: &Path) -> Result<Self, Failure> {
+        if path == Path::new(STREAM) {
+            return Ok(Self {
+                bytes: Box::new(io::stdin()),
+                name: "standard input".to_owned(),
+            });
+        }
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Ok(Self {
+                bytes: Box::new(file),
+                name,
+            }),
+            Err(error) => Err(cannot_read(&name, &error)),
+        }
     }
-    let name = path.display().to_string();
-    match File::open(path) {
-        Ok(file) => Ok((Box::new(file), name)),
-        Err(error) => Err(Failure::new(format_args!("cannot read {name}: {error}"))),
+
+    /// The next bytes, as many as there are; none at the end.
+    fn read(&mut self, chunk: &mut [u8]) -> Result<usize, Failure> {
+        loop {
+            match self.bytes.read(chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome.map_err(|error| cannot_read(&self.name, &error)),
+            }
+        }
     }
+}
+
+fn cannot_read(name: &str, error: &io::Error) -> Failure {
+    Failure::new(format_args!("cannot read {name}: {error}"))
 }

@@ -1,19 +1,23 @@
 //! The tour: a capture of ordinary LAN traffic through every kind of tunnel there is, and back.
 
+use core::net::Ipv4Addr;
 use std::fs;
 use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ipencap::mtu::{Efficiency, Overhead};
+use ipencap::stream::{Decoder, StreamFraming};
 use ipencap::wire::Ipv4;
 
 use super::args::Failure;
+use super::connection::{self, Connection};
 use super::drawing;
-use super::input::Input;
+use super::input::{Input, Timestamp};
 use super::link;
 use super::output::Output;
 use super::spec::Spec;
+use super::stream::{self, Frames};
 use super::summary::Summary;
 use super::tunnel::{Change, Unwrap, Wrap};
 
@@ -24,19 +28,22 @@ const LAN: &[u8] = include_bytes!("../data/lan.pcap");
 struct Stop {
     name: &'static str,
     file: &'static str,
-    /// The first is the innermost.
-    tunnels: &'static [&'static str],
+    way: Way,
+}
+
+enum Way {
+    /// Packets in packets; the first tunnel is the innermost.
+    Tunnels(&'static [&'static str]),
+    /// Packets on the byte stream of a TCP connection.
+    Stream(StreamFraming),
 }
 
 const fn stop(name: &'static str, file: &'static str, tunnels: &'static [&'static str]) -> Stop {
-    Stop {
-        name,
-        file,
-        tunnels,
-    }
+    let way = Way::Tunnels(tunnels);
+    Stop { name, file, way }
 }
 
-const STOPS: [Stop; 9] = [
+const STOPS: [Stop; 10] = [
     stop(
         "ipip",
         "ipip.pcap",
@@ -56,7 +63,7 @@ const STOPS: [Stop; 9] = [
         &["minenc,src=198.51.100.1,dst=203.0.113.2"],
     ),
     stop(
-        "gre",
+        "gre with key",
         "gre.pcap",
         &["gre,src=198.51.100.1,dst=203.0.113.2,key=7"],
     ),
@@ -81,22 +88,36 @@ const STOPS: [Stop; 9] = [
     stop(
         "tcp",
         "tcp.pcap",
-        &["tcp,src=198.51.100.1,dst=203.0.113.2,sport=40001,dport=443,framing=exclusive"],
+        &["tcp,src=198.51.100.1,dst=203.0.113.2,sport=40001,dport=443"],
     ),
     stop(
         "tcp with ts",
         "tcp-timestamps.pcap",
-        &[
-            "tcp,src=198.51.100.1,dst=203.0.113.2,sport=40001,dport=443,framing=exclusive,timestamps=yes",
-        ],
+        &["tcp,src=198.51.100.1,dst=203.0.113.2,sport=40001,dport=443,timestamps=yes"],
     ),
+    Stop {
+        name: "tcp stream",
+        file: "tcp-stream.pcap",
+        way: Way::Stream(StreamFraming::Exclusive),
+    },
 ];
+
+/// The ends of the connection whose stream carries packets.
+const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(198, 51, 100, 1), 40001);
+const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(203, 0, 113, 2), 443);
+/// What a segment of the stream carries on Ethernet, in bytes. It ends wherever it ends.
+const SEGMENT: usize = 1460;
+/// What the stream is read by, in bytes: frames and prefixes are cut anywhere.
+const READ: usize = 7;
 
 /// The stop whose packet is drawn.
 const DRAWN: &str = "ipip in fou";
 
 /// The link of the comparison: Ethernet's, in bytes.
 const LINK_MTU: u32 = 1500;
+
+/// So that the list of files is no wider than the tables.
+const FILES_A_LINE: usize = 5;
 
 /// What happened at a stop.
 struct Journey {
@@ -111,10 +132,15 @@ struct Journey {
 }
 
 struct Sample {
+    before: Traveller,
+    after: Vec<u8>,
+}
+
+/// A packet that sets out.
+struct Traveller {
     /// Its place in the capture, from 1.
     number: u64,
-    before: Vec<u8>,
-    after: Vec<u8>,
+    packet: Vec<u8>,
 }
 
 /// `capture` without a command. The status is 1 if a packet came back other than it went in.
@@ -176,57 +202,43 @@ fn directory(out: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 fn travel(stop: &Stop, directory: &Path) -> Result<Journey, Failure> {
-    let tunnels = stop
-        .tunnels
-        .iter()
-        .map(|text| Spec::parse(text).map_err(Failure::new))
-        .collect::<Result<Vec<_>, _>>()?;
     let path = directory.join(stop.file);
-
-    let mut wrap = Wrap::new(&tunnels);
-    let mut wrapped = Summary::default();
-    // Place and bytes of each packet that went in, in the order of the file.
-    let mut travellers: Vec<(u64, Vec<u8>)> = Vec::new();
-    let mut lan = Input::new(Box::new(Cursor::new(LAN)), "the bundled capture".to_owned())?;
-    let mut file = Output::create(&path)?;
-    while let Some(record) = lan.next()? {
-        wrapped.packets += 1;
-        let Some(packet) = link::ipv4_packet(record.link_type, record.frame) else {
-            wrapped.passed_over += 1;
-            continue;
-        };
-        match wrap.change(packet) {
-            Ok(outer) => {
-                file.packet(record.time, outer)?;
-                wrapped.written += 1;
-                travellers.push((wrapped.packets, without_padding(packet)));
-            }
-            Err(reason) => wrapped.drop_for(reason),
+    match stop.way {
+        Way::Tunnels(specs) => {
+            let tunnels = specs
+                .iter()
+                .map(|text| Spec::parse(text).map_err(Failure::new))
+                .collect::<Result<Vec<_>, _>>()?;
+            through_tunnels(&tunnels, &path)
         }
+        Way::Stream(framing) => over_stream(framing, &path),
     }
+}
+
+fn through_tunnels(tunnels: &[Spec], path: &Path) -> Result<Journey, Failure> {
+    let mut wrap = Wrap::new(tunnels);
+    let mut file = Output::create(path)?;
+    let (wrapped, travellers) = depart(&mut wrap, |time, outer| file.packet(time, outer))?;
     file.flush()?;
 
-    let mut unwrap = Unwrap::new(&tunnels);
+    let mut unwrap = Unwrap::new(tunnels);
     let mut opened = Summary::default();
     let mut identical = 0;
     let mut sample = None;
-    let mut file = Input::open(&path)?;
+    let mut file = Input::open(path)?;
     let mut travellers = travellers.into_iter();
     while let Some(record) = file.next()? {
         opened.packets += 1;
-        let Some((number, before)) = travellers.next() else {
+        let Some(before) = travellers.next() else {
             break;
         };
         match unwrap.change(record.frame) {
             Ok(inner) => {
                 opened.written += 1;
-                identical += u64::from(inner == before);
-                if sample.is_none() && drawing::is_instructive(&before) {
-                    sample = Some(Sample {
-                        number,
-                        before,
-                        after: record.frame.to_vec(),
-                    });
+                identical += u64::from(inner == before.packet);
+                if sample.is_none() && drawing::is_instructive(&before.packet) {
+                    let after = record.frame.to_vec();
+                    sample = Some(Sample { before, after });
                 }
             }
             Err(reason) => opened.drop_for(reason),
@@ -241,6 +253,81 @@ fn travel(stop: &Stop, directory: &Path) -> Result<Journey, Failure> {
     })
 }
 
+/// All packets on one connection, whose segments end where they are full and not where packets do.
+fn over_stream(framing: StreamFraming, path: &Path) -> Result<Journey, Failure> {
+    let mut stream = framing.preamble().to_vec();
+    let mut last = Timestamp::ZERO;
+    let (wrapped, travellers) = depart(&mut Frames::new(framing), |time, frame| {
+        stream.extend_from_slice(frame);
+        last = time;
+        Ok(())
+    })?;
+    let mut connection = Connection::new(CLIENT, SERVER);
+    let mut file = Output::create(path)?;
+    for bytes in stream.chunks(SEGMENT) {
+        file.packet(last, &connection.segment(bytes).map_err(Failure::new)?)?;
+    }
+    file.flush()?;
+
+    let mut held = vec![0; stream::LONGEST_FRAME];
+    let mut decoder = Decoder::new(framing, &mut held);
+    let mut opened = Summary::default();
+    let mut identical = 0;
+    let mut travellers = travellers.into_iter();
+    let mut compare = |packet: &[u8]| {
+        let before = travellers.next();
+        identical += u64::from(before.is_some_and(|before| before.packet == packet));
+        Ok(())
+    };
+    let mut file = Input::open(path)?;
+    while let Some(record) = file.next()? {
+        for bytes in connection::bytes_of(record.frame)
+            .unwrap_or_default()
+            .chunks(READ)
+        {
+            stream::decode(&mut decoder, bytes, &mut opened, &mut compare)?;
+        }
+    }
+    Ok(Journey {
+        // With one packet a segment; a stream may do a little better or worse.
+        overhead: connection::HEADERS_LEN + framing.prefix_len(),
+        wrapped,
+        opened,
+        identical,
+        sample: None,
+    })
+}
+
+/// Changes every packet of the bundled capture and hands on what comes out. Says which packets these
+/// were, in the order of the capture.
+fn depart(
+    by: &mut impl Change,
+    mut hand_on: impl FnMut(Timestamp, &[u8]) -> Result<(), Failure>,
+) -> Result<(Summary, Vec<Traveller>), Failure> {
+    let mut summary = Summary::default();
+    let mut travellers = Vec::new();
+    let mut lan = Input::new(Box::new(Cursor::new(LAN)), "the bundled capture".to_owned())?;
+    while let Some(record) = lan.next()? {
+        summary.packets += 1;
+        let Some(packet) = link::ipv4_packet(record.link_type, record.frame) else {
+            summary.passed_over += 1;
+            continue;
+        };
+        match by.change(packet) {
+            Ok(changed) => {
+                hand_on(record.time, changed)?;
+                summary.written += 1;
+                travellers.push(Traveller {
+                    number: summary.packets,
+                    packet: without_padding(packet),
+                });
+            }
+            Err(reason) => summary.drop_for(reason),
+        }
+    }
+    Ok((summary, travellers))
+}
+
 /// What of the captured bytes is the packet.
 fn without_padding(packet: &[u8]) -> Vec<u8> {
     let padding = Ipv4::parse(packet).map_or(0, Ipv4::slack);
@@ -248,7 +335,6 @@ fn without_padding(packet: &[u8]) -> Vec<u8> {
 }
 
 fn report(journeys: &[(&Stop, Journey)], directory: &Path) -> String {
-    let files: Vec<&str> = journeys.iter().map(|(stop, _)| stop.file).collect();
     let mut lines = vec![
         "ipencap: ordinary LAN traffic into every kind of tunnel, and out again.".to_owned(),
         String::new(),
@@ -265,13 +351,16 @@ fn report(journeys: &[(&Stop, Journey)], directory: &Path) -> String {
         "Open them with Wireshark, in {}:",
         directory.display()
     ));
-    lines.push(format!("  {}\n", files.join("  ")));
-    lines.join("\n")
+    for stops in journeys.chunks(FILES_A_LINE) {
+        let files: Vec<&str> = stops.iter().map(|(stop, _)| stop.file).collect();
+        lines.push(format!("  {}", files.join("  ")));
+    }
+    lines.join("\n") + "\n"
 }
 
 fn counts(journeys: &[(&Stop, Journey)]) -> Vec<String> {
     let head = "  tunnel         frames  not IPv4   wrapped  refused    opened  refused   came back identical";
-    let mut lines = vec![head.to_owned(), rule(88)];
+    let mut lines = vec![head.to_owned(), rule(94)];
     lines.extend(journeys.iter().map(|(stop, journey)| {
         let (wrapped, opened) = (&journey.wrapped, &journey.opened);
         format!(
@@ -298,22 +387,33 @@ fn counts(journeys: &[(&Stop, Journey)]) -> Vec<String> {
 /// Each reason once, with the tunnels that refused so many packets for it.
 fn reasons(journeys: &[(&Stop, Journey)]) -> Vec<String> {
     let mut refusals: Vec<(&str, &str, u64, Vec<&str>)> = Vec::new();
-    for (stop, journey) in journeys {
-        for (way, summary) in [("in", &journey.wrapped), ("out", &journey.opened)] {
-            for (&reason, &count) in &summary.dropped {
-                let known = refusals
-                    .iter_mut()
-                    .find(|known| (known.0, known.1, known.2) == (way, reason, count));
-                match known {
-                    Some((.., stops)) => stops.push(stop.name),
-                    None => refusals.push((way, reason, count, vec![stop.name])),
-                }
+    let ways_in = journeys
+        .iter()
+        .map(|(stop, journey)| ("in", stop.name, &journey.wrapped));
+    let ways_out = journeys
+        .iter()
+        .map(|(stop, journey)| ("out", stop.name, &journey.opened));
+    for (way, name, summary) in ways_in.chain(ways_out) {
+        for (&reason, &count) in &summary.dropped {
+            let known = refusals
+                .iter_mut()
+                .find(|known| (known.0, known.1, known.2) == (way, reason, count));
+            match known {
+                Some((.., stops)) => stops.push(name),
+                None => refusals.push((way, reason, count, vec![name])),
             }
         }
     }
     let lines = refusals.iter().map(|(way, reason, count, stops)| {
-        let by = if stops.len() == journeys.len() {
+        let others: Vec<&str> = journeys
+            .iter()
+            .map(|(stop, _)| stop.name)
+            .filter(|name| !stops.contains(name))
+            .collect();
+        let by = if others.is_empty() {
             "every tunnel".to_owned()
+        } else if others.len() < stops.len() {
+            format!("every tunnel but {}", others.join(", "))
         } else {
             stops.join(", ")
         };
@@ -325,7 +425,7 @@ fn reasons(journeys: &[(&Stop, Journey)]) -> Vec<String> {
 
 fn costs(journeys: &[(&Stop, Journey)]) -> Vec<String> {
     let mut lines = vec![
-        format!("What it costs on a link of {LINK_MTU} bytes:"),
+        format!("What it costs on a link of {LINK_MTU} bytes, with one packet a segment on TCP:"),
         "  tunnel         overhead  inner MTU  TCP MSS  TCP payload".to_owned(),
         rule(56),
     ];
@@ -353,9 +453,12 @@ fn drawing(journeys: &[(&Stop, Journey)]) -> Vec<String> {
     sample.map_or_else(Vec::new, |(stop, sample)| {
         let mut lines = vec![format!(
             "Frame {}, before and after {}; offsets and lengths in bytes:",
-            sample.number, stop.name
+            sample.before.number, stop.name
         )];
-        lines.extend(drawing::before_and_after(&sample.before, &sample.after));
+        lines.extend(drawing::before_and_after(
+            &sample.before.packet,
+            &sample.after,
+        ));
         lines
     })
 }

@@ -8,7 +8,7 @@ use ipencap::error::{EncapError, Refused};
 use ipencap::wire::{Ipv4Flags, Ipv4Header};
 
 use super::args::{Failure, say};
-use super::input::{Input, refuse_same_file};
+use super::input::{Input, Timestamp, refuse_same_file};
 use super::link;
 use super::output::Output;
 use super::spec::{Numbering, Spec};
@@ -54,53 +54,71 @@ impl Change for Wrap<'_> {
         self.buffer.extend_from_slice(packet);
         let mut span = Span::new(self.headroom, packet.len());
         for (tunnel, counter) in self.tunnels.iter().zip(&mut self.counters) {
-            let tunnel = tunnel.encapsulator();
-            let outer = ipencap::encap(tunnel, &mut self.buffer, span, &counter.packet())
+            let outer = counter
+                .encap(tunnel, &mut self.buffer, span)
                 .map_err(EncapError::reason)?;
             counter.count(outer);
-            span = Span::new(span.start - tunnel.overhead(), outer.len());
+            let overhead = tunnel.encapsulator().overhead();
+            span = Span::new(span.start - overhead, outer.len());
         }
         Ok(span.get(&self.buffer).unwrap_or_default())
     }
 }
 
-/// What a tunnel's packets are numbered by: identifications count from 1.
+/// What a tunnel's packets are numbered by.
 struct Counter {
     numbering: Numbering,
-    ordinal: u32,
+    /// Of the next packet that may be fragmented, from 1.
+    identification: u32,
 }
 
 impl Counter {
     const fn new(tunnel: &Spec) -> Self {
         Self {
             numbering: tunnel.numbering(),
-            ordinal: 1,
+            identification: 1,
         }
     }
 
-    const fn packet(&self) -> PerPacket {
-        let numbered = PerPacket::new().with_ordinal(self.ordinal);
+    fn encap<'b>(
+        &self,
+        tunnel: &Spec,
+        buffer: &'b mut [u8],
+        inner: Span,
+    ) -> Result<&'b mut [u8], EncapError> {
+        let packet = PerPacket::new().with_ordinal(self.identification);
         match self.numbering {
+            Numbering::Fragmentable => {
+                ipencap::encap(tunnel.encapsulator(), buffer, inner, &packet)
+            }
+            // One ordinal stands for both numbers: the first one moves, so that it does.
+            Numbering::Gre { gre, sequence } => {
+                let gre = gre.with_sequence(self.identification.wrapping_sub(sequence));
+                ipencap::encap(&gre, buffer, inner, &packet)
+            }
             Numbering::Tcp {
                 sequence,
                 acknowledgment,
                 ..
-            } => numbered.with_tcp_numbers(sequence, acknowledgment),
-            Numbering::Fragmentable | Numbering::All => numbered,
+            } => {
+                let packet = packet.with_tcp_numbers(sequence, acknowledgment);
+                ipencap::encap(tunnel.encapsulator(), buffer, inner, &packet)
+            }
         }
     }
 
     fn count(&mut self, outer: &[u8]) {
-        if let Numbering::Tcp {
-            sequence,
-            headers_len,
-            ..
-        } = &mut self.numbering
-        {
-            *sequence = sequence.wrapping_add(outer.len() as u32 - *headers_len);
+        match &mut self.numbering {
+            Numbering::Fragmentable => {}
+            Numbering::Gre { sequence, .. } => *sequence = sequence.wrapping_add(1),
+            Numbering::Tcp {
+                sequence,
+                headers_len,
+                ..
+            } => *sequence = sequence.wrapping_add(outer.len() as u32 - *headers_len),
         }
-        if matches!(self.numbering, Numbering::All) || may_be_fragmented(outer) {
-            self.ordinal = self.ordinal.wrapping_add(1);
+        if may_be_fragmented(outer) {
+            self.identification = self.identification.wrapping_add(1);
         }
     }
 }
@@ -181,17 +199,19 @@ pub(crate) fn run(
     by: &mut impl Change,
 ) -> Result<Summary, Failure> {
     let mut summary = Summary::default();
-    let outcome = copy(input, output, by, &mut summary);
+    let write = |time, changed: &[u8]| output.packet(time, changed);
+    let outcome = change_all(input, by, &mut summary, write);
     // What could be read is written even where the input breaks off.
     output.flush()?;
     outcome.map(|()| summary)
 }
 
-fn copy(
+/// Changes every packet of `input`, counts what becomes of it, and hands on what comes out.
+pub(crate) fn change_all(
     input: &mut Input,
-    output: &mut Output,
     by: &mut impl Change,
     summary: &mut Summary,
+    mut hand_on: impl FnMut(Timestamp, &[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     while let Some(record) = input.next()? {
         summary.packets += 1;
@@ -201,7 +221,7 @@ fn copy(
         };
         match by.change(packet) {
             Ok(changed) => {
-                output.packet(record.time, changed)?;
+                hand_on(record.time, changed)?;
                 summary.written += 1;
             }
             Err(reason) => summary.drop_for(reason),

@@ -9,27 +9,35 @@ use crate::{Folder, P, RAW, TUNNEL, hex, transform};
 #[test]
 fn help_ends_well_and_its_example_runs() {
     let folder = Folder::new("help");
-    for arguments in [
-        &["--help"][..],
-        &["dissect", "--help"],
-        &["encap", "--help"],
-        &["decap", "-h"],
+    for (program, arguments) in [
+        ("capture", &["--help"][..]),
+        ("capture", &["-h"]),
+        ("capture", &["dissect", "--help"]),
+        ("capture", &["encap", "--help"]),
+        ("capture", &["decap", "--help"]),
+        ("capture", &["decap", "-h"]),
+        ("capture", &["stream", "--help"]),
+        ("capture", &["unstream", "--help"]),
+        ("mtu", &["--help"]),
+        ("mtu", &["-h"]),
     ] {
-        let run = capture(arguments, b"");
+        let run = example::run(program, arguments, b"");
         assert_eq!(
             (run.status, run.stderr.as_str()),
             (Some(0), ""),
             "{arguments:?}"
         );
         let help = String::from_utf8(run.stdout).unwrap();
-        assert!(help.contains("Usage: capture"), "{help}");
-        let example = help
+        assert!(help.contains(&format!("Usage: {program}")), "{help}");
+        let example: Vec<&str> = help
             .lines()
             .skip_while(|line| *line != "Example:")
-            .nth(1)
-            .unwrap()
-            .trim();
-        run_example(example, &folder);
+            .skip(1)
+            .collect();
+        assert_eq!(example.len(), 1, "{arguments:?}");
+        let command = arguments.split_last().unwrap().1.concat();
+        assert!(example[0].contains(&command), "{arguments:?}: {example:?}");
+        run_example(example[0].trim(), &folder);
     }
 }
 
@@ -39,10 +47,14 @@ fn run_example(line: &str, folder: &Folder) {
     if !cfg!(unix) {
         return;
     }
-    let program = example::program();
+    let program = example::program("capture");
     let line = line
         .replace("/tmp/", &format!("{}/", folder.0.display()))
-        .replace("cargo run --example capture --", program.to_str().unwrap());
+        .replace("cargo run --example capture --", program.to_str().unwrap())
+        .replace(
+            "cargo run --example mtu --",
+            example::program("mtu").to_str().unwrap(),
+        );
     let tour = format!(
         "{} --out {}",
         program.display(),
@@ -63,9 +75,13 @@ fn run_example(line: &str, folder: &Folder) {
 
 #[test]
 fn version_is_the_crates() {
-    let run = capture(&["--version"], b"");
-    let expected = format!("capture {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!((run.status, run.stdout), (Some(0), expected.into_bytes()));
+    for program in ["capture", "mtu"] {
+        for argument in ["--version", "-V"] {
+            let run = example::run(program, &[argument], b"");
+            let expected = format!("{program} {}\n", env!("CARGO_PKG_VERSION"));
+            assert_eq!((run.status, run.stdout), (Some(0), expected.into_bytes()));
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The `capture` example from the outside: its arguments, its files, its exit status.
+//! The examples from the outside: their arguments, their files, their exit status.
 //!
 //! Captures are built here byte by byte, so that no reader or writer is its own witness.
 
@@ -26,6 +26,12 @@ mod dissect;
 mod example;
 mod files;
 mod formats;
+mod kinds;
+mod mtu;
+mod numbering;
+mod round_trips;
+mod specifications;
+mod streams;
 mod tour;
 mod tunnels;
 
@@ -126,6 +132,41 @@ fn through_a_tunnel(capture_bytes: &[u8]) -> Vec<(u32, u32, Vec<u8>)> {
 fn summary(run: &Run) -> Value {
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     serde_json::from_str(run.stderr.lines().last().unwrap()).unwrap()
+}
+
+/// The sum of what became of the packets, which for all commands but `dissect` is all of them.
+fn accounted_for(summary: &Value) -> u64 {
+    let number = |value: &Value| value.as_u64().unwrap();
+    let dropped = summary["dropped"].as_object().unwrap().values();
+    number(&summary["passed_over"]) + number(&summary["written"]) + dropped.map(number).sum::<u64>()
+}
+
+/// A file of the specification's vectors.
+fn vectors(group: &str) -> Value {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/semantics-vectors.json"
+    );
+    let mut all: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    all[group].take()
+}
+
+/// A capture of these packets without a link layer.
+fn raw_capture<P: AsRef<[u8]>>(packets: &[P]) -> Vec<u8> {
+    packets
+        .iter()
+        .fold(Pcap::new(RAW), |pcap, packet| {
+            pcap.packet(0, 0, packet.as_ref())
+        })
+        .bytes()
+}
+
+/// The bundled capture, and the IPv4 packets in it with their times.
+fn bundled() -> (PathBuf, Vec<(u32, u32, Vec<u8>)>) {
+    let lan = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/lan.pcap");
+    let packets = files::ethernet_ipv4(&fs::read(&lan).unwrap());
+    assert!(!packets.is_empty());
+    (lan, packets)
 }
 
 fn lines(text: &[u8]) -> Vec<Value> {

@@ -3,7 +3,11 @@
 use std::fs;
 
 use crate::example::capture;
-use crate::{Folder, lines, summary};
+use crate::files::packets;
+use crate::{Folder, accounted_for, bundled, lines, summary};
+
+/// What travels on the byte stream of a TCP connection.
+const STREAM: &str = "tcp-stream.pcap";
 
 #[test]
 fn the_tour_leaves_captures_that_open_again() {
@@ -18,6 +22,10 @@ fn the_tour_leaves_captures_that_open_again() {
         shown.lines().count()
     );
     assert!(!shown.contains("DIFFERENT"), "{shown}");
+    for kind in ["ipip", "minenc", "gre", "fou", "gue", "tcp"] {
+        let row = |line: &&str| line.trim_start().starts_with(kind) && line.contains("every byte");
+        assert!(shown.lines().any(|line| row(&line)), "no {kind}: {shown}");
+    }
     let mut files: Vec<_> = fs::read_dir(&out)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -29,17 +37,19 @@ fn the_tour_leaves_captures_that_open_again() {
         assert!(shown.contains(name), "{name} is not mentioned");
         let run = capture(&["dissect".as_ref(), file.as_os_str()], b"");
         let lines = lines(&run.stdout);
-        assert!(
-            lines
-                .iter()
-                .all(|line| line["layers"][0]["src"] == "198.51.100.1"
-                    || line["layers"][0]["src"] == "192.0.2.1"),
-            "{name}"
-        );
-        written += lines.len();
+        for line in &lines {
+            let first = &line["layers"][0];
+            assert_eq!(first["src"], "198.51.100.1", "{name}");
+            assert_eq!(first["ck_status"], "good", "{name}");
+        }
+        if name != STREAM {
+            written += lines.len();
+        }
     }
+    written += streamed(&packets(&fs::read(out.join(STREAM)).unwrap()));
     let counts = summary(&run);
     assert_eq!(counts["written"], written);
+    assert_eq!(counts["packets"], accounted_for(&counts));
     assert!(written > 0);
     // Somewhere it cannot write.
     let blocked = folder.write("file", b"");
@@ -50,4 +60,21 @@ fn the_tour_leaves_captures_that_open_again() {
         "{}",
         run.stderr
     );
+}
+
+/// How many packets the segments carry: all of the bundled capture, one behind the other.
+fn streamed(segments: &[(u32, u32, Vec<u8>)]) -> usize {
+    let mut stream = Vec::new();
+    for (.., segment) in segments {
+        let sequence = u32::from_be_bytes(segment[24..28].try_into().unwrap());
+        assert_eq!(sequence as usize, stream.len());
+        stream.extend_from_slice(&segment[40..]);
+    }
+    let (_, packets) = bundled();
+    let expected: Vec<u8> = packets
+        .iter()
+        .flat_map(|(.., packet)| [&(packet.len() as u16).to_be_bytes()[..], packet].concat())
+        .collect();
+    assert!(stream == expected, "the stream is not the bundled capture");
+    packets.len()
 }

@@ -1,4 +1,4 @@
-//! Runs the `capture` example as a person would, from the outside.
+//! Runs the examples as a person would, from the outside.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -15,7 +15,12 @@ pub(crate) struct Run {
 
 /// `capture` with these arguments and this on its standard input.
 pub(crate) fn capture<A: AsRef<OsStr>>(arguments: &[A], stdin: &[u8]) -> Run {
-    let mut child = Command::new(program())
+    run("capture", arguments, stdin)
+}
+
+/// An example with these arguments and this on its standard input.
+pub(crate) fn run<A: AsRef<OsStr>>(example: &str, arguments: &[A], stdin: &[u8]) -> Run {
+    let mut child = Command::new(program(example))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -25,7 +30,12 @@ pub(crate) fn capture<A: AsRef<OsStr>>(arguments: &[A], stdin: &[u8]) -> Run {
     let mut pipe = child.stdin.take().expect("standard input is piped");
     thread::scope(|scope| {
         // The program may end without reading it all: then the pipe breaks, as it should.
-        scope.spawn(move || drop(pipe.write_all(stdin)));
+        scope.spawn(move || {
+            // In pieces, as pipes deliver.
+            stdin
+                .chunks(997)
+                .try_for_each(|piece| pipe.write_all(piece))
+        });
         let output = child.wait_with_output().expect("the example ends");
         Run {
             status: output.status.code(),
@@ -36,18 +46,18 @@ pub(crate) fn capture<A: AsRef<OsStr>>(arguments: &[A], stdin: &[u8]) -> Run {
 }
 
 /// Where cargo puts the example: beside the folder of this test.
-pub(crate) fn program() -> PathBuf {
+pub(crate) fn program(example: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test
         .ancestors()
         .nth(2)
         .expect("a test lies in target/PROFILE/deps");
-    let name = format!("capture{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("{example}{}", std::env::consts::EXE_SUFFIX);
     let program = profile.join("examples").join(name);
     assert!(
         program.exists(),
         "{} is missing: `cargo test` builds it, `cargo test --test …` does not; run \
-         `cargo build --example capture` first",
+         `cargo build --examples` first",
         program.display()
     );
     program
