@@ -4,7 +4,8 @@ use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 
 use ipencap::encap::{
-    Decapsulate, Decapsulator, EgressDscp, InnerTunnels, IpIp, IpIpCarrier, PerPacket, Role,
+    Carrier, Decapsulate, Decapsulator, EgressDscp, InnerTunnels, IpIp, IpIpCarrier, PerPacket,
+    Role,
 };
 use ipencap::error::Refused;
 use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix};
@@ -79,17 +80,19 @@ pub(crate) fn opened<D: Decapsulate>(id: &str, receiver: &D, packet: &[u8]) -> V
 }
 
 /// The policy of the vectors, by both of the ready-made forms of [`Access`].
-fn opened_by_policy(
+pub(crate) fn opened_by_policy<C: Carrier + Copy>(
     id: &str,
-    adjust: impl Fn(Decapsulator<IpIpCarrier, &dyn Access>) -> Verdict,
+    carrier: C,
+    adjust: impl Fn(Decapsulator<C, &dyn Access>) -> Verdict,
 ) -> Verdict {
     let sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
     let point_to_point = PointToPoint::new(R, L, &sources);
     let peers = [Peer::new(Prefix::host(L), &sources)];
     let edge = Edge::new(&[R], &peers);
     let accesses: [&dyn Access; 2] = [&point_to_point, &edge];
-    let [first, second] = accesses
-        .map(|access| adjust(Decapsulator::ipip(access).with_inner_tunnels(InnerTunnels::Refuse)));
+    let [first, second] = accesses.map(|access| {
+        adjust(Decapsulator::new(carrier, access).with_inner_tunnels(InnerTunnels::Refuse))
+    });
     assert_eq!(first, second, "{id}: PointToPoint, Edge");
     first
 }
@@ -143,7 +146,7 @@ pub(crate) fn dc(book: &mut Book) {
             Some((_, depth)) => depth.parse().unwrap(),
             None => 1,
         };
-        let verdict = opened_by_policy(id, |receiver| {
+        let verdict = opened_by_policy(id, IpIpCarrier, |receiver| {
             opened(id, &receiver.with_max_depth(depth), &packet)
         });
         match (vector["result"].as_str().unwrap(), verdict) {
@@ -190,8 +193,8 @@ pub(crate) fn ec(book: &mut Book) {
         let mark = alarm(vector["alarm"].as_str().unwrap());
         assert_eq!(inner_ecn.alarm(outer_ecn), mark, "{id}: N-13");
 
-        let kept = opened_by_policy(id, |receiver| opened(id, &receiver, &packet));
-        let replaced = opened_by_policy(id, |receiver| {
+        let kept = opened_by_policy(id, IpIpCarrier, |receiver| opened(id, &receiver, &packet));
+        let replaced = opened_by_policy(id, IpIpCarrier, |receiver| {
             let uniform = receiver.with_egress_dscp(EgressDscp::Uniform);
             opened(id, &uniform, &packet)
         });

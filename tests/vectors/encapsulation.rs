@@ -5,13 +5,13 @@ use core::num::NonZeroU8;
 
 use ipencap::checksum::{const_checksum, update_u16};
 use ipencap::encap::{
-    DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, IpIp, PerPacket, Role, TtlPolicy,
+    DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, IpIp, PerPacket, Role, Stack, TtlPolicy,
 };
 use ipencap::error::EncapError;
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::packet::PacketMeta;
 use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Flags, Ipv4Header};
-use ipencap::{Span, encap};
 
+use crate::doors::through_doors;
 use crate::oracle::{A, B, L, P, R, hex, mend, p_with, plain_outer, tunnel, unhex, word};
 use crate::{Book, MIXED};
 
@@ -30,10 +30,7 @@ fn tmpl_outer_checksums() {
     tmpl(&mut Book::open());
 }
 
-/// The answer of `tunnel` to `inner`, the same through every door.
-///
-/// Free bytes that are not the outer header's stay as they were, and all bytes where the answer is
-/// an error (E-19, E-23).
+/// The answer of `tunnel` to `inner`, the same through every door and by value.
 pub(crate) fn wrapped(
     id: &str,
     tunnel: &IpIp,
@@ -41,72 +38,28 @@ pub(crate) fn wrapped(
     inner: &[u8],
     packet: PerPacket,
 ) -> Result<Vec<u8>, EncapError> {
-    const HEADROOM: usize = 27; // 7 bytes more than needed, so that the header is not aligned
     let tunnel = &tunnel.with_role(role);
-    let before: Vec<u8> = [&[0xa5; HEADROOM], inner, &[0x5a; 5]].concat();
-    let span = Span::new(HEADROOM, inner.len());
-
-    let mut answers: Vec<(&str, Result<Vec<u8>, EncapError>)> = Vec::new();
-    let mut record = |door, after: Vec<u8>, answer: Result<Vec<u8>, EncapError>| {
-        let expected = match &answer {
-            Ok(outer) => [&before[..HEADROOM - 20], outer, &[0x5a; 5]].concat(),
-            Err(_) => before.clone(),
-        };
-        assert_eq!(after, expected, "{id}, {door}: the buffer");
-        answers.push((door, answer));
-    };
-
-    let mut buffer = before.clone();
-    let answer = encap(tunnel, &mut buffer, span, &packet).map(|outer| outer.to_vec());
-    record("encap()", buffer, answer);
-
-    let mut buffer = before.clone();
-    let mut borrowed = Packet::new(&mut buffer, span);
-    let answer = borrowed.encap(tunnel, &packet);
-    let answer = answer.map(|()| borrowed.as_slice().to_vec());
-    record("Packet::encap", buffer, answer);
-
-    let mut buffer = before.clone();
-    let proven = Packet::new(&mut buffer, span).prove();
-    let answer = match proven {
-        Ok(proven) => proven.encap(tunnel, &packet).map(|outer| outer.to_vec()),
-        Err(error) => Err(error.into()),
-    };
-    record("Proven::encap", buffer, answer);
-
-    let mut buffer = before.clone();
-    let frame = &mut buffer[HEADROOM - 20..HEADROOM + inner.len()];
-    let dynamic: &dyn Encapsulate = tunnel;
-    let answer = dynamic.encap(frame, &packet).map(|_| frame.to_vec());
-    record("Encapsulate::encap", buffer, answer);
+    let answer = through_doors(id, tunnel, inner, packet);
 
     // By value: the two parts stand wherever the caller has them; the inner TTL is the caller's.
     let header = PacketMeta::read(inner)
         .map_err(EncapError::from)
         .and_then(|meta| tunnel.header(&meta, &packet));
-    let answer = header.map(|header| {
+    let by_value = header.map(|header| {
         let mut inner = inner.to_vec();
         if role == Role::Forward {
             assert!(Ipv4Header::split_mut(&mut inner).unwrap().0.decrement_ttl());
         }
         [&header[..], &inner].concat()
     });
-    answers.push(("IpIp::header", answer));
+    assert_eq!(by_value, answer, "{id}, IpIp::header");
+    answer
+}
 
-    #[cfg(feature = "heapless")]
-    {
-        let mut owned = ipencap::packet::PacketBuf::<66_000>::new(HEADROOM, inner).unwrap();
-        let answer = owned
-            .with_packet(|borrowed| borrowed.encap(tunnel, &packet))
-            .map(|()| owned.as_slice().to_vec());
-        answers.push(("PacketBuf", answer));
-    }
-
-    let (_, first) = answers[0].clone();
-    for (door, answer) in answers {
-        assert_eq!(answer, first, "{id}, {door}: another answer than encap()");
-    }
-    first
+pub(crate) fn inner(book: &mut Book) {
+    book.each("encap", "inner_P", |id, packet| {
+        assert_eq!(hex(packet), P, "{id}");
+    });
 }
 
 pub(crate) fn enc(book: &mut Book) {
@@ -183,10 +136,67 @@ pub(crate) fn enc(book: &mut Book) {
             wrapped(id, layer, role, &inner, packet).expect(id)
         });
         assert_eq!(outer, wire, "{id}");
+        if let [first, second, rest @ ..] = &layers[..] {
+            enc_as_stack(id, *first, *second, rest.first().copied(), &wire);
+        }
         if id == "ENC-01" {
             assert_eq!(&outer[20..], P, "E-16");
         }
     });
+}
+
+/// All layers in one call (L-08), in both groupings and with the identity at any place.
+fn enc_as_stack(id: &str, first: IpIp, second: IpIp, third: Option<IpIp>, wire: &[u8]) {
+    let none = PerPacket::new();
+    let two = Stack {
+        outer: second,
+        inner: first,
+    };
+    let check = |stack: &dyn Encapsulate, layers| {
+        assert_eq!(stack.layers(), layers, "{id}");
+        assert_eq!(stack.overhead(), usize::from(layers) * 20, "{id}: O-06");
+        let outer = through_doors(id, stack, P, none);
+        assert_eq!(outer.as_deref(), Ok(wire), "{id}: Stack");
+    };
+    match third {
+        None => {
+            check(&two, 2);
+            check(
+                &Stack {
+                    outer: (),
+                    inner: two,
+                },
+                2,
+            );
+            check(
+                &Stack {
+                    outer: two,
+                    inner: (),
+                },
+                2,
+            );
+        }
+        Some(third) => {
+            check(
+                &Stack {
+                    outer: third,
+                    inner: two,
+                },
+                3,
+            );
+            let outer = Stack {
+                outer: third,
+                inner: second,
+            };
+            check(
+                &Stack {
+                    outer,
+                    inner: first,
+                },
+                3,
+            );
+        }
+    }
 }
 
 pub(crate) fn tx(book: &mut Book) {

@@ -2,13 +2,18 @@
 
 use core::net::Ipv4Addr;
 
+use ipencap::Span;
 use ipencap::checksum::Sum;
-use ipencap::encap::Decapsulator;
+use ipencap::encap::{
+    ChecksumPolicy, Decapsulator, PerPacket, SourcePort, TtlPolicy, Udp, UdpCarrier,
+    inspect_without_filter,
+};
 use ipencap::filter::{PointToPoint, Prefix};
-use ipencap::wire::{Icmpv4, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Udp, UdpChecksum};
+use ipencap::wire::{Icmpv4, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Udp as UdpView, UdpChecksum};
 
 use crate::Book;
 use crate::decapsulation::opened;
+use crate::doors::through_doors;
 use crate::oracle::{L, hex};
 
 #[test]
@@ -30,7 +35,7 @@ pub(crate) fn lin(book: &mut Book) {
         rebuilt.set_identification(header.identification());
         assert_eq!(rebuilt.as_bytes(), header.as_bytes(), "{id}: rebuilt");
 
-        let udp = Udp::parse(outer.payload()).expect(id);
+        let udp = UdpView::parse(outer.payload()).expect(id);
         let status = udp.checksum_status(ends[0], ends[1]);
         assert_eq!(status, UdpChecksum::Absent, "{id}: U-06");
         assert_eq!(udp.header().destination_port(), 6080, "{id}");
@@ -44,16 +49,38 @@ pub(crate) fn lin(book: &mut Book) {
         let inner = Ipv4::parse(&udp.payload()[shim_len..]).expect(id);
         assert_eq!(inner.slack(), 0, "{id}");
         let (source, destination) = (inner.header().source(), inner.header().destination());
+        // A GUE tunnel does, if the inner checksum is complete (G-13).
+        let carrier = UdpCarrier::gue();
+        let verdict = opened(id, &Decapsulator::udp(carrier, access), &packet);
+        let structural = inspect_without_filter(&carrier, &packet).map(|opened| opened.span());
         match id {
             "LIN-01" => {
+                let carried = &packet[20 + 8 + 4..];
+                assert_eq!(verdict, Ok((carried.to_vec(), 0, None)), "{id}: G-09");
+                assert_eq!(structural, Ok(Span::new(32, carried.len())), "{id}");
+
+                // And it would have sent the same bytes (G-14).
+                let tunnel = Udp::gue(ends[0], ends[1])
+                    .unwrap()
+                    .with_ttl(TtlPolicy::Inherit)
+                    .with_atomic_identification(0xf89d)
+                    .with_source_port(SourcePort::Fixed(udp.header().source_port()))
+                    .with_checksum(ChecksumPolicy::Zero);
+                let sent = through_doors(id, &tunnel, carried, PerPacket::new());
+                assert_eq!(sent.as_ref(), Ok(&packet), "{id}: G-14");
+
                 assert_eq!(header.identification(), 0xf89d, "{id}");
                 let icmp = Icmpv4::parse(inner.payload()).expect(id);
                 assert_eq!(icmp.header().message_type(), 8, "{id}");
             }
             "LIN-02" => {
+                assert_eq!(verdict.unwrap_err().name(), "GueUnknownFlags", "{id}: G-13");
+                let refused = structural.unwrap_err();
+                assert_eq!(refused.name(), "GueUnknownFlags", "{id}: G-07");
+
                 // The pseudo-header's sum where the checksum should be: what remote checksum
                 // offload leaves (G-13).
-                let segment = Udp::parse(inner.payload()).expect(id);
+                let segment = UdpView::parse(inner.payload()).expect(id);
                 let len = segment.header().len();
                 let pseudo = Sum::pseudo_header(source, destination, IpProtocol::UDP.0, len);
                 assert_eq!(pseudo.fold(), 0x1428, "{id}");

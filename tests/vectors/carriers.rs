@@ -1,0 +1,324 @@
+//! UDP, GRE, MIN and TCP: what goes into a tunnel of another carrier than IP-in-IP, by every door, and
+//! out of it again.
+
+use core::net::Ipv4Addr;
+
+use ipencap::encap::{
+    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, Encapsulate, Gre, GreCarrier,
+    InnerChecksum, IpIp, IpIpCarrier, MinEnc, MinEncCarrier, PerPacket, PortRange, Role,
+    SourcePort, Stack, Tcp, TcpCarrier, Udp, UdpCarrier, inspect_without_filter,
+};
+use ipencap::error::EncapError;
+use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::wire::{LengthPrefix, Udp as UdpView, UdpHeader};
+use ipencap::{checksum::Sum, decap};
+
+use crate::Book;
+use crate::decapsulation::{opened, opened_by_policy};
+use crate::doors::through_doors;
+use crate::oracle::{A, B, L, P, R, hex, p_with, tunnel};
+use crate::reception::check_payload_form;
+
+/// The ends of the tunnel inside the UDP tunnel of UDP-07.
+pub(crate) const MIDDLE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(crate) const MIDDLE_EXIT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+#[test]
+fn udp_transmission() {
+    udp(&mut Book::open());
+}
+
+#[test]
+fn gre_transmission() {
+    gre(&mut Book::open());
+}
+
+#[test]
+fn min_transmission() {
+    min(&mut Book::open());
+}
+
+#[test]
+fn tcp_transmission() {
+    tcp(&mut Book::open());
+}
+
+/// A vector's packet is P again behind `carrier`, with the policy of the vectors and without.
+fn comes_back<C: Carrier + Copy>(id: &str, carrier: C, wire: &[u8]) {
+    let verdict = opened_by_policy(id, carrier, |receiver| opened(id, &receiver, wire));
+    assert_eq!(verdict, Ok((P.to_vec(), 0, None)), "{id}: P-02");
+    structurally_p(id, carrier, wire);
+}
+
+fn structurally_p<C: Carrier>(id: &str, carrier: C, wire: &[u8]) {
+    let mut buffer = wire.to_vec();
+    let opened = inspect_without_filter(&carrier, wire).expect(id);
+    assert_eq!(opened.apply(&mut buffer), P, "{id}: inspect_without_filter");
+}
+
+/// The UDP tunnel of a vector, and how it is received; UDP-07 is apart.
+pub(crate) fn udp_tunnel(id: &str) -> (Udp, UdpCarrier) {
+    let (tunnel, carrier) = match id {
+        "UDP-01" | "UDP-02" | "UDP-07" => (Udp::fou(L, R, 5555), UdpCarrier::fou(5555)),
+        "UDP-03" => (Udp::gue(L, R), UdpCarrier::gue()),
+        "UDP-04" => (Udp::gue_variant_1(L, R), UdpCarrier::gue()),
+        "UDP-05" => (
+            Udp::gue(L, R),
+            UdpCarrier::gue().with_destination_port(19523),
+        ),
+        "UDP-06" => (Udp::gre(L, R, None), UdpCarrier::gre(GreCarrier::new())),
+        "UDP-08" => (Udp::fou(L, R, 60524), UdpCarrier::fou(60524)),
+        _ => panic!("{id}: no check for this vector"),
+    };
+    let tunnel = tunnel.unwrap();
+    let tunnel = match id {
+        "UDP-05" => {
+            let hop = Ipv4Addr::new(192, 0, 2, 77);
+            let words = [0x0000_0001, hop.to_bits()];
+            tunnel.with_private_words(&words).unwrap()
+        }
+        _ => tunnel,
+    };
+    let tunnel = match id {
+        "UDP-05" => tunnel
+            .with_destination_port(19523)
+            .with_source_port(SourcePort::Fixed(0x8abc)),
+        _ => tunnel.with_source_port(SourcePort::Fixed(0xc123)),
+    };
+    (tunnel, carrier)
+}
+
+pub(crate) fn udp(book: &mut Book) {
+    book.each("encap", "UDP", |id, wire| {
+        let wire = hex(wire);
+        let (tunnel, carrier) = udp_tunnel(id);
+        let policies: &[ChecksumPolicy] = match id {
+            "UDP-02" | "UDP-05" => &[ChecksumPolicy::Zero],
+            // P is a whole datagram with a checksum, so C-20 holds.
+            _ => &[ChecksumPolicy::Full, ChecksumPolicy::Offload],
+        };
+        for &policy in policies {
+            let tunnel = tunnel.with_checksum(policy);
+            if id == "UDP-07" {
+                udp_07(id, tunnel, &wire);
+                continue;
+            }
+            let none = PerPacket::new();
+            let outer = through_doors(id, &tunnel, P, none);
+            assert_eq!(outer.as_ref(), Ok(&wire), "{id}: {policy:?}");
+
+            let payload_form = &mut [&vec![0xa5; tunnel.payload_overhead()], &P[..]].concat();
+            let meta = tunnel.encap_payload(payload_form, &none).expect(id);
+            assert_eq!(payload_form[..], wire[28..], "{id}: encap_payload");
+            assert_eq!(meta.header().as_bytes()[..], wire[..20], "{id}");
+
+            by_flow_hash(id, tunnel, &wire);
+            with_partial_checksum(id, tunnel, policy, &wire);
+        }
+        if id != "UDP-07" {
+            comes_back(id, carrier, &wire);
+            let access = PointToPoint::new(R, L, &[Prefix::ANY]);
+            let receiver = Decapsulator::udp(carrier, access);
+            assert!(check_payload_form(id, &receiver, &wire), "{id}");
+        }
+    });
+}
+
+/// The source port out of a flow hash that the caller has (U-13, U-15).
+fn by_flow_hash(id: &str, tunnel: Udp, wire: &[u8]) {
+    let (range, hash) = match id {
+        "UDP-05" => (PortRange::Glb, 0x7654_0abc),
+        _ => (PortRange::Dynamic, 0x7654_0123),
+    };
+    let spread = tunnel.with_source_port(SourcePort::Entropy { seed: 9, range });
+    let packet = PerPacket::new().with_flow_hash(hash);
+    let outer = through_doors(id, &spread, P, packet);
+    assert_eq!(outer.as_deref(), Ok(wire), "{id}: U-15");
+}
+
+/// The inner checksum is filled in only afterwards (C-22): right from the headers alone, refused
+/// where all bytes would have to be summed.
+fn with_partial_checksum(id: &str, tunnel: Udp, policy: ChecksumPolicy, wire: &[u8]) {
+    let pseudo = Sum::pseudo_header(A, B, 17, 16).fold();
+    let mut inner = *P;
+    inner[26..28].copy_from_slice(&pseudo.to_be_bytes());
+    let packet = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
+    let answer = through_doors(id, &tunnel, &inner, packet);
+    if policy == ChecksumPolicy::Full {
+        assert_eq!(answer, Err(EncapError::PartialChecksum), "{id}: C-22");
+        return;
+    }
+    let mut outer = answer.expect(id);
+    let inner_start = outer.len() - inner.len();
+    let (header, payload) = UdpHeader::split_mut(&mut outer[inner_start + 20..]).unwrap();
+    header.fill_checksum(A, B, payload);
+    assert_eq!(outer, wire, "{id}: C-22");
+}
+
+/// IP-in-IP inside UDP: in one call, and layer by layer.
+fn udp_07(id: &str, outside: Udp, wire: &[u8]) {
+    let none = PerPacket::new();
+    let inside = IpIp::new(MIDDLE, MIDDLE_EXIT).unwrap();
+    let stack = Stack {
+        outer: outside,
+        inner: inside,
+    };
+    assert_eq!(stack.overhead(), 48, "{id}: O-06");
+    let outer = through_doors(id, &stack, P, none);
+    assert_eq!(outer.as_deref(), Ok(wire), "{id}: in one call");
+
+    let middle = through_doors(id, &inside, P, none).expect(id);
+    let outer = through_doors(id, &outside, &middle, none);
+    assert_eq!(outer.as_deref(), Ok(wire), "{id}: layer by layer");
+
+    let any = &[Prefix::ANY];
+    let outside = Decapsulator::udp(UdpCarrier::fou(5555), PointToPoint::new(R, L, any));
+    let inside = Decapsulator::ipip(PointToPoint::new(MIDDLE_EXIT, MIDDLE, any));
+    let receiver = Stack {
+        outer: outside,
+        inner: inside,
+    };
+    let verdict = receiver.inspect(wire).expect(id);
+    assert_eq!(verdict.layers(), 2, "{id}");
+    let mut buffer = wire.to_vec();
+    let opened = decap(&receiver, &mut buffer).expect(id);
+    assert_eq!(opened.packet, P, "{id}: P-02");
+    let mut buffer = wire.to_vec();
+    let middle = decap(&outside, &mut buffer).expect(id).packet;
+    assert_eq!(decap(&inside, middle).expect(id).packet, P, "{id}: P-02");
+}
+
+#[test]
+fn u_16_fragments_in_gre_in_udp_have_a_checksum() {
+    let fragment = p_with(|p| p[6] = 0x20);
+    let carry = |tunnel: Udp, inner: &[u8]| {
+        let tunnel = tunnel.with_checksum(ChecksumPolicy::Zero);
+        let outer = through_doors("U-16", &tunnel, inner, PerPacket::new()).unwrap();
+        UdpView::parse(&outer[20..]).unwrap().checksum_status(L, R)
+    };
+    use ipencap::wire::UdpChecksum::{Absent, Valid};
+    let (gre_in_udp, fou) = (udp_tunnel("UDP-06").0, udp_tunnel("UDP-01").0);
+    assert_eq!(carry(gre_in_udp, &fragment), Valid, "U-16");
+    assert_eq!(carry(gre_in_udp, P), Absent, "U-04");
+    assert_eq!(carry(fou, &fragment), Absent, "U-04");
+}
+
+pub(crate) fn gre(book: &mut Book) {
+    book.each("encap", "GRE", |id, wire| {
+        let wire = hex(wire);
+        let plain = Gre::new(L, R).unwrap();
+        let expected = GreCarrier::new();
+        let (tunnel, carrier) = match id {
+            "GRE-01" => (plain, expected),
+            "GRE-02" => (plain.with_checksum(), expected.with_checksum()),
+            "GRE-03" => (plain.with_key(0xdead_beef), expected.with_key(0xdead_beef)),
+            "GRE-04" => {
+                let tunnel = plain.with_key(0xdead_beef).with_checksum();
+                let carrier = expected.with_key(0xdead_beef).with_checksum();
+                let numbered = tunnel.with_sequence(u32::MAX - 1);
+                let packet = PerPacket::new().with_ordinal(5);
+                let outer = through_doors(id, &numbered, P, packet);
+                assert_eq!(outer.as_ref(), Ok(&wire), "{id}: round at 2^32");
+                let numbered = tunnel.with_sequence(0);
+                let answer = through_doors(id, &numbered, P, PerPacket::new());
+                assert_eq!(answer, Err(EncapError::NoSequence), "{id}: R-11");
+                (numbered, carrier.with_sequence())
+            }
+            _ => panic!("{id}: no check for this vector"),
+        };
+        let packet = PerPacket::new().with_ordinal(7);
+        let outer = through_doors(id, &tunnel, P, packet);
+        assert_eq!(outer.as_ref(), Ok(&wire), "{id}");
+        comes_back(id, carrier, &wire);
+
+        let opened = inspect_without_filter(&carrier, &wire).expect(id);
+        let sequence = (id == "GRE-04").then_some(7);
+        assert_eq!(opened.sequence(), sequence, "{id}: R-11");
+        let whole = matches!(id, "GRE-02" | "GRE-04");
+        let partial = packet.with_inner_checksum(InnerChecksum::Partial);
+        let answer = through_doors(id, &tunnel, P, partial);
+        // The GRE checksum covers the inner packet, whatever that one says of itself.
+        let refused = Err(EncapError::PartialChecksum);
+        assert_eq!(answer, if whole { refused } else { Ok(wire) }, "{id}: C-22");
+    });
+}
+
+pub(crate) fn min(book: &mut Book) {
+    book.each("encap", "MIN", |id, wire| {
+        let wire = hex(wire);
+        let (tunnel, source) = match id {
+            "MIN-01" => (MinEnc::new(A, R).unwrap().without_source(), A),
+            "MIN-02" => (MinEnc::new(L, R).unwrap(), L),
+            _ => panic!("{id}: no check for this vector"),
+        };
+        let none = PerPacket::new();
+        let outer = through_doors(id, &tunnel, P, none);
+        assert_eq!(outer.as_ref(), Ok(&wire), "{id}");
+
+        let sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
+        let access = PointToPoint::new(R, source, &sources);
+        let verdict = opened(id, &Decapsulator::minimal(access), &wire);
+        assert_eq!(verdict, Ok((P.to_vec(), 0, None)), "{id}: P-02");
+        structurally_p(id, MinEncCarrier, &wire);
+
+        for flags in [0x20, 0x00] {
+            let fragment = p_with(|p| (p[6], p[7]) = (flags, 3));
+            let answer = through_doors(id, &tunnel, &fragment, none);
+            assert_eq!(answer, Err(EncapError::Fragment), "{id}: M-01");
+        }
+        let elsewhere = MinEnc::new(L, R).unwrap().without_source();
+        let answer = through_doors(id, &elsewhere, P, none);
+        assert_eq!(answer, Err(EncapError::SourceNotKept), "{id}: M-02");
+
+        // M-06, R-12: forwarding takes the only TTL down; the way back is one packet with it.
+        if id == "MIN-02" {
+            let forwarding = tunnel.with_role(Role::Forward);
+            let outer = through_doors(id, &forwarding, P, none).expect(id);
+            assert_eq!(outer[8], 63, "{id}: M-06");
+            let verdict = opened(id, &Decapsulator::minimal(access), &outer);
+            let forwarded = p_with(|p| p[8] = 63);
+            assert_eq!(verdict, Ok((forwarded, 0, None)), "{id}: M-06, M-07");
+        }
+    });
+}
+
+pub(crate) fn tcp(book: &mut Book) {
+    book.each("encap", "TCP", |id, wire| {
+        let wire = hex(wire);
+        let plain = Tcp::new((L, 40001), (R, 443)).unwrap();
+        let (tunnels, framing) = match id {
+            "TCP-01" => (vec![plain], LengthPrefix::Exclusive),
+            "TCP-02" => {
+                let stamps = b"\x01\x01\x08\x0a\x11\x22\x33\x44\x55\x66\x77\x88";
+                let by_bytes = plain.with_options(stamps).unwrap();
+                let by_value = plain.with_timestamps(0x1122_3344, 0x5566_7788);
+                (vec![by_value, by_bytes], LengthPrefix::Inclusive)
+            }
+            _ => panic!("{id}: no check for this vector"),
+        };
+        let packet = PerPacket::new().with_tcp_numbers(0x0102_0304, 0x0a0b_0c0d);
+        for tunnel in tunnels {
+            let outer = through_doors(id, &tunnel.with_framing(framing), P, packet);
+            assert_eq!(outer.as_ref(), Ok(&wire), "{id}");
+        }
+        let carrier = TcpCarrier::new(443).with_framing(framing);
+        comes_back(id, carrier, &wire);
+        let access = PointToPoint::new(R, L, &[Prefix::ANY]);
+        let receiver = Decapsulator::tcp(carrier, access);
+        assert!(check_payload_form(id, &receiver, &wire), "{id}");
+
+        // No header is another's: the same bytes are no IP-in-IP packet (D-04).
+        let refused = inspect_without_filter(&IpIpCarrier, &wire).unwrap_err();
+        assert_eq!(refused.name(), "NotTunnel", "{id}: D-04");
+    });
+}
+
+#[test]
+fn q_08_n_02_one_dscp_and_no_ecn_on_a_connection() {
+    let marked = p_with(|p| p[1] = 0xbb);
+    let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
+    let outer = through_doors("Q-08", &tcp, &marked, PerPacket::new()).unwrap();
+    assert_eq!(outer[1], 0, "Q-08, N-02");
+    let outer = through_doors("Q-02", &tunnel(), &marked, PerPacket::new()).unwrap();
+    assert_eq!(outer[1], 0xbb, "Q-02, N-01");
+}

@@ -1,0 +1,184 @@
+//! UR, GU, GR and ME: what comes out of UDP, GUE, GRE and minimal encapsulation, by every door.
+
+use ipencap::encap::{
+    Decapsulate, Decapsulator, GreCarrier, MinEncCarrier, OuterMeta, SocketCarrier, UdpCarrier,
+};
+use ipencap::error::{Reason, Refused};
+use ipencap::filter::Access;
+use ipencap::wire::{IpProtocol, Ipv4, Tcp, Udp, UdpChecksum};
+use serde_json::Value;
+
+use crate::decapsulation::{Verdict, opened, opened_by_policy};
+use crate::oracle::{P, hex};
+use crate::{Book, RECEIVED};
+
+#[test]
+fn ur_reception_over_udp() {
+    ur(&mut Book::open());
+}
+
+#[test]
+fn gu_reception_of_gue() {
+    gu(&mut Book::open());
+}
+
+#[test]
+fn gr_reception_of_gre() {
+    gr(&mut Book::open());
+}
+
+#[test]
+fn me_reception_of_minimal_encapsulation() {
+    me(&mut Book::open());
+}
+
+/// Accepted is P, whatever the carrier; refused is what the vector says.
+fn compare(id: &str, vector: &Value, verdict: &Verdict) {
+    let desc = vector["desc"].as_str().unwrap();
+    // Some name the protocol number behind the reason.
+    match vector["result"]
+        .as_str()
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+    {
+        "ACCEPT" => assert_eq!(*verdict, Ok((P.to_vec(), 0, None)), "{id}: {desc}"),
+        reason => {
+            let refused = verdict.as_ref().unwrap_err();
+            assert_eq!(refused.name(), reason, "{id}: {desc}");
+            assert_eq!(refused.layer, 0, "{id}: {desc}");
+        }
+    }
+}
+
+/// What an ordinary socket of the host gets of `packet`: `None` where the host drops it first.
+fn through_socket(packet: &[u8]) -> Option<(OuterMeta, &[u8])> {
+    let outer = Ipv4::parse(packet).ok()?;
+    let header = outer.header();
+    let (ports, payload) = match header.protocol() {
+        IpProtocol::UDP => {
+            let udp = Udp::parse(outer.payload()).ok()?;
+            let status = udp.checksum_status(header.source(), header.destination());
+            if status == UdpChecksum::Invalid {
+                return None;
+            }
+            let udp_header = udp.header();
+            let ports = (udp_header.source_port(), udp_header.destination_port());
+            (ports, udp.payload())
+        }
+        IpProtocol::TCP => {
+            let tcp = Tcp::parse(outer.payload()).ok()?;
+            if !tcp.verifies(header.source(), header.destination()) {
+                return None;
+            }
+            let tcp_header = tcp.header();
+            let ports = (tcp_header.source_port(), tcp_header.destination_port());
+            (ports, tcp.payload())
+        }
+        _ => return None,
+    };
+    let meta = OuterMeta {
+        source: header.source(),
+        destination: header.destination(),
+        source_port: ports.0,
+        destination_port: ports.1,
+        ecn: header.ecn(),
+    };
+    Some((meta, payload))
+}
+
+/// The law of the payload form: inspecting a packet is inspecting its payload with its metadata.
+///
+/// One thing is beyond a socket: that a datagram has no checksum. Answers whether there was a
+/// payload to inspect.
+pub(crate) fn check_payload_form<C: SocketCarrier, A: Access>(
+    id: &str,
+    receiver: &Decapsulator<C, A>,
+    packet: &[u8],
+) -> bool {
+    let Some((meta, payload)) = through_socket(packet) else {
+        return false;
+    };
+    let whole = receiver.inspect(packet);
+    let by_payload = receiver.inspect_payload(&meta, payload);
+    match (whole, by_payload) {
+        (Ok(whole), Ok(by_payload)) => {
+            let start = payload.as_ptr() as usize - packet.as_ptr() as usize;
+            assert_eq!(whole.span().start, start + by_payload.span().start, "{id}");
+            assert_eq!(whole.span().len, by_payload.span().len, "{id}");
+            let rest = |opened: ipencap::encap::Opened| {
+                let counts = (opened.slack(), opened.layers(), opened.tag());
+                (counts, opened.alarm(), opened.sequence())
+            };
+            assert_eq!(rest(whole), rest(by_payload), "{id}");
+            let mut inside = payload.to_vec();
+            let mut outside = packet.to_vec();
+            let [inside, outside] = [by_payload.apply(&mut inside), whole.apply(&mut outside)];
+            assert_eq!(inside, outside, "{id}: apply");
+        }
+        (Err(refused), by_payload) if refused.reason == Reason::UdpChecksumRequired => {
+            assert!(by_payload.is_ok(), "{id}: {by_payload:?}");
+        }
+        (whole, by_payload) => assert_eq!(by_payload, whole, "{id}"),
+    }
+    true
+}
+
+/// The verdict on a vector over a carrier with sockets, by packet and by payload.
+fn over_socket(id: &str, carrier: UdpCarrier, packet: &[u8]) -> Verdict {
+    opened_by_policy(id, carrier, |receiver| {
+        let verdict = opened(id, &receiver, packet);
+        let reached = check_payload_form(id, &receiver, packet);
+        // The host drops what it finds wrong itself, and hands on all the rest.
+        let host_drops = [
+            Reason::UdpTruncated,
+            Reason::UdpBadLength,
+            Reason::UdpBadChecksum,
+        ];
+        let dropped =
+            matches!(verdict, Err(Refused { reason, .. }) if host_drops.contains(&reason));
+        assert_ne!(reached, dropped, "{id}: {verdict:?}");
+        verdict
+    })
+}
+
+pub(crate) fn ur(book: &mut Book) {
+    book.each(RECEIVED, "UR", |id, vector| {
+        let carrier = match id {
+            "UR-02" => UdpCarrier::fou(5555).requiring_checksum(),
+            _ => UdpCarrier::fou(5555),
+        };
+        let verdict = over_socket(id, carrier, &hex(&vector["packet"]));
+        compare(id, vector, &verdict);
+    });
+}
+
+pub(crate) fn gu(book: &mut Book) {
+    book.each(RECEIVED, "GU", |id, vector| {
+        let verdict = over_socket(id, UdpCarrier::gue(), &hex(&vector["packet"]));
+        compare(id, vector, &verdict);
+    });
+}
+
+pub(crate) fn gr(book: &mut Book) {
+    book.each(RECEIVED, "GR", |id, vector| {
+        let carrier = match id {
+            "GR-06" => GreCarrier::new().with_checksum(),
+            "GR-07" => GreCarrier::new().with_key(0xdead_beef),
+            _ => GreCarrier::new(),
+        };
+        let packet = hex(&vector["packet"]);
+        let verdict = opened_by_policy(id, carrier, |receiver| opened(id, &receiver, &packet));
+        compare(id, vector, &verdict);
+    });
+}
+
+pub(crate) fn me(book: &mut Book) {
+    book.each(RECEIVED, "ME", |id, vector| {
+        let packet = hex(&vector["packet"]);
+        let verdict =
+            opened_by_policy(id, MinEncCarrier, |receiver| opened(id, &receiver, &packet));
+        compare(id, vector, &verdict);
+    });
+}
