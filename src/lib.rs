@@ -61,7 +61,9 @@
 //! | choose a tunnel | [`guide::carriers`] |
 //! | know what a tunnel costs in MTU and MSS | [`mtu`] |
 //! | nest tunnels | [`encap::Stack`], [`encap::decap_nested`] |
+//! | tunnel through an ordinary UDP socket | [`encap::Udp::encap_payload`] |
 //! | send packets over a TCP connection | [`stream`] |
+//! | write an encapsulator of one's own | [`encap`](mod@encap) |
 //! | read a packet quoted in an ICMP error | [`wire::Ipv4::parse_quoted`] |
 //! | wrap and unwrap | [`encap()`], [`decap()`] |
 //! | choose TTL, DSCP, ECN, DF, MTU | [`encap::IpIp`] |
@@ -69,6 +71,11 @@
 //! | say who may send what | [`filter`] |
 //! | count drops | [`error`] |
 //! | validate once, hand on | [`packet::Packet::prove`] |
+//!
+//! # Rule ids
+//!
+//! Ids such as V-03, E-17 or D-07 in these pages name the project's own rules, gathered from the RFCs
+//! that stand beside them; the tests that check a rule carry its id.
 //!
 //! # Features
 //!

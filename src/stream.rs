@@ -39,6 +39,31 @@
 //! # }
 //! ```
 //!
+//! # Who may send what
+//!
+//! The framing knows packets, not peers: [`Event::Packet`] is a valid IPv4 packet from whoever is at
+//! the other end, with any inner addresses. Judge it by the same pipeline as every other tunnel
+//! before it goes anywhere:
+//!
+//! ```
+//! use core::net::Ipv4Addr;
+//! use ipencap::encap::{Decapsulator, OuterMeta, TcpCarrier};
+//! use ipencap::filter::{PointToPoint, Prefix};
+//! use ipencap::wire::Ecn;
+//! # let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
+//! #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
+//! let (ours, theirs) = (Ipv4Addr::new(203, 0, 113, 2), Ipv4Addr::new(198, 51, 100, 1));
+//! let inner_sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
+//! let receiver = Decapsulator::tcp(
+//!     TcpCarrier::new(443), PointToPoint::new(ours, theirs, &inner_sources));
+//!
+//! // Of the connection; its ECN field is TCP's own affair.
+//! let connection = OuterMeta {
+//!     source: theirs, source_port: 40001, destination: ours, destination_port: 443, ecn: Ecn::NotEct,
+//! };
+//! assert!(receiver.inspect_payload(&connection, &packet).is_ok());
+//! ```
+//!
 //! TCP inside TCP melts down when the path loses packets: both layers retransmit (RFC 9329 §9.1). It
 //! is still the only way where nothing but TCP passes.
 
@@ -269,7 +294,7 @@ pub struct Decoder<'b> {
 
 impl<'b> Decoder<'b> {
     /// A decoder at the start of a stream. `buffer` bounds the frames, prefix included; a buffer of
-    /// 65537 bytes takes any.
+    /// 65537 bytes takes any, and one of less than 4 bytes none.
     #[inline]
     #[must_use]
     pub const fn new(framing: StreamFraming, buffer: &'b mut [u8]) -> Self {

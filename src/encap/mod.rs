@@ -22,8 +22,48 @@
 //! # An encapsulator of one's own
 //!
 //! [`Encapsulate`] takes three functions: how many bytes it adds, what it thinks of a packet, and
-//! how it writes its header. Everything else (the doors, [`Packet::encap`],
-//! [`Proven::encap`]) works with it.
+//! how it writes its header. The doors, [`Packet::encap`], [`Proven::encap`] and [`Stack`] then work
+//! with it. They see to the inner packet's validity, to headroom, and to writing nothing on an error;
+//! `judge` sees to TTL 0, loops, the length of the outer packet, and [`PerPacket::link_mtu`].
+//!
+//! ```
+//! use ipencap::encap::{Encapsulate, PerPacket};
+//! use ipencap::error::EncapError;
+//! use ipencap::packet::PacketMeta;
+//! use ipencap::wire::IpProtocol;
+//!
+//! /// IPv4 in IPv6 (RFC 2473), between two fixed addresses.
+//! struct FourInSix { source: [u8; 16], destination: [u8; 16] }
+//!
+//! impl Encapsulate for FourInSix {
+//!     fn overhead(&self) -> usize {
+//!         40
+//!     }
+//!
+//!     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
+//!         if inner.header().ttl() == 0 {
+//!             return Err(EncapError::TtlZero);
+//!         }
+//!         let len = inner.len() + 40;
+//!         match packet.link_mtu() {
+//!             Some(mtu) if len > u32::from(mtu) => {
+//!                 Err(EncapError::FragmentationNeeded { mtu: mtu.saturating_sub(40) })
+//!             }
+//!             _ => Ok(PacketMeta::not_ipv4(6, len, inner.header().tos()).carrying(inner)),
+//!         }
+//!     }
+//!
+//!     fn write(&self, frame: &mut [u8], inner: &PacketMeta, _: &PacketMeta, _: &PerPacket) {
+//!         let Some(header) = frame.first_chunk_mut::<40>() else { return };
+//!         let [high, low] = inner.header().total_len().to_be_bytes();
+//!         let tos = inner.header().tos();
+//!         header[..8].copy_from_slice(
+//!             &[0x60 | tos >> 4, tos << 4, 0, 0, high, low, IpProtocol::IPENCAP.0, 64]);
+//!         header[8..24].copy_from_slice(&self.source);
+//!         header[24..].copy_from_slice(&self.destination);
+//!     }
+//! }
+//! ```
 
 use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Proven, Span};

@@ -220,6 +220,46 @@ impl Udp {
     /// and the inner packet. The inner packet is judged as [`encap`](super::encap) does; what the
     /// outer header would have been comes back, for the socket's options and source port.
     ///
+    /// Send `payload_overhead()` bytes and the inner total length; slack behind it is not part of the
+    /// datagram. The tunnel's addresses name its ends: they need not be what the socket is bound to.
+    /// Where the receiver cannot tell ECN ([`OuterMeta::ecn`](super::OuterMeta)), say
+    /// [`EcnPolicy::Compatibility`](super::EcnPolicy::Compatibility) here and `NotEct` there.
+    ///
+    /// ```
+    /// use core::net::Ipv4Addr;
+    /// use std::net::UdpSocket;
+    /// use ipencap::encap::{Decapsulator, EcnPolicy, OuterMeta, PerPacket, Udp, UdpCarrier};
+    /// use ipencap::filter::{PointToPoint, Prefix};
+    /// use ipencap::wire::Ecn;
+    ///
+    /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+    /// # let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
+    /// #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
+    /// let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
+    /// let tunnel = Udp::gue(left, right)?.with_ecn(EcnPolicy::Compatibility);
+    /// let receiver = Decapsulator::udp(
+    ///     UdpCarrier::gue(), PointToPoint::new(right, left, &[Prefix::ANY]));
+    ///
+    /// // Two ordinary sockets: the host writes IP and UDP headers.
+    /// let (sender, listener) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    /// let mut frame = [0; 40];
+    /// frame[tunnel.payload_overhead()..].copy_from_slice(&packet);
+    /// tunnel.encap_payload(&mut frame, &PerPacket::new())?;
+    /// sender.send_to(&frame, listener.local_addr()?)?;
+    ///
+    /// let mut payload = [0; 2048];
+    /// let (len, from) = listener.recv_from(&mut payload)?;
+    /// let meta = OuterMeta {
+    ///     source: left, source_port: from.port(), // by the socket's peer, which was looked up
+    ///     destination: right, destination_port: 6080,
+    ///     ecn: Ecn::NotEct,
+    /// };
+    /// let opened = receiver.inspect_payload(&meta, &payload[..len])?;
+    /// assert_eq!(opened.apply(&mut payload), packet);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Any [`EncapError`]; `frame` is unchanged then.
     #[inline]
