@@ -3,7 +3,9 @@ use core::net::Ipv4Addr;
 
 use ipencap::filter::{self, Access, Edge, Peer, PointToPoint, Prefix};
 
-use crate::given::{address, addresses, byte, double_word, prefix, prefixes};
+use crate::given::{
+    address, addresses, byte, double_word, prefix, prefixes, protocol, word, words,
+};
 use crate::helper::{cloneable, debug, seen, value};
 
 pub fn call() {
@@ -28,6 +30,7 @@ pub fn call() {
     let peers = [peer; 4];
     let edge = black_box(Edge::new(addresses(), black_box(peers.as_slice())));
     let edge = black_box(Edge::with_endpoints(edge, addresses()));
+    let edge = black_box(Edge::with_tunnel_ports(edge, words()));
     cloneable::<Edge<'_>>(&edge);
     access::<Edge<'_>>(&edge);
     access::<&Edge<'_>>(&&edge);
@@ -44,6 +47,11 @@ fn access<A: Access>(access: &A) {
     ));
     seen(<A as Access>::tag(black_box(access), double_word()));
     seen(<A as Access>::is_endpoint(black_box(access), address()));
+    seen(<A as Access>::is_tunnel_port(
+        black_box(access),
+        protocol(),
+        word(),
+    ));
 }
 
 /// A user's own table, which overrides nothing.

@@ -18,6 +18,10 @@ pub fn word() -> u16 {
     black_box(0)
 }
 
+pub fn words() -> &'static [u16] {
+    black_box(&[0; 16])
+}
+
 pub fn double_word() -> u32 {
     black_box(0)
 }

@@ -65,7 +65,9 @@ pub fn call(buffer: &mut [u8]) {
 fn decapsulate<D: Decapsulate + ?Sized>(tunnel: &D, buffer: &mut [u8]) {
     let arrived = black_box(Arrived::new(bytes()));
     seen(<D as Decapsulate>::opens(tunnel));
-    seen(<D as Decapsulate>::recognises(tunnel, &ipv4_header()));
+    if let Ok(packet) = black_box(Ipv4::parse(bytes())) {
+        seen(<D as Decapsulate>::recognises(tunnel, packet));
+    }
     seen(<D as Decapsulate>::inspect_arrived(tunnel, arrived));
     if let Ok(opened) = black_box(<D as Decapsulate>::inspect(tunnel, bytes())) {
         // As the inner layer of a stack: with a header that is not in the buffer yet.

@@ -3,7 +3,7 @@ use core::hint::black_box;
 use ipencap::encap::{Arrived, IpIpCarrier, Opened, inspect_without_filter};
 use ipencap::wire::Ipv4;
 
-use crate::given::{bytes, ecn, span};
+use crate::given::{byte, bytes, ecn, span};
 use crate::helper::{cloneable, comparable, seen};
 
 pub fn call(buffer: &mut [u8]) {
@@ -35,6 +35,8 @@ fn verdict(opened: Opened, buffer: &mut [u8]) {
     seen(Arrived::bytes(black_box(&arrived)));
     seen(Arrived::is_opened_next(black_box(&arrived)));
     seen(Arrived::parse(black_box(&arrived), black_box(&mut None)));
+    seen(Arrived::depth(black_box(&arrived)));
+    seen(Arrived::at_depth(arrived, byte()));
     seen(Arrived::opened_next(arrived));
     cloneable::<Arrived<'_>>(&arrived);
 }
