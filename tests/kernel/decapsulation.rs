@@ -3,191 +3,81 @@
 use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
 
-use ipencap::encap::{Decapsulate, Decapsulator};
+use ipencap::checksum::Sum;
+use ipencap::encap::{
+    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, EcnPolicy, Encapsulate, GreCarrier,
+    InnerChecksum, IpIpCarrier, PerPacket, SequenceWindow, SourcePort, Stack, TtlPolicy, Udp,
+    UdpCarrier, inspect_without_filter,
+};
 use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::Packet;
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header};
 use ipencap::{Span, decap};
 use serde_json::Value;
 
+use crate::verdicts::{DIFFERENCES, REFUSED_BY_BOTH};
 use crate::{drops, icmp, packets, records, text};
 
-/// The configurations of the corpus that are one IP-in-IP device from 192.0.2.2 to 192.0.2.1.
-const CONFIGURATIONS: [&str; 5] = ["ipip", "ipip-any", "ipip-rpf1", "ipip-rpf2", "ipip-ttl64"];
+/// The outer ends of all tunnels of the corpus.
+const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-/// Refused by both, here for this reason. Linux drops for its own: it validates the inner packet
-/// behind the device, and answers some of them with ICMP (A-23).
-const REFUSED_BY_BOTH: &[(&str, &[&str])] = &[
-    ("OuterTruncated", &["ipip-outer-012", "ipip-outer-013"]),
-    ("OuterBadVersion", &["ipip-outer-004"]),
-    ("OuterBadChecksum", &["ipip-outer-002"]),
-    (
-        "OuterBadTotalLength",
-        &["ipip-outer-010", "ipip-outer-011", "ipip-outer-015"],
-    ),
-    (
-        "OuterFragment",
-        &[
-            "ipip-frag-004",
-            "ipip-frag-005",
-            "ipip-frag-006",
-            "ipip-frag-007",
-            "ipip-frag-012",
-            "ipip-frag-013",
-            "ipip-any-match-006",
-            "ipip-ttl64-match-006",
-        ],
-    ),
-    (
-        "NotTunnel",
-        &[
-            "ipip-proto-002",
-            "ipip-proto-004",
-            "ipip-proto-005",
-            "ipip-proto-006",
-            "ipip-proto-007",
-            "ipip-proto-008",
-            "ipip-proto-010",
-            "ipip-udp-001",
-        ],
-    ),
-    (
-        "OuterDstNotLocal",
-        &[
-            "ipip-addr-008",
-            "ipip-addr-009",
-            "ipip-addr-011",
-            "ipip-addr-012",
-            "ipip-any-match-003",
-            "ipip-any-match-004",
-            "ipip-ttl64-match-003",
-            "ipip-ttl64-match-004",
-        ],
-    ),
-    (
-        "OuterMartianSource",
-        &["ipip-addr-003", "ipip-addr-005", "ipip-addr-007"],
-    ),
-    (
-        "UnknownPeer",
-        &[
-            "ipip-rpf1-rpf-004",
-            "ipip-rpf2-rpf-004",
-            "ipip-ttl64-match-002",
-        ],
-    ),
-    (
-        "InnerTruncated",
-        &[
-            "ipip-outer-008",
-            "ipip-inner-001",
-            "ipip-inner-002",
-            "ipip-inner-004",
-            "ipip-inner-005",
-            "ipip-inner-006",
-            "ipip-inner-007",
-            "ipip-inner-008",
-            "ipip-any-match-005",
-            "ipip-ttl64-match-005",
-        ],
-    ),
-    (
-        "InnerBadVersion",
-        &[
-            "ipip-inner-016",
-            "ipip-inner-018",
-            "ipip-inner-019",
-            "ipip-inner-024",
-        ],
-    ),
-    (
-        "InnerBadIhl",
-        &["ipip-outer-006", "ipip-inner-020", "ipip-inner-021"],
-    ),
-    ("InnerBadChecksum", &["ipip-inner-014"]),
-    ("InnerBadTotalLength", &["ipip-inner-012"]),
-    (
-        "InnerMartianSource",
-        &[
-            "ipip-inaddr-010",
-            "ipip-inaddr-011",
-            "ipip-inaddr-015",
-            "ipip-inaddr-016",
-        ],
-    ),
-    ("InnerSourceIsLocal", &["ipip-inaddr-013"]),
-    (
-        "InnerMartianDestination",
-        &["ipip-inaddr-008", "ipip-inaddr-009"],
-    ),
-];
-
-/// Records on which the two differ.
-struct Difference {
-    ids: &'static [&'static str],
-    /// The reason of the refusal here, `None` where the packet is opened.
-    ours: Option<&'static str>,
-    /// What Linux did, by the traces in the record.
-    linux: &'static str,
-    why: &'static str,
+/// How the corpus configured Linux, and the same here.
+struct Configuration {
+    names: &'static [&'static str],
+    receiver: Box<dyn Decapsulate>,
+    /// Of the outermost layer.
+    carrier: Box<dyn Carrier>,
+    /// The device that yields what comes out.
+    device: &'static str,
+    /// Whether packets must come in order.
+    ordered: bool,
+    /// How many records are opened by both.
+    opened: usize,
 }
 
-const DIFFERENCES: &[Difference] = &[
-    Difference {
-        ids: &[
-            "ipip-frag-001",
-            "ipip-frag-003",
-            "ipip-frag-008",
-            "ipip-frag-010",
-            "ipip-frag-011",
-        ],
-        ours: Some("OuterFragment"),
-        linux: "forwarded",
-        why: "D-03, A-27: Linux reassembles, here the caller does if the tunnel needs it",
-    },
-    Difference {
-        ids: &["ipip-inner-030", "ipip-inner-031", "ipip-inner-032"],
-        ours: Some("InnerEqualsOuter"),
-        linux: "forwarded",
-        why: "D-16, A-43: a self-nested packet, which Linux opens to the bottom",
-    },
-    Difference {
-        ids: &["ipip-any-match-002"],
-        ours: Some("UnknownPeer"),
-        linux: "forwarded",
-        why: "D-07, A-24: a device without a remote takes packets from anybody",
-    },
-    Difference {
-        ids: &["ipip-ttl-006"],
-        ours: None,
-        linux: "ip_forward IP_INHDR, ICMP 11/0 through the tunnel",
-        why: "caller's routing: inner TTL 1 ends at the next router, not here (D-13, §7.2)",
-    },
-    Difference {
-        ids: &["ipip-inaddr-001", "ipip-inaddr-002"],
-        ours: None,
-        linux: "__udp4_lib_rcv NO_SOCKET, ICMP 3/3 through the tunnel",
-        why: "caller's routing: delivered to the host itself, where nobody listened",
-    },
-    Difference {
-        ids: &["ipip-inaddr-004"],
-        ours: None,
-        linux: "routed through the tunnel",
-        why: "caller's routing: the route leads back into the tunnel (§7.2)",
-    },
-    Difference {
-        ids: &["ipip-inaddr-005"],
-        ours: None,
-        linux: "routed outside",
-        why: "caller's routing: sent on, but by the default route and not to the inner host",
-    },
-    Difference {
-        ids: &["ipip-rpf1-rpf-002", "ipip-rpf1-rpf-003"],
-        ours: None,
-        linux: "ip_rcv_finish_core IP_RPFILTER",
-        why: "caller's routing: rp_filter; here the prefixes of the peer do this (D-17, A-26)",
-    },
-];
+impl Configuration {
+    fn new<C: Carrier + Copy + 'static>(
+        names: &'static [&'static str],
+        carrier: C,
+        opened: usize,
+    ) -> Self {
+        let access = PointToPoint::new(LOCAL, PEER, &[Prefix::ANY]);
+        Self {
+            names,
+            receiver: Box::new(Decapsulator::new(carrier, access)),
+            carrier: Box::new(carrier),
+            device: "t0",
+            ordered: false,
+            opened,
+        }
+    }
+}
+
+fn configurations() -> Vec<Configuration> {
+    let gre = GreCarrier::new();
+    let ipip = &["ipip", "ipip-any", "ipip-rpf1", "ipip-rpf2", "ipip-ttl64"];
+    let [inner_local, inner_peer] = [1, 2].map(|end| Ipv4Addr::new(10, 0, 0, end));
+    let [outer, inner] = [(LOCAL, PEER), (inner_local, inner_peer)]
+        .map(|(local, peer)| Decapsulator::ipip(PointToPoint::new(local, peer, &[Prefix::ANY])));
+    vec![
+        Configuration::new(ipip, IpIpCarrier, 41),
+        Configuration::new(&["fou"], UdpCarrier::fou(5555), 14),
+        Configuration::new(&["gue"], UdpCarrier::gue(), 22),
+        Configuration::new(&["gre"], gre, 20),
+        Configuration::new(&["gre-key42"], gre.with_key(42), 0),
+        Configuration::new(&["gre-csum"], gre.with_checksum(), 1),
+        Configuration {
+            ordered: true,
+            ..Configuration::new(&["gre-seq"], gre.with_sequence(), 3)
+        },
+        Configuration {
+            receiver: Box::new(Stack { outer, inner }),
+            device: "t1",
+            ..Configuration::new(&["ipip2"], IpIpCarrier, 38)
+        },
+    ]
+}
 
 /// Records whose options Linux has written to when it forwarded the inner packet.
 const OPTIONS_REWRITTEN: &[&str] = &["ipip-inner-026"];
@@ -201,18 +91,15 @@ fn routed(inner: &[u8]) -> Vec<u8> {
 }
 
 /// What Linux did, by the traces in the record.
-fn traces(record: &Value, inner: Option<&[u8]>) -> String {
+fn traces(carrier: &dyn Carrier, record: &Value, inner: Option<&[u8]>) -> String {
     let mut traces = drops(record);
     if record["forwarded"][0].is_string() {
         traces.push("forwarded".to_owned());
     }
     for sent in packets(&record["wire"]) {
-        let outer = Ipv4::parse(&sent).unwrap();
-        let through_tunnel = outer.header().protocol() == IpProtocol::IPENCAP;
-        let (packet, way) = if through_tunnel {
-            (outer.payload(), "through the tunnel")
-        } else {
-            (&sent[..], "outside")
+        let (packet, way) = match inspect_without_filter(carrier, &sent) {
+            Ok(opened) => (opened.span().get(&sent).unwrap(), "through the tunnel"),
+            Err(_) => (&sent[..], "outside"),
         };
         if let Some(message) = icmp(packet) {
             traces.push(format!("{message} {way}"));
@@ -225,7 +112,7 @@ fn traces(record: &Value, inner: Option<&[u8]>) -> String {
 }
 
 /// What is opened of `packet`, or why nothing is; the same through every door.
-fn opened<D: Decapsulate>(id: &str, receiver: &D, packet: &[u8]) -> Result<(Vec<u8>, u16), String> {
+fn opened(id: &str, receiver: &dyn Decapsulate, packet: &[u8]) -> Result<(Vec<u8>, u16), String> {
     let inspected = receiver.inspect(packet);
     let mut buffer = packet.to_vec();
     let answer = match decap(receiver, &mut buffer) {
@@ -248,9 +135,9 @@ fn opened<D: Decapsulate>(id: &str, receiver: &D, packet: &[u8]) -> Result<(Vec<
 }
 
 /// The bytes that Linux delivered and sent on are those that were opened here.
-fn check_delivery(record: &Value, inner: &[u8], slack: u16) {
+fn check_delivery(device: &str, record: &Value, inner: &[u8], slack: u16) {
     let id = text(record, "id");
-    let delivered = packets(&record["decap"]["t0"]);
+    let delivered = packets(&record["decap"][device]);
     assert_eq!(delivered.len(), 1, "{id}");
     let (start, rest) = delivered[0].split_at(inner.len());
     assert_eq!(start, inner, "{id}: delivered by the device");
@@ -263,25 +150,32 @@ fn check_delivery(record: &Value, inner: &[u8], slack: u16) {
     }
 }
 
-#[test]
-fn d_01_to_d_21_what_linux_forwards() {
-    let local = Ipv4Addr::new(192, 0, 2, 1);
-    let peer = Ipv4Addr::new(192, 0, 2, 2);
-    let receiver = Decapsulator::ipip(PointToPoint::new(local, peer, &[Prefix::ANY]));
+/// What became of the records so far, by id.
+#[derive(Default)]
+struct Tally {
+    refused_by_both: BTreeSet<String>,
+    different: BTreeSet<String>,
+}
 
-    let corpus = records(include_str!("../data/kernel/decap.jsonl"));
+fn check(configuration: &Configuration, corpus: &[Value], tally: &mut Tally) {
+    let receiver = &*configuration.receiver;
+    let mut window = SequenceWindow::new();
     let mut opened_by_both = BTreeSet::new();
-    let mut refused_by_both = BTreeSet::new();
-    let mut different = BTreeSet::new();
-    for record in &corpus {
-        let in_scope = CONFIGURATIONS.contains(&text(record, "cfg"));
+    let (mut refused, mut different) = (0, 0);
+    for record in corpus {
+        let in_scope = configuration.names.contains(&text(record, "cfg"));
         if !in_scope || record.get("setup").is_some() {
             continue;
         }
         let id = text(record, "id");
         let answers: Vec<_> = packets(&record["inject"])
             .iter()
-            .map(|packet| opened(id, &receiver, packet))
+            .map(|packet| match opened(id, receiver, packet) {
+                Ok(_) if configuration.ordered && is_late(receiver, packet, &mut window) => {
+                    Err("GreSequence".to_owned())
+                }
+                answer => answer,
+            })
             .collect();
         let answer = &answers[0];
         let uniform = answers.iter().all(|other| other == answer);
@@ -289,54 +183,65 @@ fn d_01_to_d_21_what_linux_forwards() {
         assert!(uniform, "{id}: {answers:?}");
         let inner = answer.as_ref().ok();
         if let Some((inner, slack)) = inner {
-            check_delivery(record, inner, *slack);
+            check_delivery(configuration.device, record, inner, *slack);
         }
-        let traces = traces(record, inner.map(|(inner, _)| &inner[..]));
+        let inner = inner.map(|(inner, _)| &inner[..]);
+        let traces = traces(&*configuration.carrier, record, inner);
         let forwarded = record["forwarded"][0].is_string();
         let reason = answer.as_ref().err().map(String::as_str);
 
         if let Some(row) = DIFFERENCES.iter().find(|row| row.ids.contains(&id)) {
-            assert_ne!(
-                answer.is_ok(),
-                forwarded,
-                "{id}: no difference any more: {}",
-                row.why
-            );
+            let same = answer.is_ok() == forwarded;
+            assert!(!same, "{id}: no difference any more: {}", row.why);
             assert_eq!(reason, row.ours, "{id}: {}", row.why);
             assert_eq!(traces, row.linux, "{id}: {}", row.why);
-            assert!(different.insert(id), "{id} stands twice in the corpus");
+            let new = tally.different.insert(id.to_owned());
+            assert!(new, "{id} stands twice in the corpus");
+            different += 1;
         } else if let Some(reason) = reason {
             let row = REFUSED_BY_BOTH.iter().find(|(_, ids)| ids.contains(&id));
             let expected = row.map(|(reason, _)| *reason);
             assert_eq!(Some(reason), expected, "{id}: {traces}");
             assert!(!forwarded, "{id}: refused here only: {reason}");
-            assert!(
-                refused_by_both.insert(id),
-                "{id} stands twice in the corpus"
-            );
+            let new = tally.refused_by_both.insert(id.to_owned());
+            assert!(new, "{id} stands twice in the corpus");
+            refused += 1;
         } else {
             assert_eq!(traces, "forwarded", "{id}: opened here only");
             assert!(opened_by_both.insert(id), "{id} stands twice in the corpus");
         }
     }
-
-    let rows = DIFFERENCES.iter().flat_map(|row| row.ids).copied();
-    check_rows(rows, &different);
-    let rows = REFUSED_BY_BOTH.iter().flat_map(|(_, ids)| *ids).copied();
-    check_rows(rows, &refused_by_both);
+    let opened = opened_by_both.len();
+    let names = configuration.names.join(", ");
     println!(
-        "decapsulation: {} records, {} opened by both, {} refused by both, {} different in {} rows",
-        opened_by_both.len() + refused_by_both.len() + different.len(),
-        opened_by_both.len(),
-        refused_by_both.len(),
-        different.len(),
-        DIFFERENCES.len(),
+        "{names}: {} records, {opened} opened by both, {refused} refused by both, {different} \
+         different",
+        opened + refused + different,
     );
-    assert_eq!(opened_by_both.len(), 41);
+    assert_eq!(opened, configuration.opened, "{names}");
+}
+
+/// Whether the packet is not newer than all before (R-11).
+fn is_late(receiver: &dyn Decapsulate, packet: &[u8], window: &mut SequenceWindow) -> bool {
+    let sequence = receiver.inspect(packet).unwrap().sequence();
+    !window.accept(sequence.expect("the carrier expects one"))
+}
+
+#[test]
+fn d_01_to_d_21_what_linux_forwards() {
+    let corpus = records(include_str!("../data/kernel/decap.jsonl"));
+    let mut tally = Tally::default();
+    for configuration in configurations() {
+        check(&configuration, &corpus, &mut tally);
+    }
+    let rows = DIFFERENCES.iter().flat_map(|row| row.ids).copied();
+    check_rows(rows, &tally.different);
+    let rows = REFUSED_BY_BOTH.iter().flat_map(|(_, ids)| *ids).copied();
+    check_rows(rows, &tally.refused_by_both);
 }
 
 /// Every row was needed, once.
-fn check_rows<'a>(rows: impl Iterator<Item = &'a str>, needed: &BTreeSet<&str>) {
+fn check_rows<'a>(rows: impl Iterator<Item = &'a str>, needed: &BTreeSet<String>) {
     let mut seen = BTreeSet::new();
     for id in rows {
         assert!(seen.insert(id), "{id} stands in two rows");
@@ -345,4 +250,67 @@ fn check_rows<'a>(rows: impl Iterator<Item = &'a str>, needed: &BTreeSet<&str>) 
             "{id} stands in a row that is not needed"
         );
     }
+}
+
+/// Packets that Linux's own UDP and TCP handed to a GUE device with their checksums not filled in:
+/// with remote checksum offload they stay so and are refused (G-13), without they are what this crate
+/// makes of the same from the headers alone (C-22).
+#[test]
+fn g_13_c_22_checksums_of_linux_not_filled_in() {
+    let access = PointToPoint::new(PEER, LOCAL, &[Prefix::ANY]);
+    let receiver = Decapsulator::udp(UdpCarrier::gue(), access);
+    let (mut refused, mut rebuilt) = (0, 0);
+    for record in records(include_str!("../data/kernel/remcsum.jsonl")) {
+        let options = text(&record, "opt");
+        let id = format!("{options}, {}", text(&record, "local"));
+        let wire = &packets(&record["outer"])[0];
+        let answer = opened(&id, &receiver, wire);
+        if options.ends_with("+remcsum") {
+            assert_eq!(answer, Err("GueUnknownFlags".to_owned()), "{id}: G-13");
+            refused += 1;
+            continue;
+        }
+        let (mut inner, slack) = answer.expect(&id);
+        assert_eq!(slack, 0, "{id}");
+        let outer = Ipv4::parse(wire).unwrap();
+        let policy = match options {
+            "csum" => ChecksumPolicy::Offload,
+            _ => ChecksumPolicy::Zero,
+        };
+        let source_port = u16::from_be_bytes([wire[20], wire[21]]);
+        let tunnel = Udp::gue(LOCAL, PEER)
+            .unwrap()
+            .with_ttl(TtlPolicy::Inherit)
+            .with_ecn(EcnPolicy::Rfc3168)
+            .with_atomic_identification(outer.header().identification())
+            .with_source_port(SourcePort::Fixed(source_port))
+            .with_checksum(policy);
+
+        let filled_in = unfill(&mut inner);
+        let mut sent = [&vec![0; tunnel.overhead()], &inner[..]].concat();
+        let packet = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
+        tunnel.encap(&mut sent, &packet).expect(&id);
+        sent[tunnel.overhead()..].copy_from_slice(&filled_in);
+        assert_eq!(sent, *wire, "{id}: C-22");
+        rebuilt += 1;
+    }
+    assert_eq!((refused, rebuilt), (4, 4));
+}
+
+/// Puts the sum of the pseudo-header in the place of a packet's transport checksum, as its sender
+/// would for a card to finish; returns the packet as it was.
+fn unfill(packet: &mut [u8]) -> Vec<u8> {
+    let filled_in = packet.to_vec();
+    let parsed = Ipv4::parse(&filled_in).unwrap();
+    let header = parsed.header();
+    let len = u16::try_from(parsed.payload().len()).unwrap();
+    let protocol = header.protocol();
+    let pseudo = Sum::pseudo_header(header.source(), header.destination(), protocol.0, len);
+    let place = match protocol {
+        IpProtocol::UDP => 26,
+        _ => 36,
+    };
+    packet[place..place + 2].copy_from_slice(&pseudo.fold().to_be_bytes());
+    assert_ne!(packet, filled_in);
+    filled_in
 }

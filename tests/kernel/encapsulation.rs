@@ -1,323 +1,123 @@
 //! Linux as an encapsulator: each outer packet byte for byte.
 
-use core::net::Ipv4Addr;
-use core::num::NonZeroU8;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use ipencap::encap::{DfPolicy, DscpPolicy, EcnPolicy, IdSource, IpIp, PerPacket, Role, TtlPolicy};
-use ipencap::error::{EncapError, ParseError};
-use ipencap::wire::{Dscp, FragmentOffset, Ipv4, Ipv4Flags, Ipv4Header};
-use ipencap::{Span, encap};
+use ipencap::checksum::Sum;
+use ipencap::encap::{ChecksumPolicy, Role, inspect_without_filter};
+use ipencap::error::EncapError;
+use ipencap::packet::PacketMeta;
+use ipencap::wire::{FragmentOffset, Ipv4, Ipv4Flags, Ipv4Header};
 use serde_json::Value;
 
+use crate::device::{Device, Tunnel};
+use crate::exceptions::Ours::{Alone, Equal, KeepsDf, NotOffered, Refused, Trimmed};
+use crate::exceptions::{self, Exception};
 use crate::{drops, icmp, packets, records, text, unhex};
 
 /// The MTU of the path behind every tunnel of the corpus.
 const PATH_MTU: u16 = 1500;
 
-/// What this crate does with one packet that entered the tunnel.
-#[derive(Clone, Copy, Debug)]
-enum Ours {
-    /// The outer packet that Linux sent, counted from 0.
-    Equal(usize),
-    /// The same without the bytes behind the inner total length.
-    Trimmed(usize),
-    /// An outer packet, where Linux sent none.
-    Alone,
-    /// None, for this reason.
-    Refused(EncapError),
-}
-use Ours::{Alone, Equal, Refused, Trimmed};
-
-/// Records with a difference, or without an outer packet.
-struct Exception {
-    ids: &'static [&'static str],
-    /// One answer for each packet that entered the tunnel.
-    ours: &'static [Ours],
-    /// What Linux did, by the traces in the record.
-    linux: &'static str,
-    why: &'static str,
+/// The records of one kind of tunnel.
+struct Corpus {
+    name: &'static str,
+    lines: &'static str,
+    large: &'static [u8],
+    exceptions: &'static [Exception],
+    /// How many records there are, and how many of them need no exception.
+    counts: (usize, usize),
+    /// How many of them were forwarded, whole, into the tunnel.
+    forwarded: usize,
 }
 
-const TOO_BIG: &[Ours] = &[Refused(EncapError::FragmentationNeeded { mtu: 1480 })];
+const IPIP: Corpus = Corpus {
+    name: "ipip",
+    lines: include_str!("../data/kernel/encap-ipip.jsonl"),
+    large: include_bytes!("../data/kernel/encap-ipip-large.jsonl.gz"),
+    exceptions: exceptions::IPIP,
+    counts: (416, 342),
+    forwarded: 56,
+};
 
-const EXCEPTIONS: &[Exception] = &[
-    Exception {
-        ids: &["ipip-ttl-inherit-001", "ipip-ttl-1-001", "ipip-ttl-255-001"],
-        ours: &[Refused(EncapError::TtlZero)],
-        linux: "sent",
-        why: "T-06, A-07: an inner TTL of 0 must not travel",
-    },
-    Exception {
-        ids: &["ipip-weird-005"],
-        ours: &[Trimmed(0)],
-        linux: "sent",
-        why: "E-20, A-10: the inner total length ends the packet, not the buffer",
-    },
-    Exception {
-        ids: &["ipip-weird-007"],
-        ours: &[Refused(EncapError::Inner {
-            error: ParseError::BadVersion { version: 6 },
-        })],
-        linux: "sent",
-        why: "E-01, E-02, A-09: protocol 4 carries version 4",
-    },
-    Exception {
-        ids: &["ipip-weird-009"],
-        ours: &[Refused(EncapError::Inner {
-            error: ParseError::BadIhl { ihl: 4 },
-        })],
-        linux: "sent",
-        why: "E-01, V-03, A-09: the inner header is validated",
-    },
-    Exception {
-        ids: &["ipip-weird-002"],
-        ours: &[Refused(EncapError::Inner {
-            error: ParseError::Truncated { need: 20, have: 1 },
-        })],
-        linux: "ipip_tunnel_xmit, tx_errs",
-        why: "E-01, V-01: both refuse",
-    },
-    Exception {
-        ids: &["ipip-weird-003"],
-        ours: &[Refused(EncapError::Inner {
-            error: ParseError::Truncated { need: 20, have: 19 },
-        })],
-        linux: "ipip_tunnel_xmit, tx_errs",
-        why: "E-01, V-01: both refuse",
-    },
-    Exception {
-        ids: &["fwd-weird-002"],
-        ours: &[Refused(EncapError::Inner {
-            error: ParseError::Truncated { need: 60, have: 50 },
-        })],
-        linux: "ip_rcv_core PKT_TOO_SMALL",
-        why: "E-01, V-07: both refuse, Linux when it receives",
-    },
-    Exception {
-        ids: &["fwd-ttl-001"],
-        ours: &[Refused(EncapError::TtlZero)],
-        linux: "ip_forward IP_INHDR, ICMP 11/0",
-        why: "T-06: both refuse, Linux when it forwards",
-    },
-    Exception {
-        ids: &["fwd-ttl-002"],
-        ours: &[Refused(EncapError::TtlExpired)],
-        linux: "ip_forward IP_INHDR, ICMP 11/0",
-        why: "T-04: both refuse, Linux when it forwards",
-    },
-    Exception {
-        ids: &["fwd-opts-007", "fwd-opts-008"],
-        ours: &[Alone],
-        linux: "ip_rcv_finish_core",
-        why: "routing: Linux forwards no source route; the tunnel leaves options inside (E-15)",
-    },
-    Exception {
-        ids: &["fwd-opts-010"],
-        ours: &[Alone],
-        linux: "ip_rcv_finish_core, ICMP 12/0",
-        why: "routing: Linux reads options when it forwards, the tunnel does not (V-13, E-15)",
-    },
-    Exception {
-        ids: &["loop-001", "loop-002"],
-        ours: &[Alone],
-        linux: "ip_tunnel_xmit, tx_errs, tx_colls",
-        why: "routing: the route to the tunnel's exit leads into the tunnel (L-04)",
-    },
-    Exception {
-        ids: &["loop-003", "loop-004"],
-        ours: &[Alone],
-        linux: "ip_tunnel_xmit, tx_errs, tx_carrier",
-        why: "routing: no route to the tunnel's exit",
-    },
-    Exception {
-        ids: &["loop-005"],
-        ours: &[Alone],
-        linux: "ip_tunnel_xmit, tx_errs, tx_carrier",
-        why: "link state: the link below the tunnel is down",
-    },
-    Exception {
-        ids: &[
-            "ipip-size-026",
-            "mtu-pmtudisc-dev1480-direct-005",
-            "mtu-nopmtudisc-dev1480-direct-002",
-            "mtu-nopmtudisc-dev1480-direct-003",
-            "mtu-nopmtudisc-dev1480-direct-005",
-            "mtu-nopmtudisc-dev1480-direct-006",
-        ],
-        ours: TOO_BIG,
-        linux: "Message too long",
-        why: "I-14: both refuse, Linux with EMSGSIZE before the tunnel",
-    },
-    Exception {
-        ids: &[
-            "mtu-pmtudisc-dev1480-fwd-010",
-            "mtu-pmtudisc-dev1480-fwd-012",
-            "mtu-pmtudisc-dev1480-fwd-013",
-            "mtu-pmtudisc-dev1480-fwd-014",
-            "mtu-pmtudisc-dev1480-again-001",
-            "mtu-pmtudisc-dev1480-again-003",
-            "mtu-nopmtudisc-dev1480-fwd-011",
-            "mtu-nopmtudisc-dev1480-fwd-014",
-            "mtu-nopmtudisc-dev1480-again-001",
-            "mtu-nopmtudisc-dev1480-again-003",
-        ],
-        ours: TOO_BIG,
-        linux: "ip_forward PKT_TOO_BIG, ICMP 3/4 1480",
-        why: "I-14: both refuse with the same MTU, Linux when it forwards",
-    },
-    Exception {
-        ids: &[
-            "mtu-pmtudisc-dev1500-fwd-010",
-            "mtu-pmtudisc-dev1500-again-001",
-            "mtu-pmtudisc-dev2000-fwd-010",
-            "mtu-pmtudisc-dev2000-fwd-011",
-            "mtu-pmtudisc-dev2000-fwd-012",
-            "mtu-pmtudisc-dev2000-again-001",
-            "mtu-pmtudisc-dev2000-again-003",
-            "mtu-nopmtudisc-dev1500-fwd-010",
-            "mtu-nopmtudisc-dev1500-again-001",
-            "mtu-nopmtudisc-dev1500-again-003",
-            "mtu-nopmtudisc-dev2000-fwd-010",
-            "mtu-nopmtudisc-dev2000-fwd-012",
-            "mtu-nopmtudisc-dev2000-fwd-013",
-            "mtu-nopmtudisc-dev2000-again-001",
-            "mtu-nopmtudisc-dev2000-again-003",
-        ],
-        ours: TOO_BIG,
-        linux: "ip_tunnel_xmit, tx_errs, ICMP 3/4 1480",
-        why: "I-14: both refuse with the same MTU",
-    },
-    Exception {
-        ids: &[
-            "mtu-pmtudisc-dev1500-direct-006",
-            "mtu-pmtudisc-dev2000-direct-006",
-            "mtu-pmtudisc-dev2000-direct-008",
-            "mtu-nopmtudisc-dev1500-direct-005",
-            "mtu-nopmtudisc-dev2000-direct-006",
-            "mtu-nopmtudisc-dev2000-direct-007",
-        ],
-        ours: TOO_BIG,
-        linux: "ip_tunnel_xmit, tx_errs",
-        why: "I-14: both refuse; Linux says so to nobody where the packet was not forwarded",
-    },
-    Exception {
-        ids: &[
-            "mtu-pmtudisc-dev1500-fwd-012",
-            "mtu-pmtudisc-dev1500-fwd-014",
-            "mtu-nopmtudisc-dev1500-fwd-012",
-            "mtu-nopmtudisc-dev1500-fwd-013",
-            "mtu-nopmtudisc-dev1500-fwd-014",
-        ],
-        ours: TOO_BIG,
-        linux: "ip_forward PKT_TOO_BIG, ICMP 3/4 1500",
-        why: "I-14: both refuse; Linux reports the device's MTU, too high for the path",
-    },
-    Exception {
-        ids: &["mtu-nopmtudisc-dev2000-fwd-014"],
-        ours: TOO_BIG,
-        linux: "ip_forward PKT_TOO_BIG, ICMP 3/4 2000",
-        why: "I-14: both refuse; Linux reports the device's MTU, too high for the path",
-    },
-    Exception {
-        ids: &[
-            "mtu-pmtudisc-dev1500-direct-002",
-            "mtu-pmtudisc-dev1500-direct-003",
-            "mtu-pmtudisc-dev2000-direct-003",
-            "mtu-pmtudisc-dev2000-direct-004",
-            "mtu-pmtudisc-dev2000-fwd-003",
-            "mtu-pmtudisc-dev2000-fwd-004",
-            "mtu-pmtudisc-dev2000-fwd-005",
-            "mtu-pmtudisc-dev2000-fwd-006",
-        ],
-        ours: TOO_BIG,
-        linux: "ip_fragment, tx_drop",
-        why: "A-14: Linux loses it without a word, here the caller learns of it",
-    },
-    Exception {
-        ids: &[
-            "mtu-pmtudisc-dev1500-fwd-005",
-            "mtu-pmtudisc-dev1500-fwd-006",
-            "mtu-pmtudisc-dev1500-fwd-007",
-            "mtu-pmtudisc-dev2000-fwd-007",
-        ],
-        ours: &[
-            Refused(EncapError::FragmentationNeeded { mtu: 1480 }),
-            Equal(0),
-        ],
-        linux: "sent, ip_fragment, tx_drop",
-        why: "A-14: of two inner fragments Linux loses the first without a word",
-    },
-];
+const FOU: Corpus = Corpus {
+    name: "fou",
+    lines: include_str!("../data/kernel/encap-fou.jsonl"),
+    large: include_bytes!("../data/kernel/encap-fou-large.jsonl.gz"),
+    exceptions: exceptions::FOU,
+    counts: (184, 172),
+    forwarded: 17,
+};
+
+const GUE: Corpus = Corpus {
+    name: "gue",
+    lines: include_str!("../data/kernel/encap-gue.jsonl"),
+    large: include_bytes!("../data/kernel/encap-gue-large.jsonl.gz"),
+    exceptions: exceptions::GUE,
+    counts: (237, 216),
+    forwarded: 19,
+};
+
+const GRE: Corpus = Corpus {
+    name: "gre",
+    lines: include_str!("../data/kernel/encap-gre.jsonl"),
+    large: include_bytes!("../data/kernel/encap-gre-large.jsonl.gz"),
+    exceptions: exceptions::GRE,
+    counts: (191, 173),
+    forwarded: 8,
+};
+
+const NEST: Corpus = Corpus {
+    name: "nest",
+    lines: include_str!("../data/kernel/encap-nest.jsonl"),
+    large: include_bytes!("../data/kernel/encap-nest-large.jsonl.gz"),
+    exceptions: exceptions::NEST,
+    counts: (178, 161),
+    forwarded: 12,
+};
+
+const ALL: [&Corpus; 5] = [&IPIP, &FOU, &GUE, &GRE, &NEST];
 
 /// Forwarded records whose options Linux has written to, so that more than the TTL has changed.
 const OPTIONS_REWRITTEN: &[&str] = &["fwd-opts-004"];
 
-fn corpus() -> Vec<Value> {
-    let mut large = String::new();
-    GzDecoder::new(&include_bytes!("../data/kernel/encap-ipip-large.jsonl.gz")[..])
-        .read_to_string(&mut large)
-        .unwrap();
-    let mut all = records(include_str!("../data/kernel/encap-ipip.jsonl"));
-    all.extend(records(&large));
-    all
-}
-
-/// The tunnel that an `ip link` command of the corpus describes. Linux resets CE (N-06).
-fn tunnel(command: &str) -> IpIp {
-    let mut words = command
-        .strip_prefix("ip link add t0 type ipip ")
-        .expect(command)
-        .split(' ');
-    let (mut local, mut remote) = (None, None);
-    let (mut ttl, mut dscp, mut df) = (None, None, None);
-    while let Some(option) = words.next() {
-        let mut value = || words.next().expect(command);
-        match option {
-            "local" => local = value().parse::<Ipv4Addr>().ok(),
-            "remote" => remote = value().parse::<Ipv4Addr>().ok(),
-            "ttl" => {
-                ttl = match value() {
-                    "inherit" => Some(TtlPolicy::Inherit),
-                    ttl => ttl.parse::<NonZeroU8>().ok().map(TtlPolicy::Fixed),
-                }
-            }
-            "tos" => {
-                dscp = match value() {
-                    "inherit" => Some(DscpPolicy::Copy),
-                    tos => {
-                        let digits = tos.strip_prefix("0x").unwrap_or(tos);
-                        let tos = u8::from_str_radix(digits, 16).expect(command);
-                        // To Linux bit 0 means "inherit", the other ECN bit nothing.
-                        Some(match tos & 1 {
-                            1 => DscpPolicy::Copy,
-                            _ => DscpPolicy::Fixed(Dscp::from_tos(tos)),
-                        })
-                    }
-                }
-            }
-            "pmtudisc" => df = Some(DfPolicy::Set),
-            "nopmtudisc" => df = Some(DfPolicy::Copy(IdSource::Ordinal)),
-            _ => panic!("{command}: {option} is not known here"),
-        }
+impl Corpus {
+    fn records(&self) -> Vec<Value> {
+        let mut large = String::new();
+        GzDecoder::new(self.large)
+            .read_to_string(&mut large)
+            .unwrap();
+        let mut all = records(self.lines);
+        all.extend(records(&large));
+        all
     }
-    IpIp::new(local.expect(command), remote.expect(command))
-        .unwrap()
-        .with_ttl(ttl.expect(command))
-        .with_dscp(dscp.expect(command))
-        .with_df(df.expect(command))
-        .with_ecn(EcnPolicy::Rfc3168)
 }
 
-/// `inner` wrapped with the identification that Linux drew.
-fn wrap(tunnel: IpIp, inner: &[u8], identification: u16) -> Result<Vec<u8>, EncapError> {
-    let tunnel = tunnel.with_atomic_identification(identification);
-    let mut buffer = [&[0; 20], inner].concat();
-    let packet = PerPacket::new().with_ordinal(u32::from(identification));
-    let span = Span::new(20, inner.len());
-    encap(&tunnel, &mut buffer, span, &packet).map(|outer| outer.to_vec())
+/// The devices of a record, the outermost first.
+fn devices(record: &Value) -> Vec<Device> {
+    let tunnels = record["tunnels"].as_array().unwrap();
+    let commands = tunnels.iter().map(|tunnel| text(tunnel, "cmd"));
+    commands.map(Device::parse).collect()
+}
+
+const fn tunnel(devices: &[Device], role: Role) -> Tunnel<'_> {
+    Tunnel {
+        devices,
+        role,
+        link_mtu: None,
+        checksum: ChecksumPolicy::Full,
+    }
+}
+
+/// The number of the first packet that entered the record's device, counted from 1: ids count the
+/// records of a device.
+///
+/// The forwarded ones follow the 35 that were not.
+fn first_ordinal(record: &Value) -> u32 {
+    let id = text(record, "id");
+    let (group, number) = id.rsplit_once('-').unwrap();
+    let before = if group.ends_with("-fwd") { 35 } else { 0 };
+    before + number.parse::<u32>().unwrap()
 }
 
 /// The outer packets with fragments of the same packet, which Linux sends in order, joined.
@@ -381,38 +181,75 @@ fn entered(record: &Value) -> (Vec<Vec<u8>>, Role) {
 
 /// Whether this crate gives exactly the packets that Linux has sent, one for each that entered.
 fn equals_linux(record: &Value, inners: &[Vec<u8>], wholes: &[Vec<u8>]) -> bool {
-    let tunnel = tunnel(text(&record["tunnels"][0], "cmd"));
-    inners.len() == wholes.len()
-        && inners.iter().zip(wholes).all(|(inner, whole)| {
-            let identification = Ipv4::parse(whole).unwrap().header().identification();
-            let mtu = wrap(tunnel.with_link_mtu(PATH_MTU), inner, identification);
-            let ours = wrap(tunnel, inner, identification);
-            let told = if whole.len() > usize::from(PATH_MTU) {
-                Err(EncapError::FragmentationNeeded { mtu: 1480 })
-            } else {
-                ours.clone()
-            };
-            assert_eq!(mtu, told, "{}: I-14", text(record, "id"));
-            ours.as_ref() == Ok(whole)
-        })
+    let devices = devices(record);
+    if inners.len() != wholes.len() || !devices.iter().all(Device::is_offered) {
+        return false;
+    }
+    let ordinals = first_ordinal(record)..;
+    let mut packets = inners.iter().zip(wholes).zip(ordinals);
+    packets.all(|((inner, whole), ordinal)| equals_whole(record, &devices, inner, whole, ordinal))
+}
+
+fn equals_whole(
+    record: &Value,
+    devices: &[Device],
+    inner: &[u8],
+    whole: &[u8],
+    ordinal: u32,
+) -> bool {
+    let id = text(record, "id");
+    let tunnel = tunnel(devices, Role::Originate);
+    let drawn = tunnel.drawn(whole);
+    let ours = tunnel.wrap(inner, &drawn, ordinal, None);
+    let on_path = tunnel.wrap(inner, &drawn, ordinal, Some(PATH_MTU));
+    let told = if whole.len() > usize::from(PATH_MTU) {
+        let mtu = PATH_MTU - u16::try_from(tunnel.overhead()).unwrap();
+        Err(EncapError::FragmentationNeeded { mtu })
+    } else {
+        ours.clone()
+    };
+    assert_eq!(on_path, told, "{id}: I-14");
+    if ours.as_deref() != Ok(whole) {
+        return false;
+    }
+    assert_eq!(tunnel.open(whole), inner, "{id}: P-02");
+
+    // From the headers alone the same, wherever the inner packet has the sum that these tell.
+    let offload = Tunnel {
+        checksum: ChecksumPolicy::Offload,
+        ..tunnel
+    };
+    let known = PacketMeta::read(inner).unwrap().known_sum();
+    let right = known.is_none_or(|known| Sum::new().add_u16(!known).add_bytes(inner).is_valid());
+    let same = offload.wrap(inner, &drawn, ordinal, None).as_deref() == Ok(whole);
+    let unchecked = Tunnel {
+        checksum: ChecksumPolicy::Zero,
+        ..offload
+    };
+    let has_checksum = unchecked.wrap(inner, &drawn, ordinal, None).as_deref() != Ok(whole);
+    assert_eq!(same, right || !has_checksum, "{id}: P-06, C-21");
+    true
 }
 
 fn check_exception(record: &Value, exception: &Exception) {
     let id = text(record, "id");
     let (inners, role) = entered(record);
     let wholes = joined(&packets(&record["outer"]));
-    let tunnel = tunnel(text(&record["tunnels"][0], "cmd"))
-        .with_role(role)
-        .with_link_mtu(PATH_MTU);
+    let devices = devices(record);
+    let tunnel = Tunnel {
+        link_mtu: Some(PATH_MTU),
+        ..tunnel(&devices, role)
+    };
     assert_eq!(traces(record), exception.linux, "{id}: {}", exception.why);
     assert_eq!(inners.len(), exception.ours.len(), "{id}");
 
     let mut matched = 0;
     for (inner, ours) in inners.iter().zip(exception.ours) {
+        let ordinal = first_ordinal(record);
         let like = |place: usize| {
             let whole = wholes[place].clone();
-            let identification = Ipv4::parse(&whole).unwrap().header().identification();
-            (whole, wrap(tunnel, inner, identification))
+            let drawn = tunnel.drawn(&whole);
+            (whole, tunnel.wrap(inner, &drawn, ordinal, None))
         };
         match *ours {
             Equal(place) => {
@@ -424,15 +261,26 @@ fn check_exception(record: &Value, exception: &Exception) {
                 let (mut whole, answer) = like(place);
                 let inner_len = Ipv4::parse(inner).unwrap().header().total_len();
                 assert!(usize::from(inner_len) < inner.len(), "{id}: no slack");
+                assert_eq!(tunnel.overhead(), 20, "{id}: no other length to mend");
                 whole.truncate(usize::from(inner_len) + 20);
                 let (header, _, _) = Ipv4Header::split_mut(&mut whole).unwrap();
                 header.set_total_len(inner_len + 20);
                 assert_eq!(answer, Ok(whole), "{id}: {}", exception.why);
                 matched += 1;
             }
+            KeepsDf(place) => {
+                let (mut whole, answer) = like(place);
+                let inner_flags = Ipv4::parse(inner).unwrap().header().flags();
+                assert!(inner_flags.contains(Ipv4Flags::DF), "{id}: no DF to keep");
+                let (header, _, _) = Ipv4Header::split_mut(&mut whole).unwrap();
+                assert_eq!(header.flags(), Ipv4Flags::empty(), "{id}");
+                header.set_flags(Ipv4Flags::DF);
+                assert_eq!(answer, Ok(whole), "{id}: {}", exception.why);
+                matched += 1;
+            }
             Alone => {
-                let outer = wrap(tunnel, inner, 1).expect(id);
-                let carried = Ipv4::parse(&outer).expect(id).payload();
+                let outer = tunnel.wrap(inner, &[], ordinal, None).expect(id);
+                let carried = &outer[tunnel.overhead()..];
                 let mut inner = inner.clone();
                 if role == Role::Forward {
                     assert!(Ipv4Header::split_mut(&mut inner).unwrap().0.decrement_ttl());
@@ -440,8 +288,19 @@ fn check_exception(record: &Value, exception: &Exception) {
                 assert_eq!(carried, inner, "{id}: {}", exception.why);
             }
             Refused(error) => {
-                let answer = wrap(tunnel, inner, 1);
+                let answer = tunnel.wrap(inner, &[], ordinal, None);
                 assert_eq!(answer, Err(error), "{id}: {}", exception.why);
+            }
+            NotOffered => {
+                let [device] = devices[..] else {
+                    panic!("{id}: {devices:?}");
+                };
+                assert!(!device.is_offered(), "{id}: {}", exception.why);
+                let whole = &wholes[matched];
+                let carrier = device.carrier();
+                let refused = inspect_without_filter(&*carrier, whole).unwrap_err();
+                assert_eq!(refused.name(), "UnsupportedInnerProtocol", "{id}: G-12");
+                matched += 1;
             }
         }
     }
@@ -453,17 +312,17 @@ fn check_exception(record: &Value, exception: &Exception) {
     );
 }
 
-#[test]
-fn e_01_to_e_20_outer_packets_of_linux() {
+fn check(corpus: &Corpus) {
     let (mut equal, mut excepted, mut outers, mut fragmented) = (0, BTreeSet::new(), 0, 0);
-    let corpus = corpus();
-    for record in &corpus {
+    let records = corpus.records();
+    for record in &records {
         let id = text(record, "id");
         let (inners, _) = entered(record);
         let sent = packets(&record["outer"]);
         let wholes = joined(&sent);
         let same = equals_linux(record, &inners, &wholes);
-        if let Some(row) = EXCEPTIONS.iter().find(|row| row.ids.contains(&id)) {
+        let mut rows = corpus.exceptions.iter();
+        if let Some(row) = rows.find(|row| row.ids.contains(&id)) {
             assert!(!same, "{id}: no difference any more: {}", row.why);
             check_exception(record, row);
             assert!(excepted.insert(id), "{id} stands twice in the corpus");
@@ -474,45 +333,131 @@ fn e_01_to_e_20_outer_packets_of_linux() {
             fragmented += usize::from(wholes.len() != sent.len());
         }
     }
-    let rows: Vec<_> = EXCEPTIONS.iter().flat_map(|row| row.ids).collect();
+    let rows: Vec<_> = corpus.exceptions.iter().flat_map(|row| row.ids).collect();
     for id in &rows {
         assert!(excepted.contains(*id), "{id} is not in the corpus");
     }
     assert_eq!(rows.len(), excepted.len(), "a record stands in two rows");
     println!(
-        "encapsulation: {} records, {equal} equal ({outers} outer packets, {fragmented} records \
-         with outer fragments, which were joined), {} excepted in {} rows",
-        corpus.len(),
+        "{}: {} records, {equal} equal ({outers} outer packets, {fragmented} records with outer \
+         fragments, which were joined), {} excepted in {} rows",
+        corpus.name,
+        records.len(),
         excepted.len(),
-        EXCEPTIONS.len(),
+        corpus.exceptions.len(),
     );
-    assert_eq!((corpus.len(), equal), (416, 342));
+    assert_eq!((records.len(), equal), corpus.counts, "{}", corpus.name);
+}
+
+#[test]
+fn e_01_to_e_20_outer_packets_of_linux() {
+    check(&IPIP);
+}
+
+#[test]
+fn u_01_to_u_04_outer_packets_of_linux_over_fou() {
+    check(&FOU);
+}
+
+#[test]
+fn g_14_outer_packets_of_linux_over_gue() {
+    check(&GUE);
+}
+
+#[test]
+fn r_03_to_r_11_outer_packets_of_linux_over_gre() {
+    check(&GRE);
+}
+
+#[test]
+fn l_08_outer_packets_of_linux_over_nested_tunnels() {
+    check(&NEST);
 }
 
 /// What Linux did as a router in front of its tunnel device, in one step: [`Role::Forward`].
 #[test]
 fn t_03_forwarded_packets_of_linux() {
-    let (mut equal, mut rewritten) = (0, Vec::new());
-    for record in &corpus() {
-        let id = text(record, "id");
-        let entered = packets(&record["entered"]);
-        let wholes = joined(&packets(&record["outer"]));
-        if text(record, "path") != "forward" || entered.len() != 1 || wholes.len() != 1 {
-            continue;
+    let mut rewritten = Vec::new();
+    for corpus in ALL {
+        let mut equal = 0;
+        for record in &corpus.records() {
+            let id = text(record, "id");
+            let entered = packets(&record["entered"]);
+            let wholes = joined(&packets(&record["outer"]));
+            let excepted = corpus.exceptions.iter().any(|row| row.ids.contains(&id));
+            let whole_way = entered.len() == 1 && wholes.len() == 1;
+            if text(record, "path") != "forward" || !whole_way || excepted {
+                continue;
+            }
+            let sent = unhex(text(record, "sent"));
+            let devices = devices(record);
+            let tunnel = tunnel(&devices, Role::Forward);
+            let whole = &wholes[0];
+            let drawn = tunnel.drawn(whole);
+            let outer = tunnel.wrap(&sent, &drawn, first_ordinal(record), None);
+            let outer = outer.expect(id);
+            if outer == *whole {
+                equal += 1;
+            } else {
+                // Whatever Linux did to the options, the outer header is the same.
+                assert_eq!(outer[..20], whole[..20], "{id}");
+                rewritten.push(id.to_owned());
+            }
         }
-        let sent = unhex(text(record, "sent"));
-        let identification = Ipv4::parse(&wholes[0]).unwrap().header().identification();
-        let tunnel = tunnel(text(&record["tunnels"][0], "cmd")).with_role(Role::Forward);
-        let outer = wrap(tunnel, &sent, identification).expect(id);
-        if outer == wholes[0] {
-            equal += 1;
-        } else {
-            // Whatever Linux did to the options, the outer header is the same.
-            assert_eq!(outer[..20], wholes[0][..20], "{id}");
-            rewritten.push(id.to_owned());
+        println!("{}: {equal} forwarded and encapsulated", corpus.name);
+        assert_eq!(equal, corpus.forwarded, "{}", corpus.name);
+    }
+    assert_eq!(rewritten, OPTIONS_REWRITTEN);
+}
+
+/// What Linux makes of its link's MTU, unless it was told another one.
+#[test]
+fn o_01_device_mtus_of_linux() {
+    let mut seen = BTreeSet::new();
+    for corpus in ALL {
+        for record in &corpus.records() {
+            let id = text(record, "id");
+            if id.contains("mtu") {
+                continue;
+            }
+            let mut mtu = usize::from(PATH_MTU);
+            let tunnels = record["tunnels"].as_array().unwrap();
+            for (device, tunnel) in devices(record).iter().zip(tunnels) {
+                mtu -= device.taken_from_mtu();
+                assert_eq!(tunnel["mtu"], mtu, "{id}: O-01");
+                seen.insert((corpus.name, mtu));
+            }
         }
     }
-    println!("forwarding and encapsulation: {equal} equal, rewritten options: {rewritten:?}");
-    assert_eq!(rewritten, OPTIONS_REWRITTEN);
-    assert_eq!(equal, 56);
+    println!("device MTUs: {seen:?}");
+}
+
+/// Linux keeps a flow on one source port as this crate's [`Flow`](ipencap::packet::Flow) does: the
+/// same flow, the same port, on every device and whatever the identification and TOS; fragments
+/// without ports.
+#[test]
+fn u_15_e_22_flows_of_linux() {
+    let mut ports = BTreeMap::new();
+    let mut fragments = 0;
+    for corpus in [&FOU, &GUE] {
+        for record in &corpus.records() {
+            let [device] = devices(record)[..] else {
+                panic!("one device");
+            };
+            if !device.spreads_flows() {
+                continue;
+            }
+            let (inners, _) = entered(record);
+            let wholes = joined(&packets(&record["outer"]));
+            for (inner, whole) in inners.iter().zip(&wholes) {
+                let meta = PacketMeta::read(inner).unwrap();
+                fragments += usize::from(meta.header().is_fragment());
+                let port = [whole[20], whole[21]];
+                let known = *ports.entry(meta.flow().hash(0)).or_insert(port);
+                assert_eq!(known, port, "{}: {:?}", text(record, "id"), meta.flow());
+            }
+        }
+    }
+    println!("{} flows, {fragments} fragments", ports.len());
+    assert!(fragments > 0, "E-22 was not seen");
 }

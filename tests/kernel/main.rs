@@ -1,7 +1,7 @@
 //! What a real Linux kernel emits and accepts, against what this crate does.
 //!
-//! The records under `data/kernel/` are packets of Debian's Linux 6.12, sent through its `ipip`
-//! devices. Where the specification wants something else than Linux does, or where Linux dropped a
+//! The records under `data/kernel/` are packets of Debian's Linux 6.12, sent through its `ipip` and
+//! `gre` devices, alone, nested, and over UDP. Where the specification wants something else than Linux does, or where Linux dropped a
 //! packet for reasons of its own routing, the record stands in a table with the rule or the reason,
 //! with what this crate does instead, and with the traces that Linux left. Nothing else is
 //! tolerated, and a row that is no longer needed fails as well.
@@ -16,7 +16,10 @@
 )]
 
 mod decapsulation;
+mod device;
 mod encapsulation;
+mod exceptions;
+mod verdicts;
 
 use ipencap::wire::{Icmpv4, IpProtocol, Ipv4};
 use serde_json::Value;

@@ -10,13 +10,13 @@ use ipencap::encap::{
 };
 use ipencap::error::EncapError;
 use ipencap::filter::{PointToPoint, Prefix};
-use ipencap::wire::{LengthPrefix, Udp as UdpView, UdpHeader};
+use ipencap::wire::{LengthPrefix, Udp as UdpView, UdpChecksum, UdpHeader};
 use ipencap::{checksum::Sum, decap};
 
 use crate::Book;
 use crate::decapsulation::{opened, opened_by_policy};
 use crate::doors::through_doors;
-use crate::oracle::{A, B, L, P, R, hex, p_with, tunnel};
+use crate::oracle::{A, B, L, P, R, hex, mend, p_with, tunnel};
 use crate::reception::check_payload_form;
 
 /// The ends of the tunnel inside the UDP tunnel of UDP-07.
@@ -196,11 +196,10 @@ fn u_16_fragments_in_gre_in_udp_have_a_checksum() {
         let outer = through_doors("U-16", &tunnel, inner, PerPacket::new()).unwrap();
         UdpView::parse(&outer[20..]).unwrap().checksum_status(L, R)
     };
-    use ipencap::wire::UdpChecksum::{Absent, Valid};
     let (gre_in_udp, fou) = (udp_tunnel("UDP-06").0, udp_tunnel("UDP-01").0);
-    assert_eq!(carry(gre_in_udp, &fragment), Valid, "U-16");
-    assert_eq!(carry(gre_in_udp, P), Absent, "U-04");
-    assert_eq!(carry(fou, &fragment), Absent, "U-04");
+    assert_eq!(carry(gre_in_udp, &fragment), UdpChecksum::Valid, "U-16");
+    assert_eq!(carry(gre_in_udp, P), UdpChecksum::Absent, "U-04");
+    assert_eq!(carry(fou, &fragment), UdpChecksum::Absent, "U-04");
 }
 
 pub(crate) fn gre(book: &mut Book) {
@@ -280,6 +279,24 @@ pub(crate) fn min(book: &mut Book) {
             assert_eq!(verdict, Ok((forwarded, 0, None)), "{id}: M-06, M-07");
         }
     });
+}
+
+#[test]
+fn m_03_m_07_protocol_and_options_come_back() {
+    // Another protocol than P's, and a Router Alert, which stays with the outer header.
+    let mut inner = [&P[..20], b"\x94\x04\x00\x00", &P[20..]].concat();
+    inner[0] = 0x46;
+    inner[3] = 40;
+    inner[9] = 253;
+    mend(&mut inner);
+    let access = PointToPoint::new(R, L, &[Prefix::ANY]);
+    let tunnel = MinEnc::new(L, R).unwrap();
+    let outer = through_doors("M-03", &tunnel, &inner, PerPacket::new()).unwrap();
+    assert_eq!(outer[20..24], inner[20..24], "M-03: options");
+    assert_eq!(outer[9], 55, "M-03");
+    assert_eq!(outer[24], 253, "M-03: behind the options");
+    let verdict = opened("M-07", &Decapsulator::minimal(access), &outer);
+    assert_eq!(verdict, Ok((inner, 0, None)), "M-07");
 }
 
 pub(crate) fn tcp(book: &mut Book) {

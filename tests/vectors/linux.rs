@@ -55,9 +55,9 @@ pub(crate) fn lin(book: &mut Book) {
         let structural = inspect_without_filter(&carrier, &packet).map(|opened| opened.span());
         match id {
             "LIN-01" => {
-                let carried = &packet[20 + 8 + 4..];
-                assert_eq!(verdict, Ok((carried.to_vec(), 0, None)), "{id}: G-09");
-                assert_eq!(structural, Ok(Span::new(32, carried.len())), "{id}");
+                let bytes = &packet[20 + 8 + 4..];
+                assert_eq!(verdict, Ok((bytes.to_vec(), 0, None)), "{id}: G-09");
+                assert_eq!(structural, Ok(Span::new(32, bytes.len())), "{id}");
 
                 // And it would have sent the same bytes (G-14).
                 let tunnel = Udp::gue(ends[0], ends[1])
@@ -66,7 +66,7 @@ pub(crate) fn lin(book: &mut Book) {
                     .with_atomic_identification(0xf89d)
                     .with_source_port(SourcePort::Fixed(udp.header().source_port()))
                     .with_checksum(ChecksumPolicy::Zero);
-                let sent = through_doors(id, &tunnel, carried, PerPacket::new());
+                let sent = through_doors(id, &tunnel, bytes, PerPacket::new());
                 assert_eq!(sent.as_ref(), Ok(&packet), "{id}: G-14");
 
                 assert_eq!(header.identification(), 0xf89d, "{id}");

@@ -50,7 +50,7 @@ fn row(name: &str) -> (Overhead, Vec<Box<dyn Encapsulate>>) {
     let framings = [LengthPrefix::Exclusive, LengthPrefix::Inclusive];
     let framed = |tcp: Tcp| -> Vec<Box<dyn Encapsulate>> {
         framings
-            .map(|framing| Box::new(tcp.with_framing(framing)) as _)
+            .map(|framing| -> Box<dyn Encapsulate> { Box::new(tcp.with_framing(framing)) })
             .into()
     };
     let gre = Gre::new(L, R).unwrap();

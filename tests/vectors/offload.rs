@@ -65,7 +65,7 @@ pub(crate) fn lco(book: &mut Book) {
     }
 }
 
-/// S_pi of the text: the folded sum of the inner pseudo-header.
+/// `S_pi` of the text: the folded sum of the inner pseudo-header.
 fn inner_pseudo_sum(inner: Ipv4<'_>) -> u16 {
     let header = inner.header();
     let len = u16::try_from(inner.payload().len()).unwrap();
@@ -78,7 +78,7 @@ fn segment(number: u16, payload: &[u8]) -> Vec<u8> {
     let total_len = u16::try_from(40 + payload.len()).unwrap();
     let mut header = Ipv4Header::new(A, B, IpProtocol::TCP, total_len);
     header.set_identification(number);
-    let flags = if number % 2 == 0 {
+    let flags = if number.is_multiple_of(2) {
         TcpFlags::ACK
     } else {
         TcpFlags::ACK | TcpFlags::PSH

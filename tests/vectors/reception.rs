@@ -104,7 +104,7 @@ pub(crate) fn check_payload_form<C: SocketCarrier, A: Access>(
     let by_payload = receiver.inspect_payload(&meta, payload);
     match (whole, by_payload) {
         (Ok(whole), Ok(by_payload)) => {
-            let start = payload.as_ptr() as usize - packet.as_ptr() as usize;
+            let start = payload.as_ptr().addr() - packet.as_ptr().addr();
             assert_eq!(whole.span().start, start + by_payload.span().start, "{id}");
             assert_eq!(whole.span().len, by_payload.span().len, "{id}");
             let rest = |opened: ipencap::encap::Opened| {

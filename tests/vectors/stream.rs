@@ -163,7 +163,7 @@ fn s_12_longest_packets() {
 
 const FATAL: Option<StreamError> = Some(StreamError::BadFrameLength);
 
-fn truncated(have: u16) -> Seen {
+const fn truncated(have: u16) -> Seen {
     Dropped(FrameError::Inner(ParseError::Truncated { need: 20, have }))
 }
 
