@@ -328,6 +328,7 @@ impl Access for Edge<'_> {
     }
 }
 
+#[inline]
 fn contains(prefixes: &[Prefix], address: Ipv4Addr) -> bool {
     prefixes.iter().any(|prefix| prefix.contains(address))
 }
@@ -338,7 +339,8 @@ fn contains(prefixes: &[Prefix], address: Ipv4Addr) -> bool {
 #[must_use]
 pub const fn is_unicast(address: Ipv4Addr) -> bool {
     let [first, ..] = address.octets();
-    !matches!(first, 0 | 127 | 224..=255)
+    // Not 0, and not from 224 on.
+    first.wrapping_sub(1) < 223 && first != 127
 }
 
 /// Whether `address` is in 240/4, other than the limited broadcast.

@@ -57,6 +57,9 @@ pub struct GueHeader {
 }
 
 impl GueHeader {
+    /// The most words that can stand behind the fixed part.
+    pub const MAX_WORDS: usize = 31;
+
     /// The fixed part's length, in bytes.
     pub const LEN: usize = 4;
     /// The IANA port of GUE.

@@ -249,20 +249,14 @@ impl Ipv4Header {
     #[inline]
     #[must_use]
     pub const fn source(&self) -> Ipv4Addr {
-        {
-            let [a, b, c, d] = self.source;
-            Ipv4Addr::new(a, b, c, d)
-        }
+        Ipv4Addr::from_bits(u32::from_be_bytes(self.source))
     }
 
     /// The destination address.
     #[inline]
     #[must_use]
     pub const fn destination(&self) -> Ipv4Addr {
-        {
-            let [a, b, c, d] = self.destination;
-            Ipv4Addr::new(a, b, c, d)
-        }
+        Ipv4Addr::from_bits(u32::from_be_bytes(self.destination))
     }
 
     /// Whether the checksum over the header and its `options` verifies (V-05). Both encodings of

@@ -1,6 +1,12 @@
+use zerocopy::FromBytes;
+
 use super::Ipv4Header;
+use crate::checksum::Sum;
 use crate::error::ParseError;
 use crate::wire::{HeaderOptions, reported_len};
+
+/// The first byte of a header of five words.
+const VERSION_4_WITHOUT_OPTIONS: u8 = 0x45;
 
 /// A valid IPv4 packet: header, options and payload, bounded by its total length.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +31,33 @@ impl<'a> Ipv4<'a> {
     /// `BadChecksum`, `BadTotalLength`, `Truncated`.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        match Self::parse_plain(bytes) {
+            Some(packet) => Ok(packet),
+            None => Self::parse_any(bytes),
+        }
+    }
+
+    /// A valid packet without options, as nearly all are.
+    #[inline(always)]
+    pub(crate) fn parse_plain(bytes: &'a [u8]) -> Option<Self> {
+        let (header, rest) = Ipv4Header::ref_from_prefix(bytes).ok()?;
+        let is_plain = header.version_ihl == VERSION_4_WITHOUT_OPTIONS;
+        if !is_plain || !Sum::new().add_header(header.as_bytes()).is_valid() {
+            return None;
+        }
+        let payload_len = usize::from(header.total_len()).checked_sub(Ipv4Header::LEN)?;
+        let (payload, slack) = rest.split_at_checked(payload_len)?;
+        Some(Self {
+            header,
+            options: &[],
+            payload,
+            slack: slack.len(),
+        })
+    }
+
+    /// [`parse`](Self::parse), check by check.
+    #[cold]
+    fn parse_any(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (header, options, rest) = Ipv4Header::split(bytes)?;
         if !header.verifies(options) {
             return Err(ParseError::BadChecksum);
