@@ -495,7 +495,7 @@ pub enum ConfigError {
     ForbiddenDestination,
     /// A prefix length above 32, or an address with bits behind the prefix.
     BadPrefix,
-    /// More private words than a GUE header is configured with here.
+    /// More than the 31 private words that a GUE header can count.
     TooManyPrivateWords,
     /// TCP options of more than 40 bytes, or not a multiple of 4.
     BadTcpOptions,
@@ -514,7 +514,7 @@ impl fmt::Display for ConfigError {
                 "the outer destination must be unicast: not 0/8, loopback, multicast or class E"
             }
             Self::BadPrefix => "a prefix is an address without host bits and a length of 0 to 32",
-            Self::TooManyPrivateWords => "a GUE header takes at most 8 private words here",
+            Self::TooManyPrivateWords => "a GUE header takes at most 31 private words",
             Self::BadTcpOptions => "TCP options are at most 40 bytes, in words of 4",
             Self::TooManyLayers => "the template holds fewer layers",
         })

@@ -39,6 +39,10 @@
 
 use core::net::Ipv4Addr;
 
+mod bytes;
+
+use bytes::{Word, add_with_end_around_carry, fold, header_sum, sum, widen, widen_u32};
+
 /// The Internet checksum of `bytes`: the complement of their ones' complement sum (RFC 1071 §1).
 ///
 /// An odd last byte counts as the high byte of a word padded with zero.
@@ -101,7 +105,7 @@ pub const fn update_odd_u16(checksum: u16, old: u16, new: u16) -> u16 {
 #[must_use]
 pub struct Sum {
     /// Congruent to the sum modulo 0xFFFF, of words in native byte order; 0 only for all-zero data.
-    native: u64,
+    native: Word,
     /// An odd number of bytes has been added.
     odd: bool,
 }
@@ -156,13 +160,13 @@ impl Sum {
     /// Adds `bytes` behind what was added before.
     #[inline]
     pub fn add_bytes(self, bytes: &[u8]) -> Self {
-        self.append(native_sum(bytes), bytes.len() % 2 == 1)
+        self.append(sum(bytes), bytes.len() % 2 == 1)
     }
 
     /// Adds the five words of a 20-byte header, straight-line.
     #[inline]
     pub fn add_header(self, header: &[u8; 20]) -> Self {
-        self.append(native_header_sum(header), false)
+        self.append(header_sum(header), false)
     }
 
     /// [`add_bytes`](Self::add_bytes) in constant evaluation, byte by byte.
@@ -187,8 +191,7 @@ impl Sum {
     /// Adds a 32-bit value as four bytes, high byte first.
     #[inline]
     pub const fn add_u32(self, value: u32) -> Self {
-        let [a, b, c, d] = value.to_be_bytes();
-        self.append(u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0]), false)
+        self.append(widen_u32(value.to_be()), false)
     }
 
     /// The sum of `self` and `other` as if `other`'s bytes stood behind `self`'s.
@@ -197,9 +200,10 @@ impl Sum {
         self.append(other.native, other.odd)
     }
 
-    const fn append(self, native: u64, odd: bool) -> Self {
-        // Behind an odd number of bytes every byte changes places within its word. Modulo 2^64 - 1
-        // a rotation by 8 multiplies by 2^8, which modulo 2^16 - 1 swaps the bytes (C-04).
+    #[inline]
+    const fn append(self, native: Word, odd: bool) -> Self {
+        // Behind an odd number of bytes every byte changes places within its word. Modulo 2^64 - 1 (or
+        // 2^32 - 1) a rotation by 8 multiplies by 2^8, which modulo 2^16 - 1 swaps the bytes (C-04).
         let native = if self.odd {
             native.rotate_left(8)
         } else {
@@ -241,7 +245,7 @@ impl Sum {
 #[must_use]
 pub struct Delta {
     /// `~m + m'` of every replaced word, in big-endian values.
-    sum: u64,
+    sum: Word,
 }
 
 impl Delta {
@@ -303,100 +307,4 @@ impl Delta {
     pub const fn apply(self, checksum: u16) -> u16 {
         !fold(add_with_end_around_carry(self.sum, widen(!checksum)))
     }
-}
-
-const fn widen(value: u16) -> u64 {
-    let [high, low] = value.to_be_bytes();
-    u64::from_be_bytes([0, 0, 0, 0, 0, 0, high, low])
-}
-
-const fn add_with_end_around_carry(left: u64, right: u64) -> u64 {
-    let (sum, carry) = left.overflowing_add(right);
-    // After a carry the sum is at most 2^64 - 2, so the second addition cannot carry again.
-    if carry { sum.wrapping_add(1) } else { sum }
-}
-
-/// Folds until no carry is left (C-02).
-const fn fold(sum: u64) -> u16 {
-    // Adding the halves crosswise leaves their ones' complement sum in the upper half.
-    let [a, b, c, d, ..] = sum.wrapping_add(sum.rotate_left(32)).to_be_bytes();
-    let half = u32::from_be_bytes([a, b, c, d]);
-    let [a, b, ..] = half.wrapping_add(half.rotate_left(16)).to_be_bytes();
-    u16::from_be_bytes([a, b])
-}
-
-fn native_header_sum(header: &[u8; 20]) -> u64 {
-    let words: [u32; 5] = zerocopy::transmute!(*header);
-    // Five 32-bit words cannot carry out of 64 bits.
-    words
-        .iter()
-        .fold(0u64, |sum, &word| sum.wrapping_add(u64::from(word)))
-}
-
-/// Bytes summed before the halves are joined: keeps the high-half sums of `wide_sum` exact.
-const BLOCK: usize = 1 << 20;
-
-#[inline]
-fn native_sum(bytes: &[u8]) -> u64 {
-    if bytes.len() < 192 {
-        return short_sum(bytes);
-    }
-    long_sum(bytes)
-}
-
-fn long_sum(bytes: &[u8]) -> u64 {
-    bytes.chunks(BLOCK).fold(0, |sum, block| {
-        add_with_end_around_carry(sum, wide_sum(block))
-    })
-}
-
-/// Word by word with the carry brought around at once: the fewest instructions for short data.
-#[inline]
-fn short_sum(mut bytes: &[u8]) -> u64 {
-    let mut sum = 0;
-    while let Some((chunk, rest)) = bytes.split_first_chunk::<8>() {
-        sum = add_with_end_around_carry(sum, u64::from_ne_bytes(*chunk));
-        bytes = rest;
-    }
-    add_with_end_around_carry(sum, tail_sum(bytes))
-}
-
-/// Up to 7 bytes, at an even offset, the rest of the word being zero.
-#[inline]
-fn tail_sum(mut bytes: &[u8]) -> u64 {
-    let mut sum = 0u64;
-    if let Some((chunk, rest)) = bytes.split_first_chunk::<4>() {
-        sum = u64::from(u32::from_ne_bytes(*chunk));
-        bytes = rest;
-    }
-    if let Some((chunk, rest)) = bytes.split_first_chunk::<2>() {
-        sum = sum.wrapping_add(u64::from(u16::from_ne_bytes(*chunk)));
-        bytes = rest;
-    }
-    if let [last] = *bytes {
-        sum = sum.wrapping_add(u64::from(u16::from_ne_bytes([last, 0])));
-    }
-    sum
-}
-
-/// Two sums per lane: of the words, which may wrap, and of their high halves, which cannot. The
-/// sum of the low halves follows without a compare or a carry, so the loop becomes vector code.
-fn wide_sum(mut bytes: &[u8]) -> u64 {
-    let mut words = [0u64; 8];
-    let mut halves = [0u64; 8];
-    while let Some((chunk, rest)) = bytes.split_first_chunk::<64>() {
-        let lanes: [u64; 8] = zerocopy::transmute!(*chunk);
-        for ((word, half), lane) in words.iter_mut().zip(&mut halves).zip(lanes) {
-            *word = word.wrapping_add(lane);
-            *half = half.wrapping_add(lane >> 32);
-        }
-        bytes = rest;
-    }
-    let mut sum = short_sum(bytes);
-    for (word, half) in words.into_iter().zip(halves) {
-        let low_halves = word.wrapping_sub(half << 32);
-        sum = add_with_end_around_carry(sum, half);
-        sum = add_with_end_around_carry(sum, low_halves);
-    }
-    sum
 }

@@ -54,15 +54,13 @@ impl Gre {
 }
 
 impl Gre {
-    const PROTOCOL: IpProtocol = IpProtocol::GRE;
-
     /// A tunnel from `source` to `destination` without checksum, key and sequence number.
     ///
     /// # Errors
     /// [`ConfigError::ForbiddenSource`], [`ConfigError::ForbiddenDestination`].
     #[inline]
     pub const fn new(source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, ConfigError> {
-        match Outer::new(source, destination) {
+        match Outer::new(source, destination, IpProtocol::GRE) {
             Ok(outer) => Ok(Self {
                 outer,
                 shim: GreShim::PLAIN,
@@ -107,10 +105,16 @@ impl Encapsulate for Gre {
     #[inline]
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
         self.shim.judge(packet)?;
-        let header = self
-            .outer
-            .judge(inner, packet, Self::PROTOCOL, self.overhead_len())?;
-        Ok(PacketMeta::trusted(header))
+        self.outer.judge(inner, packet, self.overhead_len())
+    }
+
+    #[inline(always)]
+    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
+        if !self.shim.is_plain() {
+            return None;
+        }
+        self.outer
+            .judge_ordinary(inner, packet, self.overhead_len())
     }
 
     #[inline]
@@ -122,9 +126,23 @@ impl Encapsulate for Gre {
         let Some((shim, inner_packet)) = behind.split_at_mut_checked(shim_len) else {
             return;
         };
-        self.outer.forward(inner_packet, inner);
+        self.outer.forward(inner_packet, 0, inner);
         self.shim.write(shim, inner_packet, packet);
         *header = *outer.header().as_bytes();
+    }
+
+    #[inline(always)]
+    fn write_ordinary(
+        &self,
+        frame: &mut [u8],
+        _inner: &PacketMeta,
+        outer: &PacketMeta,
+        _packet: &PerPacket,
+    ) {
+        if let Some((ip, behind)) = frame.split_first_chunk_mut() {
+            *ip = *outer.header().as_bytes();
+            self.shim.write_plain(behind);
+        }
     }
 }
 
@@ -138,21 +156,19 @@ pub(super) struct GreShim {
 }
 
 impl GreShim {
-    pub(super) const PLAIN: Self = Self {
+    const PLAIN: Self = Self {
         key: None,
         checksum: false,
         first_ordinal: None,
     };
 
-    pub(super) const fn with_key(self, key: u32) -> Self {
-        Self {
-            key: Some(key),
-            ..self
-        }
+    /// With a key and nothing else.
+    pub(super) const fn keyed(key: Option<u32>) -> Self {
+        Self { key, ..Self::PLAIN }
     }
 
     /// Its length, in bytes.
-    pub(super) fn len(&self) -> u16 {
+    fn len(&self) -> u16 {
         let optional = [
             self.key.is_some(),
             self.checksum,
@@ -166,7 +182,27 @@ impl GreShim {
         )
     }
 
-    pub(super) fn judge(&self, packet: &PerPacket) -> Result<(), EncapError> {
+    /// Whether it has neither checksum nor sequence number.
+    #[inline]
+    const fn is_plain(&self) -> bool {
+        !self.checksum && self.first_ordinal.is_none()
+    }
+
+    /// Writes a [plain](Self::is_plain) one at the start of `bytes`.
+    #[inline]
+    pub(super) fn write_plain(&self, bytes: &mut [u8]) {
+        let Some((fixed, behind)) = bytes.split_first_chunk_mut::<{ GreHeader::LEN }>() else {
+            return;
+        };
+        let mut flags = GreFlags::empty();
+        flags.set(GreFlags::KEY, self.key.is_some());
+        *fixed = zerocopy::transmute!(GreHeader::new(flags));
+        if let (Some(key), Some(target)) = (self.key, behind.first_chunk_mut()) {
+            *target = key.to_be_bytes();
+        }
+    }
+
+    fn judge(&self, packet: &PerPacket) -> Result<(), EncapError> {
         if self.checksum && packet.inner_checksum() == super::InnerChecksum::Partial {
             return Err(EncapError::PartialChecksum);
         }
@@ -177,7 +213,7 @@ impl GreShim {
     }
 
     /// The sequence number, if there are any; `judge` has seen to the ordinal.
-    pub(super) fn sequence(&self, packet: &PerPacket) -> Option<u32> {
+    fn sequence(&self, packet: &PerPacket) -> Option<u32> {
         let ordinal = packet.ordinal().unwrap_or_default();
         self.first_ordinal.map(|first| ordinal.wrapping_sub(first))
     }

@@ -81,8 +81,6 @@ impl IpIp {
     /// The longest inner packet, in bytes: 65515 (E-06).
     pub const MAX_INNER_LEN: u16 = 65515;
 
-    const PROTOCOL: IpProtocol = IpProtocol::IPENCAP;
-
     /// A tunnel from `source`, an address of the encapsulator, to `destination`, the decapsulator's,
     /// with the default policies.
     ///
@@ -90,7 +88,7 @@ impl IpIp {
     /// [`ConfigError::ForbiddenSource`], [`ConfigError::ForbiddenDestination`] (E-13, E-14).
     #[inline]
     pub const fn new(source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, ConfigError> {
-        match Outer::new(source, destination) {
+        match Outer::new(source, destination, IpProtocol::IPENCAP) {
             Ok(outer) => Ok(Self { outer }),
             Err(error) => Err(error),
         }
@@ -143,14 +141,31 @@ impl Encapsulate for IpIp {
 
     #[inline]
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        let header = self.outer.judge(inner, packet, Self::PROTOCOL, 20)?;
-        Ok(PacketMeta::trusted(header).carrying(inner))
+        let outer = self.outer.judge(inner, packet, 20)?;
+        Ok(outer.carrying(inner))
+    }
+
+    #[inline(always)]
+    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
+        let outer = self.outer.judge_ordinary(inner, packet, 20)?;
+        Some(outer.carrying(inner))
     }
 
     #[inline]
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, _packet: &PerPacket) {
-        if let Some((header, inner_packet)) = frame.split_first_chunk_mut() {
-            self.outer.forward(inner_packet, inner);
+    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
+        self.outer.forward(frame, Self::OVERHEAD, inner);
+        self.write_ordinary(frame, inner, outer, packet);
+    }
+
+    #[inline(always)]
+    fn write_ordinary(
+        &self,
+        frame: &mut [u8],
+        _inner: &PacketMeta,
+        outer: &PacketMeta,
+        _packet: &PerPacket,
+    ) {
+        if let Some(header) = frame.first_chunk_mut() {
             *header = *outer.header().as_bytes();
         }
     }

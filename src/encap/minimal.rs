@@ -2,7 +2,7 @@ use core::net::Ipv4Addr;
 
 use super::carrier::{Carried, Carrier};
 use super::decapsulator::Decapsulator;
-use super::outer::{Outer, fitting_len, refuse_loop, travelling_ttl};
+use super::outer::{Outer, fitting_len, lesser, refuse_loop, travelling_ttl};
 use super::policy::Role;
 use super::{Encapsulate, PerPacket};
 use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
@@ -33,7 +33,7 @@ pub struct MinEnc {
     destination: Ipv4Addr,
     keeps_source: bool,
     role: Role,
-    link_mtu: Option<u16>,
+    max_len: u16,
 }
 
 impl MinEnc {
@@ -44,13 +44,13 @@ impl MinEnc {
     /// [`ConfigError::ForbiddenSource`], [`ConfigError::ForbiddenDestination`].
     #[inline]
     pub const fn new(source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, ConfigError> {
-        match Outer::new(source, destination) {
+        match Outer::new(source, destination, IpProtocol::MINIMAL) {
             Ok(_) => Ok(Self {
                 source,
                 destination,
                 keeps_source: true,
                 role: Role::Originate,
-                link_mtu: None,
+                max_len: u16::MAX,
             }),
             Err(error) => Err(error),
         }
@@ -75,7 +75,7 @@ impl MinEnc {
     #[inline]
     pub const fn with_link_mtu(self, mtu: u16) -> Self {
         Self {
-            link_mtu: Some(mtu),
+            max_len: mtu,
             ..self
         }
     }
@@ -114,7 +114,8 @@ impl Encapsulate for MinEnc {
         if !self.keeps_source && header.source() != self.source {
             return Err(EncapError::SourceNotKept);
         }
-        let total_len = fitting_len(inner, self.overhead_len(), self.link_mtu, packet)?;
+        let max_len = lesser(self.max_len, packet.link_mtu());
+        let total_len = fitting_len(inner, self.overhead_len(), max_len)?;
         header.edit(|edit| {
             edit.set_ttl(ttl)
                 .set_total_len(total_len)

@@ -74,6 +74,7 @@ mod decapsulator;
 mod gre;
 mod ipip;
 mod minimal;
+mod native;
 mod nested;
 mod opened;
 mod outer;
@@ -242,12 +243,34 @@ pub trait Encapsulate {
     /// Any [`EncapError`] but `NoHeadroom`, which the doors check.
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError>;
 
+    /// The answer of [`judge`](Self::judge) for a packet that needs nothing unusual, `None` where
+    /// that must be asked.
+    ///
+    /// The doors' fast path: a few comparisons and no refusals, to be inlined. Without it an
+    /// encapsulator is slower, not different.
+    #[inline]
+    fn judge_ordinary(&self, _inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
+        None
+    }
+
     /// Writes the outer header, where [`judge`](Self::judge) has answered `outer` for `inner`.
     ///
     /// `frame` is [`overhead`](Self::overhead) free bytes and the inner packet. Only those free
     /// bytes change, and the inner TTL with its checksum when forwarding. A frame that is too short
     /// is left as it is.
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket);
+
+    /// [`write`](Self::write) where [`judge_ordinary`](Self::judge_ordinary) has answered.
+    #[inline]
+    fn write_ordinary(
+        &self,
+        frame: &mut [u8],
+        inner: &PacketMeta,
+        outer: &PacketMeta,
+        packet: &PerPacket,
+    ) {
+        self.write(frame, inner, outer, packet);
+    }
 
     /// Validates, judges and writes: `frame` is [`overhead`](Self::overhead) free bytes and the
     /// inner packet. Returns what the outer packet is.
@@ -262,10 +285,8 @@ pub trait Encapsulate {
             .ok_or_else(|| no_headroom(self.overhead(), have))?;
         let inner = PacketMeta::read(inner)?;
         let outer = self.judge(&inner, packet)?;
-        // Slack behind the inner packet is not tunnelled (E-20), nor does a checksum cover it.
-        let len = self
-            .overhead()
-            .saturating_add(usize::from(inner.header().total_len()));
+        // Slack is not tunnelled (E-20), nor does a checksum cover it.
+        let len = usize::try_from(outer.len()).unwrap_or_default();
         let frame = frame.get_mut(..len).unwrap_or_default();
         self.write(frame, &inner, &outer, packet);
         Ok(outer)
@@ -289,8 +310,24 @@ impl<E: Encapsulate + ?Sized> Encapsulate for &E {
     }
 
     #[inline]
+    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
+        (**self).judge_ordinary(inner, packet)
+    }
+
+    #[inline]
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
         (**self).write(frame, inner, outer, packet);
+    }
+
+    #[inline]
+    fn write_ordinary(
+        &self,
+        frame: &mut [u8],
+        inner: &PacketMeta,
+        outer: &PacketMeta,
+        packet: &PerPacket,
+    ) {
+        (**self).write_ordinary(frame, inner, outer, packet);
     }
 }
 
@@ -314,13 +351,26 @@ pub trait Decapsulate {
     /// [`Refused`], by the first check that fails.
     fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused>;
 
+    /// The verdict of [`inspect`](Self::inspect) on a packet that may be opened, has no options and
+    /// needs no change; `None` where that must be asked.
+    ///
+    /// The doors' fast path: the same checks in one go, without reasons, to be inlined. Without it a
+    /// decapsulator is slower, not different.
+    #[inline]
+    fn inspect_ordinary(&self, _packet: &[u8]) -> Option<Opened> {
+        None
+    }
+
     /// Runs the whole pipeline on a packet from the wire. Reads only.
     ///
     /// # Errors
     /// [`Refused`], by the first check that fails.
     #[inline]
     fn inspect(&self, packet: &[u8]) -> Result<Opened, Refused> {
-        self.inspect_arrived(Arrived::new(packet))
+        match self.inspect_ordinary(packet) {
+            Some(opened) => Ok(opened),
+            None => self.inspect_arrived(Arrived::new(packet)),
+        }
     }
 }
 
@@ -338,6 +388,11 @@ impl<D: Decapsulate + ?Sized> Decapsulate for &D {
     #[inline]
     fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
         (**self).inspect_arrived(arrived)
+    }
+
+    #[inline]
+    fn inspect_ordinary(&self, packet: &[u8]) -> Option<Opened> {
+        (**self).inspect_ordinary(packet)
     }
 }
 
@@ -368,16 +423,23 @@ impl<D: Decapsulate + ?Sized> Decapsulate for &D {
 ///
 /// # Errors
 /// Any [`EncapError`]; `buffer` is unchanged then.
-#[inline]
+#[inline(always)]
 pub fn encap<'b, E: Encapsulate + ?Sized>(
     tunnel: &E,
     buffer: &'b mut [u8],
     inner: Span,
     packet: &PerPacket,
 ) -> Result<&'b mut [u8], EncapError> {
-    let end = inner.end().min(buffer.len());
-    let meta = PacketMeta::read(buffer.get(inner.start..end).unwrap_or_default())?;
-    encap_proven(tunnel, buffer, inner.start, &meta, packet)
+    let Some(meta) = inner.get(buffer).and_then(PacketMeta::read_ordinary) else {
+        return encap_unusual(tunnel, buffer, inner, packet);
+    };
+    let Some((outer, place)) = place_ordinary(tunnel, inner.start, &meta, packet) else {
+        return encap_unusual(tunnel, buffer, inner, packet);
+    };
+    let (_, frame) = buffer.split_at_mut_checked(place.start).unwrap_or_default();
+    let (frame, _) = frame.split_at_mut_checked(place.len).unwrap_or_default();
+    tunnel.write_ordinary(frame, &meta, &outer, packet);
+    Ok(frame)
 }
 
 /// Opens `packet` with `tunnel`: inspects it, then writes the few bytes that decapsulation may
@@ -403,36 +465,73 @@ pub fn encap<'b, E: Encapsulate + ?Sized>(
 ///
 /// # Errors
 /// [`Refused`], by the first check that fails; `packet` is unchanged then.
-#[inline]
+#[inline(always)]
 pub fn decap<'b, D: Decapsulate + ?Sized>(
     tunnel: &D,
     packet: &'b mut [u8],
 ) -> Result<Inner<'b>, Refused> {
-    let opened = tunnel.inspect(packet)?;
+    let Some(opened) = tunnel.inspect_ordinary(packet) else {
+        return decap_unusual(tunnel, packet);
+    };
+    Ok(Inner {
+        packet: opened.span().get_mut(packet).unwrap_or_default(),
+        opened,
+    })
+}
+
+/// [`decap`], check by check; out of line as [`encap_unusual`] is.
+#[cold]
+#[inline(never)]
+fn decap_unusual<'b, D: Decapsulate + ?Sized>(
+    tunnel: &D,
+    packet: &'b mut [u8],
+) -> Result<Inner<'b>, Refused> {
+    let opened = tunnel.inspect_arrived(Arrived::new(packet))?;
     Ok(Inner {
         packet: opened.apply(packet),
         opened,
     })
 }
 
-#[inline]
-fn encap_proven<'b, E: Encapsulate + ?Sized>(
+/// What the outer packet is, and its place around an inner one at `start`, where judging it is quick
+/// and there is room for it.
+#[inline(always)]
+fn place_ordinary<E: Encapsulate + ?Sized>(
     tunnel: &E,
-    buffer: &'b mut [u8],
     start: usize,
     inner: &PacketMeta,
     packet: &PerPacket,
+) -> Option<(PacketMeta, Span)> {
+    let start = start.checked_sub(tunnel.overhead())?;
+    let outer = tunnel.judge_ordinary(inner, packet)?;
+    Some((outer, Span::new(start, usize::try_from(outer.len()).ok()?)))
+}
+
+/// [`encap()`], check by check.
+///
+/// Out of line, the last thing its callers do, and with little to hand over: so their fast path
+/// keeps all in registers.
+#[cold]
+#[inline(never)]
+fn encap_unusual<'b, E: Encapsulate + ?Sized>(
+    tunnel: &E,
+    buffer: &'b mut [u8],
+    inner: Span,
+    packet: &PerPacket,
 ) -> Result<&'b mut [u8], EncapError> {
+    let end = inner.end().min(buffer.len());
+    let meta = PacketMeta::read(buffer.get(inner.start..end).unwrap_or_default())?;
     let overhead = tunnel.overhead();
-    let Some(outer_start) = start.checked_sub(overhead) else {
-        return Err(no_headroom(overhead, start));
+    let Some(outer_start) = inner.start.checked_sub(overhead) else {
+        return Err(no_headroom(overhead, inner.start));
     };
-    let outer = tunnel.judge(inner, packet)?;
-    let inner_len = usize::from(inner.header().total_len());
-    let frame = Span::new(outer_start, overhead.saturating_add(inner_len))
+    let outer = tunnel.judge(&meta, packet)?;
+    // Slack is not tunnelled (E-20), nor does a checksum cover it.
+    let len = usize::from(meta.header().total_len()).saturating_add(overhead);
+    let frame = Span::new(outer_start, len)
         .get_mut(buffer)
         .unwrap_or_default();
-    tunnel.write(frame, inner, &outer, packet);
+    tunnel.write(frame, &meta, &outer, packet);
     Ok(frame)
 }
 
@@ -489,7 +588,16 @@ impl<'b> Proven<'b> {
         tunnel: &E,
         packet: &PerPacket,
     ) -> Result<&'b mut [u8], EncapError> {
-        let (buffer, start, meta) = self.into_parts();
-        encap_proven(tunnel, buffer, start, &meta, packet)
+        let Some(outer) = tunnel.judge_ordinary(&self.meta, packet) else {
+            return encap_unusual(tunnel, self.buffer, self.span(), packet);
+        };
+        // The buffer ends with the packet.
+        let len = usize::try_from(outer.len()).unwrap_or(usize::MAX);
+        let Some(start) = self.buffer.len().checked_sub(len) else {
+            return encap_unusual(tunnel, self.buffer, self.span(), packet);
+        };
+        let (_, frame) = self.buffer.split_at_mut_checked(start).unwrap_or_default();
+        tunnel.write_ordinary(frame, &self.meta, &outer, packet);
+        Ok(frame)
     }
 }

@@ -3,8 +3,7 @@
 use core::num::NonZeroU8;
 
 use super::PerPacket;
-use crate::error::EncapError;
-use crate::packet::PacketMeta;
+use crate::packet::{Flow, PacketMeta};
 use crate::wire::{Dscp, Ecn};
 
 /// Whether the encapsulator is the packet's origin or a hop on its way.
@@ -40,13 +39,6 @@ impl TtlPolicy {
         Some(ttl) => Self::Fixed(ttl),
         None => Self::Inherit,
     };
-
-    pub(super) const fn outer(self, inner_ttl: u8) -> u8 {
-        match self {
-            Self::Fixed(ttl) => ttl.get(),
-            Self::Inherit => inner_ttl,
-        }
-    }
 }
 
 impl Default for TtlPolicy {
@@ -66,15 +58,6 @@ pub enum DscpPolicy {
     Copy,
     /// A constant: the pipe model (RFC 2983 §4).
     Fixed(Dscp),
-}
-
-impl DscpPolicy {
-    pub(super) const fn outer(self, inner: Dscp) -> Dscp {
-        match self {
-            Self::Copy => inner,
-            Self::Fixed(dscp) => dscp,
-        }
-    }
 }
 
 /// The outer ECN field (N-01, N-02, N-06).
@@ -144,19 +127,6 @@ pub enum IdSource {
     /// This value in every packet. Only to reproduce a packet that somebody else has made: fragments
     /// of different packets with the same identification are mixed up.
     Constant(u16),
-}
-
-impl IdSource {
-    pub(super) fn identification(self, packet: &PerPacket) -> Result<u16, EncapError> {
-        match self {
-            Self::Constant(identification) => Ok(identification),
-            Self::Ordinal => {
-                let ordinal = packet.ordinal().ok_or(EncapError::NoIdentification)?;
-                let [_, _, high, low] = ordinal.to_be_bytes();
-                Ok(u16::from_be_bytes([high, low]))
-            }
-        }
-    }
 }
 
 /// How the checksum of an outer UDP header comes about (U-02 to U-04, C-20 to C-22).
@@ -264,11 +234,19 @@ impl PortRange {
 }
 
 impl SourcePort {
+    #[inline(always)]
     pub(super) const fn of(self, inner: &PacketMeta, packet: &PerPacket) -> u16 {
         match (self, packet.flow_hash()) {
             (Self::Fixed(port), _) => port,
             (Self::Entropy { range, .. }, Some(hash)) => range.port(hash),
-            (Self::Entropy { seed, range }, None) => range.port(inner.flow().hash(seed)),
+            (Self::Entropy { seed, range }, None) => hashed_port(inner.flow(), seed, range),
         }
     }
+}
+
+/// Out of line, lest the fast paths give up registers for it.
+#[cold]
+#[inline(never)]
+const fn hashed_port(flow: Flow, seed: u32, range: PortRange) -> u16 {
+    range.port(flow.hash(seed))
 }

@@ -41,6 +41,7 @@ pub struct Stack<Outer, Inner> {
 
 impl<O: Encapsulate, I: Encapsulate> Stack<O, I> {
     /// What is left of the link's MTU for `inner`'s packets.
+    #[inline]
     fn for_inner(&self, packet: &PerPacket) -> PerPacket {
         match packet.link_mtu() {
             Some(mtu) => packet.with_link_mtu(mtu.saturating_sub(narrowed(self.outer.overhead()))),
@@ -66,6 +67,30 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
         self.outer
             .judge(&middle, packet)
             .map_err(|error| error.outside(self.inner.layers(), narrowed(self.inner.overhead())))
+    }
+
+    #[inline(always)]
+    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
+        let middle = self.inner.judge_ordinary(inner, &self.for_inner(packet))?;
+        self.outer.judge_ordinary(&middle, packet)
+    }
+
+    #[inline(always)]
+    fn write_ordinary(
+        &self,
+        frame: &mut [u8],
+        inner: &PacketMeta,
+        outer: &PacketMeta,
+        packet: &PerPacket,
+    ) {
+        let Some(middle) = self.inner.judge_ordinary(inner, &self.for_inner(packet)) else {
+            return;
+        };
+        if let Some((_, middle_frame)) = frame.split_at_mut_checked(self.outer.overhead()) {
+            self.inner
+                .write_ordinary(middle_frame, inner, &middle, packet);
+        }
+        self.outer.write_ordinary(frame, &middle, outer, packet);
     }
 
     #[inline]
@@ -135,6 +160,11 @@ impl Encapsulate for () {
     }
 
     #[inline]
+    fn judge_ordinary(&self, inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
+        Some(*inner)
+    }
+
+    #[inline]
     fn write(
         &self,
         _frame: &mut [u8],
@@ -172,6 +202,7 @@ impl Decapsulate for () {
 }
 
 /// An overhead fits 16 bits: no outer packet is longer.
+#[inline]
 fn narrowed(overhead: usize) -> u16 {
     u16::try_from(overhead).unwrap_or(u16::MAX)
 }

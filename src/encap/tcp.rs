@@ -2,6 +2,7 @@ use core::net::Ipv4Addr;
 
 use super::carrier::{Carried, Carrier, SocketCarrier};
 use super::decapsulator::Decapsulator;
+use super::native::{beside, fold, halves, stored, widened};
 use super::opened::OuterMeta;
 use super::outer::{Outer, outer_policies};
 use super::policy::{DscpPolicy, EcnPolicy, InnerChecksum};
@@ -11,8 +12,7 @@ use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
 use crate::filter::Access;
 use crate::packet::PacketMeta;
 use crate::wire::{
-    self, Dscp, FragmentOffset, IpProtocol, Ipv4, Ipv4Header, LengthPrefix, TcpFlags, TcpHeader,
-    copy,
+    self, Dscp, FragmentOffset, IpProtocol, Ipv4, LengthPrefix, TcpFlags, TcpHeader, copy,
 };
 
 /// Carries an IPv4 packet inside one TCP segment over IPv4: what passes where only TCP does.
@@ -43,6 +43,10 @@ pub struct Tcp {
     options: [u8; MAX_OPTIONS],
     options_len: u8,
     framing: Option<LengthPrefix>,
+    /// Of pseudo-header, ports, flags, window and options: all that is summed and does not vary.
+    sum: u16,
+    /// Of IP and TCP header, options and prefix, in bytes.
+    overhead: u16,
 }
 
 const MAX_OPTIONS: usize = 40;
@@ -58,8 +62,6 @@ impl Tcp {
 }
 
 impl Tcp {
-    const PROTOCOL: IpProtocol = IpProtocol::TCP;
-
     /// A carrier between these ports: flags PSH and ACK, window 512, no options, no length prefix.
     ///
     /// # Errors
@@ -69,12 +71,13 @@ impl Tcp {
         (source, source_port): (Ipv4Addr, u16),
         (destination, destination_port): (Ipv4Addr, u16),
     ) -> Result<Self, ConfigError> {
-        match Outer::new(source, destination) {
-            Ok(mut outer) => {
-                outer.ecn = EcnPolicy::Compatibility;
-                outer.dscp = DscpPolicy::Fixed(Dscp::DEFAULT);
+        match Outer::new(source, destination, IpProtocol::TCP) {
+            Ok(outer) => {
+                let one_of_each = DscpPolicy::Fixed(Dscp::DEFAULT);
                 Ok(Self {
-                    outer,
+                    outer: outer
+                        .with_ecn(EcnPolicy::Compatibility)
+                        .with_dscp(one_of_each),
                     source_port,
                     destination_port,
                     flags: TcpFlags::PSH.union(TcpFlags::ACK),
@@ -82,7 +85,10 @@ impl Tcp {
                     options: [0; MAX_OPTIONS],
                     options_len: 0,
                     framing: None,
-                })
+                    sum: 0,
+                    overhead: 0,
+                }
+                .completed())
             }
             Err(error) => Err(error),
         }
@@ -91,13 +97,13 @@ impl Tcp {
     /// Sets the flags.
     #[inline]
     pub const fn with_flags(self, flags: TcpFlags) -> Self {
-        Self { flags, ..self }
+        Self { flags, ..self }.completed()
     }
 
     /// Sets the window, unscaled.
     #[inline]
     pub const fn with_window(self, window: u16) -> Self {
-        Self { window, ..self }
+        Self { window, ..self }.completed()
     }
 
     /// Sets the options, in words of 4 bytes.
@@ -116,7 +122,7 @@ impl Tcp {
         }
         copy(options, target);
         self.options_len = len;
-        Ok(self)
+        Ok(self.completed())
     }
 
     /// Sets the options to the timestamps that most connections carry: NOP, NOP, then value and echo
@@ -132,7 +138,7 @@ impl Tcp {
         }
         self.options = options;
         self.options_len = 12;
-        self
+        self.completed()
     }
 
     /// Puts a 16-bit length in front of the packet, as on a stream.
@@ -142,6 +148,7 @@ impl Tcp {
             framing: Some(framing),
             ..self
         }
+        .completed()
     }
 
     fn option_bytes(&self) -> &[u8] {
@@ -154,36 +161,107 @@ impl Tcp {
         if self.framing.is_some() { 2 } else { 0 }
     }
 
-    fn overhead_len(&self) -> u16 {
-        u16::from(self.options_len)
-            .saturating_add(self.framing_len())
-            .saturating_add(40)
+    /// The same with what follows from the other fields.
+    const fn completed(self) -> Self {
+        let ports = stored(self.source_port).wrapping_add(stored(self.destination_port));
+        let mut sum = widened(self.outer.pseudo_sum())
+            .wrapping_add(ports)
+            .wrapping_add(halves(self.offset_flags_window()));
+        let mut options: &[u8] = &self.options;
+        while let Some((&[a, b], rest)) = options.split_first_chunk() {
+            sum = sum.wrapping_add(u32::from_ne_bytes([a, b, 0, 0]));
+            options = rest;
+        }
+        Self {
+            sum: fold(sum),
+            overhead: u16::from_be_bytes([0, self.options_len])
+                .wrapping_add(self.framing_len())
+                .wrapping_add(40),
+            ..self
+        }
     }
 
-    /// The fixed TCP header with its checksum 0.
-    const fn tcp_header(&self, packet: &PerPacket) -> TcpHeader {
-        let (sequence, acknowledgment) = packet.tcp_numbers();
-        TcpHeader::new(
-            (self.source_port, self.destination_port),
-            (sequence, acknowledgment),
-            (self.options_len >> 2).saturating_add(5),
+    /// Data offset, flags and window, as they are stored.
+    #[inline]
+    const fn offset_flags_window(&self) -> u32 {
+        let header = TcpHeader::new(
+            (0, 0),
+            (0, 0),
+            (self.options_len >> 2).wrapping_add(5),
             self.flags,
             self.window,
-        )
+        );
+        let words: [u32; 5] = zerocopy::transmute!(header);
+        let [_, _, _, word, _] = words;
+        word
+    }
+
+    /// The outer packet with its ports and the sum that its checksum gives it (C-20).
+    #[inline(always)]
+    const fn with_ports(&self, outer: PacketMeta) -> PacketMeta {
+        let pseudo = widened(self.outer.pseudo_sum()).wrapping_add(segment_len(&outer));
+        let known_sum = !u16::from_be(fold(pseudo));
+        outer.with_transport(self.source_port, self.destination_port, Some(known_sum))
+    }
+
+    /// Writes all headers in front of a packet of this length and sum.
+    #[inline(always)]
+    fn write_headers(
+        &self,
+        headers: &mut [u8],
+        outer: &PacketMeta,
+        (inner_len, inner_sum): (u16, u16),
+        packet: &PerPacket,
+    ) {
+        let Some((fixed, behind)) = headers.split_first_chunk_mut::<40>() else {
+            return;
+        };
+        let prefix = self.framing.and_then(|framing| framing.of(inner_len));
+        let [high, low] = prefix.unwrap_or_default();
+        let (sequence, acknowledgment) = packet.tcp_numbers();
+        let numbers = [sequence.to_be(), acknowledgment.to_be()];
+        let sum = widened(self.sum)
+            .wrapping_add(segment_len(outer))
+            .wrapping_add(halves(sequence.to_be()))
+            .wrapping_add(halves(acknowledgment.to_be()))
+            .wrapping_add(u32::from_ne_bytes([high, low, 0, 0]))
+            .wrapping_add(stored(inner_sum));
+        let [sequence, acknowledgment] = numbers;
+        let tcp = [
+            beside(stored(self.source_port), stored(self.destination_port)),
+            sequence,
+            acknowledgment,
+            self.offset_flags_window(),
+            beside(widened(!fold(sum)), 0),
+        ];
+        if let Some((ip, target)) = fixed.split_first_chunk_mut() {
+            *ip = *outer.header().as_bytes();
+            if let Some(target) = target.first_chunk_mut::<{ TcpHeader::LEN }>() {
+                *target = zerocopy::transmute!(tcp);
+            }
+        }
+        if !behind.is_empty() {
+            self.write_options(behind, prefix);
+        }
+    }
+
+    fn write_options(&self, behind: &mut [u8], prefix: Option<[u8; LengthPrefix::LEN]>) {
+        copy(self.option_bytes(), behind);
+        if let (Some(prefix), Some(target)) = (prefix, behind.last_chunk_mut()) {
+            *target = prefix;
+        }
     }
 }
 
 impl Encapsulate for Tcp {
     #[inline]
     fn overhead(&self) -> usize {
-        usize::from(self.overhead_len())
+        usize::from(self.overhead)
     }
 
     #[inline]
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        let header = self
-            .outer
-            .judge(inner, packet, Self::PROTOCOL, self.overhead_len())?;
+        let outer = self.outer.judge(inner, packet, self.overhead)?;
         if let Some(framing) = self.framing {
             let len = inner.header().total_len();
             framing.of(len).ok_or(EncapError::TooLong {
@@ -193,64 +271,52 @@ impl Encapsulate for Tcp {
         if inner.known_sum().is_none() && packet.inner_checksum() == InnerChecksum::Partial {
             return Err(EncapError::PartialChecksum);
         }
-        let len = header.total_len().saturating_sub(20);
-        let known_sum = !pseudo_sum(&header, len).fold();
-        Ok(PacketMeta::trusted(header).with_transport(
-            self.source_port,
-            self.destination_port,
-            Some(known_sum),
-        ))
+        Ok(self.with_ports(outer))
+    }
+
+    #[inline(always)]
+    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
+        inner.known_sum()?;
+        if let Some(framing) = self.framing {
+            framing.of(inner.header().total_len())?;
+        }
+        let outer = self.outer.judge_ordinary(inner, packet, self.overhead)?;
+        Some(self.with_ports(outer))
     }
 
     #[inline]
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
-        let Some((header, behind)) = frame.split_first_chunk_mut() else {
+        let Some((headers, inner_packet)) = frame.split_at_mut_checked(self.overhead()) else {
             return;
         };
-        let Some((tcp_bytes, behind)) = behind.split_first_chunk_mut::<{ TcpHeader::LEN }>() else {
-            return;
-        };
-        let Some((options, behind)) = behind.split_at_mut_checked(usize::from(self.options_len))
-        else {
-            return;
-        };
-        let Some((prefix, inner_packet)) =
-            behind.split_at_mut_checked(usize::from(self.framing_len()))
-        else {
-            return;
-        };
-        self.outer.forward(inner_packet, inner);
-        copy(self.option_bytes(), options);
-        let length = self
-            .framing
-            .and_then(|framing| framing.of(inner.header().total_len()));
-        if let (Some(length), Some(target)) = (length, prefix.first_chunk_mut()) {
-            *target = length;
-        }
-
-        let len = outer.header().total_len().saturating_sub(20);
-        let mut tcp = self.tcp_header(packet);
-        let fields = pseudo_sum(outer.header(), len)
-            .add_header(zerocopy::transmute_ref!(&tcp))
-            .add_bytes(options)
-            .add_bytes(prefix);
+        self.outer.forward(inner_packet, 0, inner);
         let sum = match inner.known_sum() {
-            Some(known) => fields.add_u16(known),
-            None => fields.add_bytes(inner_packet),
+            Some(known) => known,
+            None => Sum::new().add_bytes(inner_packet).fold(),
         };
-        tcp.set_raw_checksum(sum.checksum());
-        *tcp_bytes = zerocopy::transmute!(tcp);
-        *header = *outer.header().as_bytes();
+        self.write_headers(headers, outer, (inner.header().total_len(), sum), packet);
+    }
+
+    #[inline(always)]
+    fn write_ordinary(
+        &self,
+        frame: &mut [u8],
+        inner: &PacketMeta,
+        outer: &PacketMeta,
+        packet: &PerPacket,
+    ) {
+        if let Some((headers, _)) = frame.split_at_mut_checked(self.overhead()) {
+            let sum = inner.known_sum().unwrap_or_default();
+            self.write_headers(headers, outer, (inner.header().total_len(), sum), packet);
+        }
     }
 }
 
-const fn pseudo_sum(header: &Ipv4Header, len: u16) -> Sum {
-    Sum::pseudo_header(
-        header.source(),
-        header.destination(),
-        IpProtocol::TCP.0,
-        len,
-    )
+/// The length of the segment in this outer packet, as it is stored.
+#[inline]
+const fn segment_len(outer: &PacketMeta) -> u32 {
+    let [_, _, high, low] = outer.len().wrapping_sub(20).to_be_bytes();
+    stored(u16::from_be_bytes([high, low]))
 }
 
 /// A TCP carrier as a decapsulator sees it: its port and the length prefix it expects.

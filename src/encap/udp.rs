@@ -1,8 +1,7 @@
 use core::net::Ipv4Addr;
 
-use zerocopy::IntoBytes;
-
 use super::gre::GreShim;
+use super::native::{beside, fold, halves, stored, widened};
 use super::outer::{Outer, outer_policies};
 use super::policy::{ChecksumPolicy, InnerChecksum, SourcePort};
 use super::udp_carrier::UdpCarrier;
@@ -10,7 +9,7 @@ use super::{Encapsulate, PerPacket};
 use crate::checksum::Sum;
 use crate::error::{ConfigError, EncapError};
 use crate::packet::PacketMeta;
-use crate::wire::{self, GueHeader, IpProtocol, UdpHeader, copy};
+use crate::wire::{GueHeader, IpProtocol, UdpHeader, copy};
 
 /// Carries an IPv4 packet inside UDP over IPv4: what passes where protocol 4 does not.
 ///
@@ -46,17 +45,22 @@ use crate::wire::{self, GueHeader, IpProtocol, UdpHeader, copy};
 #[must_use]
 #[doc(alias = "fou")]
 #[doc(alias = "gue")]
-pub struct Udp {
+pub struct Udp<const WORDS: usize = 0> {
     outer: Outer,
-    destination_port: u16,
     source_port: SourcePort,
+    destination_port: u16,
+    /// Of pseudo-header, destination port and GUE header: all that is summed and does not vary.
+    sum: u16,
+    /// Of IP and UDP header and shim, in bytes.
+    overhead: u16,
     checksum: ChecksumPolicy,
     shim: Shim,
+    private: [u32; WORDS],
 }
 
-outer_policies!(Udp);
+outer_policies!(Udp<WORDS>, const WORDS: usize);
 
-impl Udp {
+impl<const WORDS: usize> Udp<WORDS> {
     /// The port that tells its packets from others of the protocol, if there is one.
     #[allow(clippy::unnecessary_wraps, reason = "other encapsulators have none")]
     const fn tunnel_port(&self) -> Option<u16> {
@@ -64,39 +68,37 @@ impl Udp {
     }
 }
 
-/// The private words of a GUE header that are kept in the encapsulator.
-const MAX_PRIVATE_WORDS: usize = 8;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Shim {
     Direct,
-    Gue {
-        words: u8,
-        private: [u32; MAX_PRIVATE_WORDS],
-    },
-    Gre(GreShim),
+    /// GUE, variant 0.
+    Gue,
+    /// GRE, with this key.
+    Gre(Option<u32>),
 }
 
 impl Udp {
-    const PROTOCOL: IpProtocol = IpProtocol::UDP;
-
     const fn new(
         source: Ipv4Addr,
         destination: Ipv4Addr,
         destination_port: u16,
         shim: Shim,
     ) -> Result<Self, ConfigError> {
-        match Outer::new(source, destination) {
+        match Outer::new(source, destination, IpProtocol::UDP) {
             Ok(outer) => Ok(Self {
                 outer,
-                destination_port,
                 source_port: SourcePort::Entropy {
                     seed: 0,
                     range: super::PortRange::Dynamic,
                 },
+                destination_port,
+                sum: 0,
+                overhead: 0,
                 checksum: ChecksumPolicy::Offload,
                 shim,
-            }),
+                private: [],
+            }
+            .completed()),
             Err(error) => Err(error),
         }
     }
@@ -121,11 +123,7 @@ impl Udp {
     /// As [`fou`](Self::fou).
     #[inline]
     pub const fn gue(source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, ConfigError> {
-        let shim = Shim::Gue {
-            words: 0,
-            private: [0; MAX_PRIVATE_WORDS],
-        };
-        Self::new(source, destination, GueHeader::PORT, shim)
+        Self::new(source, destination, GueHeader::PORT, Shim::Gue)
     }
 
     /// GUE, variant 1: the IPv4 packet directly in UDP, told from variant 0 by its version nibble.
@@ -153,13 +151,11 @@ impl Udp {
         destination: Ipv4Addr,
         key: Option<u32>,
     ) -> Result<Self, ConfigError> {
-        let shim = match key {
-            Some(key) => GreShim::PLAIN.with_key(key),
-            None => GreShim::PLAIN,
-        };
-        Self::new(source, destination, UdpCarrier::GRE_PORT, Shim::Gre(shim))
+        Self::new(source, destination, UdpCarrier::GRE_PORT, Shim::Gre(key))
     }
+}
 
+impl<const WORDS: usize> Udp<WORDS> {
     /// Sets the destination port.
     #[inline]
     pub const fn with_destination_port(self, destination_port: u16) -> Self {
@@ -167,6 +163,7 @@ impl Udp {
             destination_port,
             ..self
         }
+        .completed()
     }
 
     /// Sets where the source port comes from.
@@ -187,25 +184,68 @@ impl Udp {
     /// Makes it GUE, variant 0, with these words behind the header: private data that the other end
     /// reads or skips (draft-ietf-intarea-gue-09 §3.4), such as a load balancer's next hops.
     ///
+    /// ```
+    /// # use core::net::Ipv4Addr;
+    /// # use ipencap::encap::{Encapsulate, Udp};
+    /// # fn main() -> Result<(), ipencap::error::ConfigError> {
+    /// # let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
+    /// let tunnel: Udp<2> = Udp::gue(left, right)?.with_private_words([1, 0xc000_024d])?;
+    /// assert_eq!(tunnel.overhead(), 40);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// [`ConfigError::TooManyPrivateWords`] above 8.
+    /// [`ConfigError::TooManyPrivateWords`] above 31.
     #[inline]
-    pub fn with_private_words(self, words: &[u32]) -> Result<Self, ConfigError> {
-        let mut private = [0; MAX_PRIVATE_WORDS];
-        let count = u8::try_from(words.len()).map_err(|_| ConfigError::TooManyPrivateWords)?;
-        let target = private
-            .get_mut(..words.len())
-            .ok_or(ConfigError::TooManyPrivateWords)?;
-        for (target, word) in target.iter_mut().zip(words) {
-            *target = *word;
+    pub const fn with_private_words<const N: usize>(
+        self,
+        words: [u32; N],
+    ) -> Result<Udp<N>, ConfigError> {
+        if N > GueHeader::MAX_WORDS {
+            return Err(ConfigError::TooManyPrivateWords);
         }
-        Ok(Self {
-            shim: Shim::Gue {
-                words: count,
-                private,
-            },
+        Ok(Udp {
+            outer: self.outer,
+            source_port: self.source_port,
+            destination_port: self.destination_port,
+            sum: 0,
+            overhead: 0,
+            checksum: self.checksum,
+            shim: Shim::Gue,
+            private: words,
+        }
+        .completed())
+    }
+
+    /// The number of private words, which is at most 31.
+    const fn words() -> u8 {
+        let [.., words] = WORDS.to_be_bytes();
+        words
+    }
+
+    /// The same with what follows from the other fields.
+    const fn completed(self) -> Self {
+        let mut sum = widened(self.outer.pseudo_sum()).wrapping_add(stored(self.destination_port));
+        if matches!(self.shim, Shim::Gue) {
+            sum = sum.wrapping_add(halves(Self::gue_header()));
+            let mut words: &[u32] = &self.private;
+            while let Some((word, rest)) = words.split_first() {
+                sum = sum.wrapping_add(halves(word.to_be()));
+                words = rest;
+            }
+        }
+        Self {
+            sum: fold(sum),
+            overhead: self.shim_len().wrapping_add(28),
             ..self
-        })
+        }
+    }
+
+    /// As it is stored.
+    const fn gue_header() -> u32 {
+        let header = GueHeader::new(IpProtocol::IPENCAP, Self::words());
+        u32::from_ne_bytes(zerocopy::transmute!(header))
     }
 
     /// The payload form, for a socket whose host writes IP and UDP headers: the bytes in front of
@@ -213,7 +253,7 @@ impl Udp {
     #[inline]
     #[must_use]
     pub fn payload_overhead(&self) -> usize {
-        usize::from(self.shim_len())
+        usize::from(self.overhead.wrapping_sub(28))
     }
 
     /// Writes the payload form: `frame` is [`payload_overhead`](Self::payload_overhead) free bytes
@@ -277,29 +317,43 @@ impl Udp {
             return Err(EncapError::PartialChecksum);
         }
         let outer = self.judge(&inner, packet)?;
-        self.outer.forward(inner_packet, &inner);
-        let inner_len = usize::from(inner.header().total_len());
-        self.shim.write(
-            shim,
-            inner_packet.get(..inner_len).unwrap_or_default(),
-            packet,
-        );
+        self.outer.forward(inner_packet, 0, &inner);
+        self.write_shim(shim);
         Ok(outer)
     }
 
-    fn shim_len(&self) -> u16 {
+    #[inline]
+    const fn shim_len(&self) -> u16 {
         match self.shim {
             Shim::Direct => 0,
-            Shim::Gue { words, .. } => (u16::from(words) << 2).saturating_add(4),
-            Shim::Gre(gre) => gre.len(),
+            Shim::Gue => {
+                let words = u16::from_be_bytes([0, Self::words()]);
+                (words << 2).wrapping_add(4)
+            }
+            Shim::Gre(None) => 4,
+            Shim::Gre(Some(_)) => 8,
         }
     }
 
-    fn overhead_len(&self) -> u16 {
-        self.shim_len().saturating_add(28)
+    /// Writes all of `shim`.
+    #[inline]
+    fn write_shim(&self, shim: &mut [u8]) {
+        match self.shim {
+            Shim::Direct => {}
+            Shim::Gue => {
+                if let Some((fixed, private)) = shim.split_first_chunk_mut() {
+                    *fixed = Self::gue_header().to_ne_bytes();
+                    for (bytes, word) in private.chunks_exact_mut(4).zip(self.private) {
+                        copy(&word.to_be_bytes(), bytes);
+                    }
+                }
+            }
+            Shim::Gre(key) => GreShim::keyed(key).write_plain(shim),
+        }
     }
 
     /// The policy for this packet (U-16).
+    #[inline]
     const fn checksum_of(&self, inner: &PacketMeta) -> ChecksumPolicy {
         match (self.checksum, self.shim) {
             (ChecksumPolicy::Zero, Shim::Gre(_)) if inner.header().is_fragment() => {
@@ -308,22 +362,60 @@ impl Udp {
             (policy, _) => policy,
         }
     }
+
+    /// The outer packet with its ports, and the sum that a checksum gives it.
+    #[inline(always)]
+    fn with_ports(&self, outer: PacketMeta, source_port: u16, has_checksum: bool) -> PacketMeta {
+        // A datagram with a checksum tells its own sum to the next layer (C-20).
+        let known_sum = has_checksum.then(|| {
+            let pseudo = widened(self.outer.pseudo_sum()).wrapping_add(datagram_len(&outer));
+            !u16::from_be(fold(pseudo))
+        });
+        outer.with_transport(source_port, self.destination_port, known_sum)
+    }
+
+    /// Writes the headers in front of a shim and packet that sum to `sum` without [`Self::sum`],
+    /// `None` for no checksum.
+    #[inline(always)]
+    fn write_headers(&self, headers: &mut [u8; 28], outer: &PacketMeta, sum: Option<u32>) {
+        let datagram_len = datagram_len(outer);
+        let source_port = stored(outer.flow().source_port);
+        let checksum = sum.map_or(0, |sum| {
+            // The length counts twice: in the pseudo-header, and in the header.
+            let sum = sum
+                .wrapping_add(widened(self.sum))
+                .wrapping_add(datagram_len)
+                .wrapping_add(datagram_len)
+                .wrapping_add(source_port);
+            UdpHeader::transmitted(!fold(sum))
+        });
+        let ports = beside(source_port, stored(self.destination_port));
+        let rest = beside(datagram_len, widened(checksum));
+        if let Some((ip, udp)) = headers.split_first_chunk_mut() {
+            *ip = *outer.header().as_bytes();
+            if let Some(udp) = udp.first_chunk_mut::<{ UdpHeader::LEN }>() {
+                *udp = zerocopy::transmute!([ports, rest]);
+            }
+        }
+    }
 }
 
-impl Encapsulate for Udp {
+/// The length of the datagram in this outer packet, as it is stored.
+#[inline]
+const fn datagram_len(outer: &PacketMeta) -> u32 {
+    let [_, _, high, low] = outer.len().wrapping_sub(20).to_be_bytes();
+    stored(u16::from_be_bytes([high, low]))
+}
+
+impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
     #[inline]
     fn overhead(&self) -> usize {
-        usize::from(self.overhead_len())
+        usize::from(self.overhead)
     }
 
     #[inline]
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        if let Shim::Gre(gre) = self.shim {
-            gre.judge(packet)?;
-        }
-        let header = self
-            .outer
-            .judge(inner, packet, Self::PROTOCOL, self.overhead_len())?;
+        let outer = self.outer.judge(inner, packet, self.overhead)?;
         let policy = self.checksum_of(inner);
         let sums_bytes = match policy {
             ChecksumPolicy::Offload => inner.known_sum().is_none(),
@@ -333,73 +425,70 @@ impl Encapsulate for Udp {
         if sums_bytes && packet.inner_checksum() == InnerChecksum::Partial {
             return Err(EncapError::PartialChecksum);
         }
-        // A datagram with a checksum tells its own sum to the next layer (C-20).
-        let len = header.total_len().saturating_sub(20);
-        let known_sum = (policy != ChecksumPolicy::Zero).then(|| !pseudo_sum(&header, len).fold());
+        let has_checksum = policy != ChecksumPolicy::Zero;
         let source_port = self.source_port.of(inner, packet);
-        Ok(PacketMeta::trusted(header).with_transport(
-            source_port,
-            self.destination_port,
-            known_sum,
-        ))
+        Ok(self.with_ports(outer, source_port, has_checksum))
+    }
+
+    #[inline(always)]
+    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
+        let is_ordinary = match self.checksum {
+            ChecksumPolicy::Offload => inner.known_sum().is_some(),
+            ChecksumPolicy::Full => false,
+            ChecksumPolicy::Zero => true,
+        };
+        if !is_ordinary || matches!(self.shim, Shim::Gre(_)) {
+            return None;
+        }
+        let source_port = self.source_port.of(inner, packet);
+        let outer = self.outer.judge_ordinary(inner, packet, self.overhead)?;
+        let has_checksum = self.checksum != ChecksumPolicy::Zero;
+        Some(self.with_ports(outer, source_port, has_checksum))
     }
 
     #[inline]
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
-        let Some((header, behind)) = frame.split_first_chunk_mut() else {
-            return;
-        };
-        let Some((udp_bytes, behind)) = behind.split_first_chunk_mut::<{ UdpHeader::LEN }>() else {
+    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, _packet: &PerPacket) {
+        let Some((headers, behind)) = frame.split_first_chunk_mut::<28>() else {
             return;
         };
         let Some((shim, inner_packet)) = behind.split_at_mut_checked(self.payload_overhead())
         else {
             return;
         };
-        self.outer.forward(inner_packet, inner);
-        self.shim.write(shim, inner_packet, packet);
-
-        let len = outer.header().total_len().saturating_sub(20);
-        let mut udp = UdpHeader::new(outer.flow().source_port, self.destination_port, len);
+        self.outer.forward(inner_packet, 0, inner);
+        self.write_shim(shim);
         let policy = self.checksum_of(inner);
-        if policy != ChecksumPolicy::Zero {
-            let fields = pseudo_sum(outer.header(), len)
-                .add_bytes(udp.as_bytes())
-                .add_bytes(shim);
-            let sum = match inner.known_sum() {
-                Some(known) if policy == ChecksumPolicy::Offload => fields.add_u16(known),
-                _ => fields.add_bytes(inner_packet),
-            };
-            udp.set_raw_checksum(UdpHeader::transmitted(sum.checksum()));
-        }
-        *udp_bytes = zerocopy::transmute!(udp);
-        *header = *outer.header().as_bytes();
+        let shim_sum = match self.shim {
+            Shim::Direct | Shim::Gue => Sum::new(),
+            Shim::Gre(_) => Sum::new().add_bytes(shim),
+        };
+        let sum = match (policy, inner.known_sum()) {
+            (ChecksumPolicy::Zero, _) => None,
+            (ChecksumPolicy::Offload, Some(known)) => Some(shim_sum.add_u16(known)),
+            _ => Some(shim_sum.add_bytes(inner_packet)),
+        };
+        self.write_headers(headers, outer, sum.map(|sum| stored(sum.fold())));
     }
-}
 
-const fn pseudo_sum(header: &wire::Ipv4Header, len: u16) -> Sum {
-    Sum::pseudo_header(
-        header.source(),
-        header.destination(),
-        IpProtocol::UDP.0,
-        len,
-    )
-}
-
-impl Shim {
-    fn write(&self, shim: &mut [u8], inner_packet: &[u8], packet: &PerPacket) {
-        match self {
-            Self::Direct => {}
-            Self::Gue { words, private } => {
-                let header = GueHeader::new(IpProtocol::IPENCAP, *words);
-                if let Some((fixed, behind)) = shim.split_first_chunk_mut::<{ GueHeader::LEN }>() {
-                    *fixed = zerocopy::transmute!(header);
-                    for (bytes, word) in behind.chunks_exact_mut(4).zip(private) {
-                        copy(&word.to_be_bytes(), bytes);
-                    }
-                }
-            }
-            Self::Gre(gre) => gre.write(shim, inner_packet, packet),
+    #[inline(always)]
+    fn write_ordinary(
+        &self,
+        frame: &mut [u8],
+        inner: &PacketMeta,
+        outer: &PacketMeta,
+        _packet: &PerPacket,
+    ) {
+        let Some((headers, behind)) = frame.split_first_chunk_mut::<28>() else {
+            return;
+        };
+        if self.overhead > 28 {
+            let (shim, _) = behind
+                .split_at_mut_checked(self.payload_overhead())
+                .unwrap_or_default();
+            self.write_shim(shim);
         }
+        let sum = (self.checksum != ChecksumPolicy::Zero)
+            .then(|| stored(inner.known_sum().unwrap_or_default()));
+        self.write_headers(headers, outer, sum);
     }
 }

@@ -1,3 +1,4 @@
+use core::fmt;
 use core::net::Ipv4Addr;
 
 use crate::checksum::Sum;
@@ -12,9 +13,46 @@ use crate::wire::{IpProtocol, Ipv4, Ipv4Header, TcpHeader, UdpHeader};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PacketMeta {
     header: Ipv4Header,
+    /// In bytes; with [`NOT_IPV4`] where the packet is of another version, so that it exceeds every
+    /// limit.
     len: u32,
     flow: Flow,
-    known_sum: Option<u16>,
+    known_sum: KnownSum,
+}
+
+/// An `Option<u16>` in plain bits, so that an `Option<PacketMeta>` is not told by a value that was
+/// only handed on: the fast paths would read it for nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct KnownSum(u32);
+
+impl KnownSum {
+    const UNKNOWN: Self = Self(u32::MAX);
+
+    #[inline]
+    const fn new(sum: Option<u16>) -> Self {
+        match sum {
+            Some(sum) => {
+                let [high, low] = sum.to_be_bytes();
+                Self(u32::from_be_bytes([0, 0, high, low]))
+            }
+            None => Self::UNKNOWN,
+        }
+    }
+
+    #[inline]
+    const fn get(self) -> Option<u16> {
+        if self.0 == Self::UNKNOWN.0 {
+            return None;
+        }
+        let [_, _, high, low] = self.0.to_be_bytes();
+        Some(u16::from_be_bytes([high, low]))
+    }
+}
+
+impl fmt::Debug for KnownSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
 }
 
 impl PacketMeta {
@@ -24,17 +62,36 @@ impl PacketMeta {
     /// As [`Ipv4::parse`].
     #[inline]
     pub fn read(bytes: &[u8]) -> Result<Self, ParseError> {
-        Ipv4::parse(bytes).map(Self::of)
+        match Self::read_ordinary(bytes) {
+            Some(meta) => Ok(meta),
+            None => Ipv4::parse(bytes).map(Self::of),
+        }
+    }
+
+    /// [`read`](Self::read) where the packet has neither options nor another packet inside, and
+    /// nothing is wrong.
+    #[inline(always)]
+    pub(crate) fn read_ordinary(bytes: &[u8]) -> Option<Self> {
+        let packet = Ipv4::parse_plain(bytes)?;
+        if packet.header().protocol() == IpProtocol::IPENCAP {
+            return None;
+        }
+        Some(Self::of_innermost(packet, packet))
     }
 
     /// Of a packet that was parsed.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn of(packet: Ipv4<'_>) -> Self {
-        let innermost = innermost(packet);
+        // Packets inside tell the flow and the sum (L-05).
+        Self::of_innermost(packet, innermost(packet))
+    }
+
+    #[inline(always)]
+    fn of_innermost(packet: Ipv4<'_>, innermost: Ipv4<'_>) -> Self {
         Self {
             flow: Flow::of(innermost),
-            known_sum: sum_from_headers(innermost),
+            known_sum: KnownSum::new(sum_from_headers(innermost)),
             ..Self::trusted(*packet.header())
         }
     }
@@ -45,11 +102,19 @@ impl PacketMeta {
     #[must_use]
     pub const fn trusted(header: Ipv4Header) -> Self {
         let [high, low] = header.total_len().to_be_bytes();
+        let len = u32::from_be_bytes([0, 0, high, low]);
+        Self::composed(header, len, Flow::without_ports(&header))
+    }
+
+    /// Of a header that was just composed, its total length and its flow: what was stored need not be
+    /// read.
+    #[inline]
+    pub(crate) const fn composed(header: Ipv4Header, len: u32, flow: Flow) -> Self {
         Self {
             header,
-            len: u32::from_be_bytes([0, 0, high, low]),
-            flow: Flow::without_ports(&header),
-            known_sum: None,
+            len,
+            flow,
+            known_sum: KnownSum::UNKNOWN,
         }
     }
 
@@ -64,7 +129,7 @@ impl PacketMeta {
         bytes[0] = version << 4;
         bytes[1] = traffic_class;
         Self {
-            len,
+            len: len | NOT_IPV4,
             ..Self::trusted(Ipv4Header::from_bytes(bytes))
         }
     }
@@ -98,7 +163,7 @@ impl PacketMeta {
         };
         Self {
             flow,
-            known_sum,
+            known_sum: KnownSum::new(known_sum),
             ..self
         }
     }
@@ -121,6 +186,12 @@ impl PacketMeta {
     #[inline]
     #[must_use]
     pub const fn len(&self) -> u32 {
+        self.len & !NOT_IPV4
+    }
+
+    /// [`len`](Self::len) of an IPv4 packet; of another, more than any limit.
+    #[inline]
+    pub(crate) const fn len_if_ipv4(&self) -> u32 {
         self.len
     }
 
@@ -146,9 +217,12 @@ impl PacketMeta {
     #[inline]
     #[must_use]
     pub const fn known_sum(&self) -> Option<u16> {
-        self.known_sum
+        self.known_sum.get()
     }
 }
+
+/// A length that no IPv4 packet has.
+const NOT_IPV4: u32 = 1 << 31;
 
 /// The flow that a packet belongs to: what its outer headers may be spread by.
 ///
@@ -170,6 +244,7 @@ pub struct Flow {
 }
 
 impl Flow {
+    #[inline]
     const fn without_ports(header: &Ipv4Header) -> Self {
         Self {
             source: header.source(),
@@ -180,6 +255,7 @@ impl Flow {
         }
     }
 
+    #[inline]
     const fn of(packet: Ipv4<'_>) -> Self {
         let header = packet.header();
         let flow = Self::without_ports(header);
@@ -225,6 +301,7 @@ impl Flow {
     }
 }
 
+#[inline]
 const fn murmur_round(hash: u32, word: u32) -> u32 {
     let word = word
         .wrapping_mul(0xcc9e_2d51)
@@ -258,6 +335,7 @@ fn innermost(packet: Ipv4<'_>) -> Ipv4<'_> {
 /// The sum of a packet's bytes from its headers alone (C-20).
 ///
 /// The IPv4 header sums to -0 with its checksum, a segment to the complement of its pseudo-header.
+#[inline]
 fn sum_from_headers(packet: Ipv4<'_>) -> Option<u16> {
     let header = packet.header();
     let payload = packet.payload();

@@ -70,14 +70,14 @@ impl Span {
     #[inline]
     #[must_use]
     pub fn get(self, buffer: &[u8]) -> Option<&[u8]> {
-        buffer.get(self.start..self.end())
+        buffer.get(self.start..self.start.checked_add(self.len)?)
     }
 
     /// Its bytes in `buffer`, for writing.
     #[inline]
     #[must_use]
     pub fn get_mut(self, buffer: &mut [u8]) -> Option<&mut [u8]> {
-        buffer.get_mut(self.start..self.end())
+        buffer.get_mut(self.start..self.start.checked_add(self.len)?)
     }
 }
 
@@ -174,9 +174,10 @@ impl<'b> Packet<'b> {
     #[inline]
     pub fn prove(self) -> Result<Proven<'b>, ParseError> {
         let meta = PacketMeta::read(self.as_slice())?;
+        let start = self.span.start;
+        let end = start.saturating_add(usize::from(meta.header().total_len()));
         Ok(Proven {
-            buffer: self.buffer,
-            start: self.span.start,
+            buffer: self.buffer.get_mut(..end).unwrap_or_default(),
             meta,
         })
     }
@@ -194,12 +195,12 @@ impl<'b> Packet<'b> {
 /// A packet whose header was proven, with the only way to change it.
 #[derive(Debug)]
 pub struct Proven<'b> {
-    buffer: &'b mut [u8],
-    start: usize,
-    meta: PacketMeta,
+    /// Ends with the packet.
+    pub(crate) buffer: &'b mut [u8],
+    pub(crate) meta: PacketMeta,
 }
 
-impl<'b> Proven<'b> {
+impl Proven<'_> {
     /// The proven values.
     #[inline]
     #[must_use]
@@ -211,14 +212,13 @@ impl<'b> Proven<'b> {
     #[inline]
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        let len = usize::from(self.meta.header().total_len());
-        Span::new(self.start, len)
-            .get(self.buffer)
-            .unwrap_or_default()
+        self.span().get(self.buffer).unwrap_or_default()
     }
 
-    pub(crate) const fn into_parts(self) -> (&'b mut [u8], usize, PacketMeta) {
-        (self.buffer, self.start, self.meta)
+    /// Where it lies in the buffer: at the end.
+    pub(crate) fn span(&self) -> Span {
+        let len = usize::from(self.meta.header().total_len());
+        Span::new(self.buffer.len().saturating_sub(len), len)
     }
 }
 

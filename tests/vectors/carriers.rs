@@ -62,70 +62,72 @@ pub(crate) fn udp_tunnel(id: &str) -> (Udp, UdpCarrier) {
         "UDP-01" | "UDP-02" | "UDP-07" => (Udp::fou(L, R, 5555), UdpCarrier::fou(5555)),
         "UDP-03" => (Udp::gue(L, R), UdpCarrier::gue()),
         "UDP-04" => (Udp::gue_variant_1(L, R), UdpCarrier::gue()),
-        "UDP-05" => (
-            Udp::gue(L, R),
-            UdpCarrier::gue().with_destination_port(19523),
-        ),
         "UDP-06" => (Udp::gre(L, R, None), UdpCarrier::gre(GreCarrier::new())),
         "UDP-08" => (Udp::fou(L, R, 60524), UdpCarrier::fou(60524)),
         _ => panic!("{id}: no check for this vector"),
     };
-    let tunnel = tunnel.unwrap();
-    let tunnel = match id {
-        "UDP-05" => {
-            let hop = Ipv4Addr::new(192, 0, 2, 77);
-            let words = [0x0000_0001, hop.to_bits()];
-            tunnel.with_private_words(&words).unwrap()
-        }
-        _ => tunnel,
-    };
-    let tunnel = match id {
-        "UDP-05" => tunnel
-            .with_destination_port(19523)
-            .with_source_port(SourcePort::Fixed(0x8abc)),
-        _ => tunnel.with_source_port(SourcePort::Fixed(0xc123)),
-    };
+    let tunnel = tunnel.unwrap().with_source_port(SourcePort::Fixed(0xc123));
     (tunnel, carrier)
+}
+
+/// UDP-05: a private word and one hop, as the GLB director has it.
+fn glb_tunnel() -> (Udp<2>, UdpCarrier) {
+    let hop = Ipv4Addr::new(192, 0, 2, 77);
+    let words = [0x0000_0001, hop.to_bits()];
+    let tunnel = Udp::gue(L, R).and_then(|gue| gue.with_private_words(words));
+    let tunnel = tunnel
+        .unwrap()
+        .with_destination_port(19523)
+        .with_source_port(SourcePort::Fixed(0x8abc));
+    (tunnel, UdpCarrier::gue().with_destination_port(19523))
 }
 
 pub(crate) fn udp(book: &mut Book) {
     book.each("encap", "UDP", |id, wire| {
         let wire = hex(wire);
-        let (tunnel, carrier) = udp_tunnel(id);
-        let policies: &[ChecksumPolicy] = match id {
-            "UDP-02" | "UDP-05" => &[ChecksumPolicy::Zero],
-            // P is a whole datagram with a checksum, so C-20 holds.
-            _ => &[ChecksumPolicy::Full, ChecksumPolicy::Offload],
-        };
-        for &policy in policies {
-            let tunnel = tunnel.with_checksum(policy);
-            if id == "UDP-07" {
-                udp_07(id, tunnel, &wire);
-                continue;
+        // P is a whole datagram with a checksum, so C-20 holds.
+        let summed = &[ChecksumPolicy::Full, ChecksumPolicy::Offload];
+        match id {
+            "UDP-05" => udp_both_ways(id, glb_tunnel(), &[ChecksumPolicy::Zero], &wire),
+            "UDP-02" => udp_both_ways(id, udp_tunnel(id), &[ChecksumPolicy::Zero], &wire),
+            "UDP-07" => {
+                for &policy in summed {
+                    udp_07(id, udp_tunnel(id).0.with_checksum(policy), &wire);
+                }
             }
-            let none = PerPacket::new();
-            let outer = through_doors(id, &tunnel, P, none);
-            assert_eq!(outer.as_ref(), Ok(&wire), "{id}: {policy:?}");
-
-            let payload_form = &mut [&vec![0xa5; tunnel.payload_overhead()], &P[..]].concat();
-            let meta = tunnel.encap_payload(payload_form, &none).expect(id);
-            assert_eq!(payload_form[..], wire[28..], "{id}: encap_payload");
-            assert_eq!(meta.header().as_bytes()[..], wire[..20], "{id}");
-
-            by_flow_hash(id, tunnel, &wire);
-            with_partial_checksum(id, tunnel, policy, &wire);
-        }
-        if id != "UDP-07" {
-            comes_back(id, carrier, &wire);
-            let access = PointToPoint::new(R, L, &[Prefix::ANY]);
-            let receiver = Decapsulator::udp(carrier, access);
-            assert!(check_payload_form(id, &receiver, &wire), "{id}");
+            _ => udp_both_ways(id, udp_tunnel(id), summed, &wire),
         }
     });
 }
 
+fn udp_both_ways<const WORDS: usize>(
+    id: &str,
+    (tunnel, carrier): (Udp<WORDS>, UdpCarrier),
+    policies: &[ChecksumPolicy],
+    wire: &Vec<u8>,
+) {
+    for &policy in policies {
+        let tunnel = tunnel.with_checksum(policy);
+        let none = PerPacket::new();
+        let outer = through_doors(id, &tunnel, P, none);
+        assert_eq!(outer.as_ref(), Ok(wire), "{id}: {policy:?}");
+
+        let payload_form = &mut [&vec![0xa5; tunnel.payload_overhead()], &P[..]].concat();
+        let meta = tunnel.encap_payload(payload_form, &none).expect(id);
+        assert_eq!(payload_form[..], wire[28..], "{id}: encap_payload");
+        assert_eq!(meta.header().as_bytes()[..], wire[..20], "{id}");
+
+        by_flow_hash(id, tunnel, wire);
+        with_partial_checksum(id, tunnel, policy, wire);
+    }
+    comes_back(id, carrier, wire);
+    let access = PointToPoint::new(R, L, &[Prefix::ANY]);
+    let receiver = Decapsulator::udp(carrier, access);
+    assert!(check_payload_form(id, &receiver, wire), "{id}");
+}
+
 /// The source port out of a flow hash that the caller has (U-13, U-15).
-fn by_flow_hash(id: &str, tunnel: Udp, wire: &[u8]) {
+fn by_flow_hash<const WORDS: usize>(id: &str, tunnel: Udp<WORDS>, wire: &[u8]) {
     let (range, hash) = match id {
         "UDP-05" => (PortRange::Glb, 0x7654_0abc),
         _ => (PortRange::Dynamic, 0x7654_0123),
@@ -138,7 +140,12 @@ fn by_flow_hash(id: &str, tunnel: Udp, wire: &[u8]) {
 
 /// The inner checksum is filled in only afterwards (C-22): right from the headers alone, refused
 /// where all bytes would have to be summed.
-fn with_partial_checksum(id: &str, tunnel: Udp, policy: ChecksumPolicy, wire: &[u8]) {
+fn with_partial_checksum<const WORDS: usize>(
+    id: &str,
+    tunnel: Udp<WORDS>,
+    policy: ChecksumPolicy,
+    wire: &[u8],
+) {
     let pseudo = Sum::pseudo_header(A, B, 17, 16).fold();
     let mut inner = *P;
     inner[26..28].copy_from_slice(&pseudo.to_be_bytes());

@@ -44,7 +44,7 @@ fn stack<O: Encapsulate + 'static, I: Encapsulate + 'static>(
 fn row(name: &str) -> (Overhead, Vec<Box<dyn Encapsulate>>) {
     let fou = Udp::fou(L, R, 5555).unwrap();
     let gue = Udp::gue(L, R).unwrap();
-    let with_words = gue.with_private_words(&[0; 2]).unwrap();
+    let with_words = gue.with_private_words([0; 2]).unwrap();
     let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
     let stamped = tcp.with_timestamps(1, 2);
     let framings = [LengthPrefix::Exclusive, LengthPrefix::Inclusive];

@@ -1,12 +1,14 @@
-use core::net::Ipv4Addr;
-
 use super::Decapsulate;
-use super::carrier::{Carried, Carrier, SocketCarrier};
-use super::opened::{Arrived, Opened, OuterMeta, Rewrite};
+use super::carrier::{Carrier, SocketCarrier};
+use super::opened::{Arrived, Opened, OuterMeta};
 use crate::error::{Reason, Refused};
-use crate::filter::{Access, is_class_e, is_unicast};
-use crate::packet::Span;
-use crate::wire::{Dscp, Ecn, FragmentOffset, IpProtocol, Ipv4, Ipv4Header};
+use crate::filter::Access;
+use crate::wire::{Ecn, Ipv4};
+
+mod ordinary;
+mod pipeline;
+
+use pipeline::{check_carrier, open, parse_inner, placed};
 
 /// What becomes of the inner DSCP at decapsulation (RFC 2983 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,6 +44,10 @@ bitflags::bitflags! {
         const TO_PEER = 4;
         const EXACT_LENGTH = 8;
         const NO_LAND = 16;
+        const UNIFORM_DSCP = 32;
+        const NO_TUNNELS = 64;
+        /// Those that ask more of every packet.
+        const STRICT = Self::NO_LAND.bits() | Self::UNIFORM_DSCP.bits() | Self::NO_TUNNELS.bits();
     }
 }
 
@@ -95,8 +101,6 @@ bitflags::bitflags! {
 pub struct Decapsulator<C, A> {
     carrier: C,
     access: A,
-    dscp: EgressDscp,
-    inner_tunnels: InnerTunnels,
     max_depth: u8,
     switches: Switches,
 }
@@ -108,8 +112,6 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         Self {
             carrier,
             access,
-            dscp: EgressDscp::Keep,
-            inner_tunnels: InnerTunnels::Transit,
             max_depth: 1,
             switches: Switches::empty(),
         }
@@ -117,16 +119,17 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
 
     /// Sets what becomes of the inner DSCP.
     #[inline]
-    pub const fn with_egress_dscp(mut self, dscp: EgressDscp) -> Self {
-        self.dscp = dscp;
-        self
+    pub const fn with_egress_dscp(self, dscp: EgressDscp) -> Self {
+        self.switched(Switches::UNIFORM_DSCP, matches!(dscp, EgressDscp::Uniform))
     }
 
     /// Sets what to think of inner tunnel packets.
     #[inline]
-    pub const fn with_inner_tunnels(mut self, inner_tunnels: InnerTunnels) -> Self {
-        self.inner_tunnels = inner_tunnels;
-        self
+    pub const fn with_inner_tunnels(self, inner_tunnels: InnerTunnels) -> Self {
+        self.switched(
+            Switches::NO_TUNNELS,
+            matches!(inner_tunnels, InnerTunnels::Refuse),
+        )
     }
 
     /// Sets how many layers may be opened of one packet, in all its passes through this host; 1
@@ -141,167 +144,45 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
     /// Lets inner packets to multicast groups through (relaxes D-18).
     #[inline]
     pub const fn allowing_multicast(self) -> Self {
-        self.switched(Switches::MULTICAST)
+        self.switched(Switches::MULTICAST, true)
     }
 
     /// Lets inner class E addresses, 240/4, through (relaxes D-14 and D-18; A-28).
     #[inline]
     pub const fn allowing_class_e(self) -> Self {
-        self.switched(Switches::CLASS_E)
+        self.switched(Switches::CLASS_E, true)
     }
 
     /// Lets inner packets to the peer itself through (relaxes D-19). Only where the route to the
     /// peer cannot lead back into the tunnel: else two such ends play ping-pong.
     #[inline]
     pub const fn allowing_destination_peer(self) -> Self {
-        self.switched(Switches::TO_PEER)
+        self.switched(Switches::TO_PEER, true)
     }
 
     /// Refuses inner packets that are shorter than the carrier's payload (D-12).
     #[inline]
     pub const fn with_exact_length(self) -> Self {
-        self.switched(Switches::EXACT_LENGTH)
+        self.switched(Switches::EXACT_LENGTH, true)
     }
 
     /// Refuses inner packets from an address to itself (D-22).
     #[inline]
     pub const fn refusing_land(self) -> Self {
-        self.switched(Switches::NO_LAND)
+        self.switched(Switches::NO_LAND, true)
     }
 
-    const fn switched(mut self, switch: Switches) -> Self {
-        self.switches = self.switches.union(switch);
+    const fn switched(mut self, switch: Switches, on: bool) -> Self {
+        self.switches = if on {
+            self.switches.union(switch)
+        } else {
+            self.switches.difference(switch)
+        };
         self
     }
 
-    const fn allows(&self, switch: Switches) -> bool {
+    const fn has(&self, switch: Switches) -> bool {
         self.switches.contains(switch)
-    }
-
-    /// D-05 to D-07: may this source send to this destination, and which peer is it?
-    #[inline]
-    fn check_peer(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Result<u32, Reason> {
-        if !self.access.is_local(destination) || !is_unicast(destination) {
-            return Err(Reason::OuterDstNotLocal);
-        }
-        if !is_unicast(source) || self.access.is_local(source) {
-            return Err(Reason::OuterMartianSource);
-        }
-        self.access
-            .peer(source, destination)
-            .ok_or(Reason::UnknownPeer)
-    }
-
-    /// D-03 to D-08: may this outer packet be opened, and whose is it?
-    #[inline]
-    fn check_outer(&self, outer: Ipv4<'_>) -> Result<u32, Reason> {
-        let header = outer.header();
-        check_carrier(&self.carrier, header)?;
-        let peer = self.check_peer(header.source(), header.destination())?;
-        if !outer.option_bytes().is_empty() && outer.options().has_source_route() {
-            return Err(Reason::OuterSourceRoute);
-        }
-        Ok(peer)
-    }
-
-    /// D-12 to D-20: may this peer have sent this inner packet from `outer_source` to
-    /// `outer_destination`?
-    #[inline]
-    fn check_inner(
-        &self,
-        (outer_source, outer_destination): (Ipv4Addr, Ipv4Addr),
-        inner: Ipv4<'_>,
-        peer: u32,
-        (depth, opened_next): (u8, bool),
-    ) -> Result<(), Reason> {
-        let header = inner.header();
-        let (source, destination) = (header.source(), header.destination());
-        let exact = self.allows(Switches::EXACT_LENGTH) || self.carrier.is_framed();
-        if exact && inner.slack() > 0 {
-            return Err(Reason::InnerLengthMismatch);
-        }
-        if header.ttl() == 0 {
-            return Err(Reason::InnerTtlZero);
-        }
-        if !self.is_inner_unicast(source) {
-            return Err(Reason::InnerMartianSource);
-        }
-        if self.access.is_local(source) {
-            return Err(Reason::InnerSourceIsLocal);
-        }
-        if source == outer_source && destination == outer_destination {
-            return Err(Reason::InnerEqualsOuter);
-        }
-        if !self.access.allows_inner(peer, source) {
-            return Err(Reason::InnerSourceNotAllowed);
-        }
-        let to_group = destination.is_multicast() && self.allows(Switches::MULTICAST);
-        if !self.is_inner_unicast(destination) && !to_group {
-            return Err(Reason::InnerMartianDestination);
-        }
-        let to_peer = destination == outer_source && !self.allows(Switches::TO_PEER);
-        if to_peer || self.access.is_endpoint(destination) {
-            return Err(Reason::LoopToPeer);
-        }
-        let is_last = depth.saturating_add(1) >= self.max_depth && !opened_next;
-        if is_last && self.nests(inner) {
-            return Err(Reason::NestingLimit);
-        }
-        Ok(())
-    }
-
-    /// D-21 to D-23: the verdict on an inner packet at `start`, under an outer header with this DSCP
-    /// and ECN field.
-    #[inline]
-    fn open(
-        &self,
-        (outer_dscp, outer_ecn): (Dscp, Ecn),
-        inner: Ipv4<'_>,
-        start: usize,
-        peer: u32,
-    ) -> Result<Opened, Refused> {
-        let outer_ecn = if self.carrier.relays_ecn() {
-            outer_ecn
-        } else {
-            Ecn::NotEct
-        };
-        let dscp = match self.dscp {
-            EgressDscp::Keep => inner.header().dscp(),
-            EgressDscp::Uniform => outer_dscp,
-        };
-        let opened = open(outer_ecn, inner, start, dscp)?;
-        let to_itself = inner.header().source() == inner.header().destination();
-        if to_itself && self.allows(Switches::NO_LAND) {
-            return Err(Refused::new(Reason::InnerSourceEqualsDestination));
-        }
-        Ok(Opened {
-            tag: self.access.tag(peer),
-            ..opened
-        })
-    }
-
-    const fn is_inner_unicast(&self, address: Ipv4Addr) -> bool {
-        is_unicast(address) || (is_class_e(address) && self.allows(Switches::CLASS_E))
-    }
-
-    fn has_tunnel_port(&self, inner: Ipv4<'_>) -> bool {
-        let header = inner.header();
-        let has_ports = matches!(header.protocol(), IpProtocol::UDP | IpProtocol::TCP)
-            && header.fragment_offset() == FragmentOffset::ZERO;
-        match inner.payload().first_chunk() {
-            Some(&[_, _, high, low]) if has_ports => self
-                .access
-                .is_tunnel_port(header.protocol(), u16::from_be_bytes([high, low])),
-            _ => false,
-        }
-    }
-
-    fn nests(&self, inner: Ipv4<'_>) -> bool {
-        let header = inner.header();
-        let is_tunnel = header.protocol().is_tunnel();
-        (is_tunnel && self.inner_tunnels == InnerTunnels::Refuse)
-            || (self.access.is_local(header.destination())
-                && (is_tunnel || self.carrier.reopens(inner) || self.has_tunnel_port(inner)))
     }
 }
 
@@ -309,6 +190,11 @@ impl<C: Carrier, A: Access> Decapsulate for Decapsulator<C, A> {
     #[inline]
     fn recognises(&self, outer: Ipv4<'_>) -> bool {
         self.access.is_local(outer.header().destination()) && self.carrier.reopens(outer)
+    }
+
+    #[inline(always)]
+    fn inspect_ordinary(&self, packet: &[u8]) -> Option<Opened> {
+        self.ordinary(packet)
     }
 
     #[inline]
@@ -391,87 +277,4 @@ pub fn inspect_without_filter<C: Carrier + ?Sized>(
     };
     let opened = open(outer_ecn, inner, place.span.start, inner.header().dscp())?;
     Ok(placed(opened, Arrived::new(packet), outer, &place))
-}
-
-/// D-03 and D-04.
-#[inline]
-fn check_carrier<C: Carrier + ?Sized>(carrier: &C, outer: &Ipv4Header) -> Result<(), Reason> {
-    if outer.is_fragment() {
-        Err(Reason::OuterFragment)
-    } else if outer.protocol() != carrier.protocol() {
-        Err(Reason::NotTunnel)
-    } else {
-        Ok(())
-    }
-}
-
-/// D-11: the inner packet in the outer one's payload.
-#[inline]
-fn parse_inner<'a>(outer: Ipv4<'a>, carried: &'a Carried) -> Result<Ipv4<'a>, Refused> {
-    let bytes = carried.span.get(outer.payload()).unwrap_or_default();
-    match &carried.restored {
-        None => Ipv4::parse(bytes),
-        Some(header) => Ipv4::from_parts(header, outer.option_bytes(), bytes),
-    }
-    .map_err(Refused::inner)
-}
-
-/// Completes a verdict on an inner packet whose span counts from the carrier's payload: D-09, behind
-/// all of the outer header, unless that is the inner one restored.
-#[inline]
-fn placed(opened: Opened, arrived: Arrived<'_>, outer: Ipv4<'_>, carried: &Carried) -> Opened {
-    let back = opened.span.start;
-    let outer_start = arrived.span().start;
-    let (start, rewrite) = match carried.restored {
-        None => {
-            let header_len = usize::from(outer.header().header_len());
-            (outer_start.saturating_add(header_len), opened.rewrite)
-        }
-        Some(restored) => {
-            let before = arrived.rewrite().map_or(0, |rewrite| rewrite.options_back);
-            let header = opened.rewrite.map_or(restored, |rewrite| rewrite.header);
-            let options_back = before.saturating_add(back);
-            (
-                outer_start,
-                Some(Rewrite {
-                    header,
-                    options_back,
-                }),
-            )
-        }
-    };
-    let span = Span::new(start.saturating_add(back), opened.span.len);
-    Opened {
-        span,
-        rewrite,
-        sequence: carried.sequence,
-        ..opened
-    }
-}
-
-/// D-21 and D-23.
-#[inline]
-fn open(outer_ecn: Ecn, inner: Ipv4<'_>, start: usize, dscp: Dscp) -> Result<Opened, Refused> {
-    let header = inner.header();
-    let ecn = header
-        .ecn()
-        .decapsulated(outer_ecn)
-        .ok_or(Refused::new(Reason::EcnDrop))?;
-    let rewrite = (dscp.with_ecn(ecn) != header.tos()).then(|| {
-        let mut header = *header;
-        header.edit(|edit| {
-            edit.set_dscp(dscp).set_ecn(ecn);
-        });
-        Rewrite {
-            header,
-            options_back: 0,
-        }
-    });
-    Ok(Opened {
-        // Inner slack lies within the outer total length, so it fits 16 bits.
-        slack: u16::try_from(inner.slack()).unwrap_or(u16::MAX),
-        alarm: header.ecn().alarm(outer_ecn),
-        rewrite,
-        ..Opened::new(Span::new(start, usize::from(header.total_len())))
-    })
 }

@@ -2,63 +2,203 @@
 
 use core::net::Ipv4Addr;
 
-use zerocopy::transmute;
-
 use super::PerPacket;
-use super::policy::{DfPolicy, DscpPolicy, EcnPolicy, Role, TtlPolicy};
-use crate::checksum::Sum;
+use super::native::{fold, halves, quarters, stored, widened};
+use super::policy::Role;
 use crate::error::{ConfigError, EncapError, ParseError};
 use crate::filter::is_unicast;
-use crate::packet::PacketMeta;
-use crate::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
+use crate::packet::{Flow, PacketMeta};
+use crate::wire::{Ecn, IpProtocol, Ipv4Flags, Ipv4Header};
 
-/// Addresses and policies of an outer header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+mod policies;
+
+pub(super) use policies::outer_policies;
+
+/// Addresses and policies of an outer header, as what they come to: the header but for what follows
+/// from the inner packet, with its sum.
+///
+/// ```text
+///  first    45 | constant TOS bits | total length: 0 | identification | DF, fragment offset
+///  second   TTL, 0 if inherited | protocol | checksum: 0 | source
+///  third    destination                                            all in network byte order
+/// ```
+///
+/// A packet costs the three values that change: TOS, length and checksum. Most tunnels have no
+/// [`Switches`] set and need no more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Outer {
-    pub(super) source: Ipv4Addr,
-    pub(super) destination: Ipv4Addr,
-    pub(super) ttl: TtlPolicy,
-    pub(super) dscp: DscpPolicy,
-    pub(super) ecn: EcnPolicy,
-    pub(super) df: DfPolicy,
-    pub(super) atomic_identification: u16,
-    pub(super) role: Role,
-    pub(super) hairpin: bool,
-    pub(super) link_mtu: Option<u16>,
+    first: u64,
+    second: u64,
+    third: u32,
+    /// Of these words, folded.
+    sum: u16,
+    /// Of outer packets: the MTU behind the tunnel, or what 16 bits can say.
+    max_len: u16,
+    /// The same where no [`Switches`] are set; else 0.
+    ordinary_max_len: u16,
+    /// Of outer packets without DF, unless it is the packet's ordinal.
+    identification: u16,
+    /// The bits of the inner TOS byte that go out as they are.
+    copied_tos: u8,
+    switches: Switches,
+}
+
+bitflags::bitflags! {
+    /// What a packet may need beyond the three values.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    struct Switches: u8 {
+        const INHERIT_TTL = 1;
+        const COPY_DF = 2;
+        const ORDINAL_IDENTIFICATION = 4;
+        const RESET_CE = 8;
+        const FORWARD = 16;
+        const HAIRPIN = 32;
+    }
 }
 
 impl Outer {
-    pub(super) const fn new(source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, ConfigError> {
+    pub(super) const fn new(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: IpProtocol,
+    ) -> Result<Self, ConfigError> {
         if !is_unicast(source) {
             return Err(ConfigError::ForbiddenSource);
         }
         if !is_unicast(destination) {
             return Err(ConfigError::ForbiddenDestination);
         }
+        let [df_high, df_low] = Ipv4Flags::DF.bits().to_be_bytes();
+        let [a, b, c, d] = source.octets();
         Ok(Self {
-            source,
-            destination,
-            ttl: TtlPolicy::DEFAULT,
-            dscp: DscpPolicy::Copy,
-            ecn: EcnPolicy::Normal,
-            df: DfPolicy::Set,
-            atomic_identification: 0,
-            role: Role::Originate,
-            hairpin: false,
-            link_mtu: None,
-        })
+            first: u64::from_ne_bytes([0x45, 0, 0, 0, 0, 0, df_high, df_low]),
+            second: u64::from_ne_bytes([DEFAULT_TTL, protocol.0, 0, 0, a, b, c, d]),
+            third: u32::from_ne_bytes(destination.octets()),
+            sum: 0,
+            max_len: u16::MAX,
+            ordinary_max_len: u16::MAX,
+            identification: 0,
+            copied_tos: 0xff,
+            switches: Switches::empty(),
+        }
+        .completed())
+    }
+
+    /// The same with what follows from the other fields.
+    const fn completed(self) -> Self {
+        let sum = sum_of(self.first, self.second, self.third);
+        Self {
+            sum: fold(sum),
+            ordinary_max_len: if self.switches.is_empty() {
+                self.max_len
+            } else {
+                0
+            },
+            ..self
+        }
+    }
+
+    pub(super) const fn source(&self) -> Ipv4Addr {
+        let [.., a, b, c, d] = self.second.to_ne_bytes();
+        Ipv4Addr::new(a, b, c, d)
+    }
+
+    pub(super) const fn destination(&self) -> Ipv4Addr {
+        let [a, b, c, d] = self.third.to_ne_bytes();
+        Ipv4Addr::new(a, b, c, d)
+    }
+
+    const fn protocol(&self) -> IpProtocol {
+        let [_, protocol, ..] = self.second.to_ne_bytes();
+        IpProtocol(protocol)
+    }
+
+    /// The pseudo-header's sum without its length, folded.
+    pub(super) const fn pseudo_sum(&self) -> u16 {
+        let [_, _, _, _, a, b, c, d] = self.second.to_ne_bytes();
+        let source = halves(u32::from_ne_bytes([a, b, c, d]));
+        let protocol = stored(u16::from_be_bytes([0, self.protocol().0]));
+        fold(
+            source
+                .wrapping_add(halves(self.third))
+                .wrapping_add(protocol),
+        )
+    }
+
+    const fn role(&self) -> Role {
+        if self.switches.contains(Switches::FORWARD) {
+            Role::Forward
+        } else {
+            Role::Originate
+        }
+    }
+
+    /// What [`judge`](Self::judge) answers where no [`Switches`] ask for more and nothing is refused.
+    #[inline(always)]
+    pub(super) fn judge_ordinary(
+        &self,
+        inner: &PacketMeta,
+        packet: &PerPacket,
+        overhead: u16,
+    ) -> Option<PacketMeta> {
+        let header = inner.header();
+        let len = u64::from(inner.len_if_ipv4()).wrapping_add(u64::from(overhead));
+        if header.ttl() == 0 || u32::from_ne_bytes(header.source().octets()) == self.third {
+            return None;
+        }
+        if len > u64::from(lesser(self.ordinary_max_len, packet.link_mtu())) {
+            return None;
+        }
+        let [.., high, low] = len.to_be_bytes();
+        let header = self.ordinary(header.tos(), [high, low]);
+        Some(self.meta(header, u32::from_be_bytes([0, 0, high, low])))
+    }
+
+    #[inline(always)]
+    const fn meta(&self, header: Ipv4Header, len: u32) -> PacketMeta {
+        let flow = Flow {
+            source: self.source(),
+            destination: self.destination(),
+            protocol: self.protocol(),
+            source_port: 0,
+            destination_port: 0,
+        };
+        PacketMeta::composed(header, len, flow)
+    }
+
+    /// The header of a packet of this length over an inner one with this TOS byte, where no [`Switches`] ask for more.
+    ///
+    /// The checksum is summed from the values: reading back bytes that were just stored costs more
+    /// than all of this.
+    #[inline]
+    const fn ordinary(&self, inner_tos: u8, [high, low]: [u8; 2]) -> Ipv4Header {
+        let varying = u32::from_ne_bytes([0, inner_tos & self.copied_tos, high, low]);
+        let sum = halves(varying).wrapping_add(widened(self.sum));
+        self.header(self.first | at_start(varying), self.second, sum)
+    }
+
+    /// The header of these words, whose sum over all three is `sum`.
+    #[inline]
+    const fn header(&self, first: u64, second: u64, sum: u32) -> Ipv4Header {
+        let [high, low] = (!fold(sum)).to_ne_bytes();
+        let second = second | at_start(u32::from_ne_bytes([0, 0, high, low]));
+        let words = Words {
+            first: first.to_ne_bytes(),
+            second: second.to_ne_bytes(),
+            third: self.third.to_ne_bytes(),
+        };
+        Ipv4Header::from_bytes(zerocopy::transmute!(words))
     }
 
     /// The header in front of `overhead - 20` further bytes and the inner packet, or why there is
     /// none.
-    #[inline]
+    #[inline(never)]
     pub(super) fn judge(
         &self,
         inner: &PacketMeta,
         packet: &PerPacket,
-        protocol: IpProtocol,
         overhead: u16,
-    ) -> Result<Ipv4Header, EncapError> {
+    ) -> Result<PacketMeta, EncapError> {
         if inner.version() != 4 {
             return Err(ParseError::BadVersion {
                 version: inner.version(),
@@ -66,56 +206,118 @@ impl Outer {
             .into());
         }
         let header = inner.header();
-        let inner_ttl = travelling_ttl(header.ttl(), self.role)?;
+        let inner_ttl = travelling_ttl(header.ttl(), self.role())?;
+        let hairpin = self.switches.contains(Switches::HAIRPIN);
         refuse_loop(
             header.source(),
-            self.source,
-            self.destination,
-            self.role,
-            self.hairpin,
+            self.source(),
+            self.destination(),
+            self.role(),
+            hairpin,
         )?;
-        let total_len = fitting_len(inner, overhead, self.link_mtu, packet)?;
-        let (identification, flags) = match self.df {
-            DfPolicy::Copy(ids) if !header.flags().contains(Ipv4Flags::DF) => {
-                (ids.identification(packet)?, 0)
-            }
-            _ => (self.atomic_identification, Ipv4Flags::DF.bits()),
-        };
-        let tos = self
-            .dscp
-            .outer(header.dscp())
-            .with_ecn(self.ecn.outer(header.ecn()));
-        let ttl = self.ttl.outer(inner_ttl);
+        let max_len = lesser(self.max_len, packet.link_mtu());
+        let total_len = fitting_len(inner, overhead, max_len)?;
 
-        // The checksum is summed from the values, and the header composed in whole words: reading
-        // back bytes that were just stored costs more than all of this.
-        let words = [
-            u32::from_be_bytes([0x45, tos, 0, 0]) | u32::from(total_len),
-            u32::from(identification) << 16 | u32::from(flags),
-            u32::from_be_bytes([ttl, protocol.0, 0, 0]),
-            self.source.to_bits(),
-            self.destination.to_bits(),
-        ];
-        let sum = words
-            .iter()
-            .fold(Sum::new(), |sum, &word| sum.add_u32(word));
-        let [first, second, third, fourth, fifth] = words;
-        let third = third | u32::from(sum.checksum());
-        let words = [first, second, third, fourth, fifth].map(u32::to_be);
-        Ok(Ipv4Header::from_bytes(transmute!(words)))
+        let resets_ce = self.switches.contains(Switches::RESET_CE) && header.ecn() == Ecn::Ce;
+        let reset = if resets_ce { Ecn::Ect1.bits() } else { 0 };
+        let tos = header.tos() & self.copied_tos & !reset;
+        let mut first = self.first.to_ne_bytes();
+        first[1] |= tos;
+        [first[2], first[3]] = total_len.to_be_bytes();
+        let copies_df = self.switches.contains(Switches::COPY_DF);
+        if copies_df && !header.flags().contains(Ipv4Flags::DF) {
+            [first[4], first[5]] = self.identification(packet)?.to_be_bytes();
+            [first[6], first[7]] = [0, 0];
+        }
+        let first = u64::from_ne_bytes(first);
+        let second = if self.switches.contains(Switches::INHERIT_TTL) {
+            self.second | at_start(u32::from_ne_bytes([inner_ttl, 0, 0, 0]))
+        } else {
+            self.second
+        };
+        let header = self.header(first, second, sum_of(first, second, self.third));
+        Ok(self.meta(header, u32::from(total_len)))
     }
 
-    /// Takes the inner TTL down in the buffer, if this hop forwards.
-    #[inline]
-    pub(super) fn forward(&self, inner_packet: &mut [u8], inner: &PacketMeta) {
-        if self.role == Role::Forward {
-            if let Some(fixed) = inner_packet.first_chunk_mut::<{ Ipv4Header::LEN }>() {
-                let mut forwarded = *inner.header();
-                // `judge` has refused the TTLs that cannot be taken down.
-                let _: bool = forwarded.decrement_ttl();
-                *fixed = *forwarded.as_bytes();
-            }
+    /// Of an outer packet that may be fragmented (F-02).
+    fn identification(&self, packet: &PerPacket) -> Result<u16, EncapError> {
+        if !self.switches.contains(Switches::ORDINAL_IDENTIFICATION) {
+            return Ok(self.identification);
         }
+        let ordinal = packet.ordinal().ok_or(EncapError::NoIdentification)?;
+        let [_, _, high, low] = ordinal.to_be_bytes();
+        Ok(u16::from_be_bytes([high, low]))
+    }
+
+    /// Takes the inner TTL down behind the first `overhead` bytes of `frame`, if this hop forwards.
+    #[inline]
+    pub(super) fn forward(&self, frame: &mut [u8], overhead: usize, inner: &PacketMeta) {
+        if self.role() == Role::Forward {
+            take_ttl_down(
+                frame.get_mut(overhead..).unwrap_or_default(),
+                inner.header(),
+            );
+        }
+    }
+
+    pub(super) fn would_loop(&self, inner: &PacketMeta, port: Option<u16>) -> bool {
+        let header = inner.header();
+        refuse_loop(
+            header.source(),
+            self.source(),
+            self.destination(),
+            self.role(),
+            self.switches.contains(Switches::HAIRPIN),
+        )
+        .is_err()
+            || (header.protocol() == self.protocol()
+                && header.source() == self.source()
+                && header.destination() == self.destination()
+                && port.is_none_or(|port| inner.flow().destination_port == port))
+    }
+}
+
+const DEFAULT_TTL: u8 = 64;
+
+/// An IPv4 header, as it is stored.
+#[derive(zerocopy::IntoBytes, zerocopy::Immutable)]
+#[repr(C)]
+struct Words {
+    first: [u8; 8],
+    second: [u8; 8],
+    third: [u8; 4],
+}
+
+/// The first four bytes of eight, the others being 0.
+#[inline]
+const fn at_start(word: u32) -> u64 {
+    let [a, b, c, d] = word.to_ne_bytes();
+    u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0])
+}
+
+/// The lesser of a length and another that may be said.
+#[inline]
+pub(super) const fn lesser(len: u16, said: Option<u16>) -> u16 {
+    match said {
+        Some(said) if said < len => said,
+        _ => len,
+    }
+}
+
+/// The sum of the 16-bit words of a header.
+const fn sum_of(first: u64, second: u64, third: u32) -> u32 {
+    quarters(first)
+        .wrapping_add(quarters(second))
+        .wrapping_add(halves(third))
+}
+
+#[inline(never)]
+fn take_ttl_down(inner_packet: &mut [u8], header: &Ipv4Header) {
+    if let Some(fixed) = inner_packet.first_chunk_mut::<{ Ipv4Header::LEN }>() {
+        let mut forwarded = *header;
+        // `judge` has refused the TTLs that cannot be taken down.
+        let _: bool = forwarded.decrement_ttl();
+        *fixed = *forwarded.as_bytes();
     }
 }
 
@@ -150,138 +352,14 @@ pub(super) fn refuse_loop(
 pub(super) fn fitting_len(
     inner: &PacketMeta,
     overhead: u16,
-    link_mtu: Option<u16>,
-    packet: &PerPacket,
+    max_len: u16,
 ) -> Result<u16, EncapError> {
     let len = inner.len().saturating_add(u32::from(overhead));
     let outer_len = u16::try_from(len).map_err(|_| EncapError::TooLong { len })?;
-    let mtu = match (link_mtu, packet.link_mtu()) {
-        (Some(configured), Some(said)) => configured.min(said),
-        (Some(mtu), None) | (None, Some(mtu)) => mtu,
-        (None, None) => return Ok(outer_len),
-    };
-    if outer_len > mtu {
+    if outer_len > max_len {
         return Err(EncapError::FragmentationNeeded {
-            mtu: mtu.saturating_sub(overhead),
+            mtu: max_len.saturating_sub(overhead),
         });
     }
     Ok(outer_len)
-}
-
-/// The policies of the outer header, as methods of the encapsulator that holds it in `outer`.
-macro_rules! outer_policies {
-    ($Type:ty) => {
-        impl $Type {
-            /// Sets how the outer TTL follows.
-            #[inline]
-            pub const fn with_ttl(mut self, ttl: $crate::encap::TtlPolicy) -> Self {
-                self.outer.ttl = ttl;
-                self
-            }
-
-            /// Sets how the outer DSCP follows.
-            #[inline]
-            pub const fn with_dscp(mut self, dscp: $crate::encap::DscpPolicy) -> Self {
-                self.outer.dscp = dscp;
-                self
-            }
-
-            /// Sets how the outer ECN field follows.
-            #[inline]
-            pub const fn with_ecn(mut self, ecn: $crate::encap::EcnPolicy) -> Self {
-                self.outer.ecn = ecn;
-                self
-            }
-
-            /// Sets how the outer DF flag follows.
-            #[inline]
-            pub const fn with_df(mut self, df: $crate::encap::DfPolicy) -> Self {
-                self.outer.df = df;
-                self
-            }
-
-            /// Sets the identification of outer packets with DF, which nobody reads (F-01; RFC 6864
-            /// §4.1); 0 unless said.
-            #[inline]
-            pub const fn with_atomic_identification(mut self, identification: u16) -> Self {
-                self.outer.atomic_identification = identification;
-                self
-            }
-
-            /// Sets whether packets originate here or are forwarded.
-            #[inline]
-            pub const fn with_role(mut self, role: $crate::encap::Role) -> Self {
-                self.outer.role = role;
-                self
-            }
-
-            /// Sets the MTU of the link or path behind the tunnel, in bytes: a packet that would
-            /// exceed it is [`EncapError::FragmentationNeeded`](crate::error::EncapError).
-            #[inline]
-            pub const fn with_link_mtu(mut self, mtu: u16) -> Self {
-                self.outer.link_mtu = Some(mtu);
-                self
-            }
-
-            /// Lets packets through whose inner source is the tunnel's exit (relaxes E-17).
-            ///
-            /// For a load balancer whose backends call the address that they stand behind: their
-            /// packets come back into the tunnel they came from. Everywhere else such a packet loops
-            /// (RFC 2003 §3.2).
-            #[inline]
-            pub const fn allowing_hairpin(mut self) -> Self {
-                self.outer.hairpin = true;
-                self
-            }
-
-            /// The outer source.
-            #[inline]
-            #[must_use]
-            pub const fn source(&self) -> core::net::Ipv4Addr {
-                self.outer.source
-            }
-
-            /// The outer destination, the tunnel's exit.
-            #[inline]
-            #[must_use]
-            pub const fn destination(&self) -> core::net::Ipv4Addr {
-                self.outer.destination
-            }
-
-            /// Whether the routing of this packet into this tunnel looks like a loop (L-04; RFC 2003
-            /// §3.2): its source is the tunnel's exit or, when forwarding, the encapsulator; or it is
-            /// already a packet of this very tunnel. The last case is not refused by
-            /// [`encap`](crate::encap::encap).
-            #[inline]
-            #[must_use]
-            pub fn would_loop(&self, inner: &$crate::packet::PacketMeta) -> bool {
-                let port = self.tunnel_port();
-                self.outer.would_loop(inner, Self::PROTOCOL, port)
-            }
-        }
-    };
-}
-pub(super) use outer_policies;
-
-impl Outer {
-    pub(super) fn would_loop(
-        &self,
-        inner: &PacketMeta,
-        protocol: IpProtocol,
-        port: Option<u16>,
-    ) -> bool {
-        let header = inner.header();
-        refuse_loop(
-            header.source(),
-            self.source,
-            self.destination,
-            self.role,
-            self.hairpin,
-        )
-        .is_err()
-            || (header.protocol() == protocol
-                && header.source() == self.source
-                && header.destination() == self.destination
-                && port.is_none_or(|port| inner.flow().destination_port == port))
-    }
 }

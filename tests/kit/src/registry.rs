@@ -17,12 +17,13 @@ use crate::subjects::{
 /// The encapsulators of the library.
 pub const ENCAPSULATORS: &[Enrolled] = &[
     Enrolled::new::<IpIpSubject>("IpIp"),
-    Enrolled::new::<UdpSubject>("Udp"),
+    Enrolled::new::<UdpSubject<0>>("Udp"),
+    Enrolled::new::<UdpSubject<2>>("Udp<2>"),
     Enrolled::new::<TcpSubject>("Tcp"),
     Enrolled::new::<GreSubject>("Gre"),
     Enrolled::new::<MinEncSubject>("MinEnc"),
     Enrolled::new::<StackSubject<IpIpSubject, IpIpSubject>>("Stack<IpIp, IpIp>"),
-    Enrolled::new::<StackSubject<UdpSubject, IpIpSubject>>("Stack<Udp, IpIp>"),
+    Enrolled::new::<StackSubject<UdpSubject<0>, IpIpSubject>>("Stack<Udp, IpIp>"),
     Enrolled::new::<StackSubject<TcpSubject, MinEncSubject>>("Stack<Tcp, MinEnc>"),
 ];
 

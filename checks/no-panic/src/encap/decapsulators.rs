@@ -69,6 +69,7 @@ fn decapsulate<D: Decapsulate + ?Sized>(tunnel: &D, buffer: &mut [u8]) {
         seen(<D as Decapsulate>::recognises(tunnel, packet));
     }
     seen(<D as Decapsulate>::inspect_arrived(tunnel, arrived));
+    seen(<D as Decapsulate>::inspect_ordinary(tunnel, bytes()));
     if let Ok(opened) = black_box(<D as Decapsulate>::inspect(tunnel, bytes())) {
         // As the inner layer of a stack: with a header that is not in the buffer yet.
         let arrived = black_box(Opened::arrived(&opened, bytes()));

@@ -56,11 +56,24 @@ fn encapsulate<E: Encapsulate + ?Sized>(tunnel: &E, buffer: &mut [u8]) {
     seen(<E as Encapsulate>::overhead(tunnel));
     seen(<E as Encapsulate>::layers(tunnel));
     seen(<E as Encapsulate>::judge(tunnel, &meta(), &per_packet()));
+    seen(<E as Encapsulate>::judge_ordinary(
+        tunnel,
+        &meta(),
+        &per_packet(),
+    ));
+    let (inner, outer) = (meta(), meta());
     <E as Encapsulate>::write(
         tunnel,
         black_box(&mut *buffer),
-        &meta(),
-        &meta(),
+        &inner,
+        &outer,
+        &per_packet(),
+    );
+    <E as Encapsulate>::write_ordinary(
+        tunnel,
+        black_box(&mut *buffer),
+        &inner,
+        &outer,
         &per_packet(),
     );
     seen(<E as Encapsulate>::encap(
@@ -142,7 +155,7 @@ fn tcp() -> Option<Tcp> {
     Some(tunnel)
 }
 
-fn udp(buffer: &mut [u8]) -> Option<Udp> {
+fn udp(buffer: &mut [u8]) -> Option<Udp<2>> {
     seen(Udp::gue(address(), address()));
     seen(Udp::gue_variant_1(address(), address()));
     seen(Udp::gre(address(), address(), black_box(None)));
@@ -153,7 +166,8 @@ fn udp(buffer: &mut [u8]) -> Option<Udp> {
         black_box(SourcePort::Fixed(word())),
     ));
     let tunnel = black_box(Udp::with_checksum(tunnel, black_box(ChecksumPolicy::Full)));
-    let tunnel = black_box(Udp::with_private_words(tunnel, double_words())).ok()?;
+    let words = black_box([1, 2]);
+    let tunnel = black_box(Udp::with_private_words(tunnel, words)).ok()?;
     let tunnel = outer_policies!(Udp, tunnel);
     seen(Udp::payload_overhead(black_box(&tunnel)));
     seen(Udp::encap_payload(
@@ -161,7 +175,7 @@ fn udp(buffer: &mut [u8]) -> Option<Udp> {
         black_box(buffer),
         &per_packet(),
     ));
-    comparable::<Udp>(&tunnel);
+    comparable::<Udp<2>>(&tunnel);
     Some(tunnel)
 }
 

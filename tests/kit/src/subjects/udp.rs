@@ -1,3 +1,5 @@
+use core::any::Any;
+
 use arbitrary::{Result, Unstructured};
 use ipencap::encap::{ChecksumPolicy, PortRange, SourcePort, Udp, UdpCarrier};
 
@@ -6,28 +8,31 @@ use crate::generate::odds;
 use crate::oracle::{NaiveGre, NaiveUdp, OuterPolicy, Ports, Summed, UdpKind};
 use crate::registry::{Endpoints, Enrol, Wishes};
 
-/// [`Udp`]: FOU, GUE in both variants, GRE in UDP.
-pub type UdpSubject = Layer<Udp, UdpCarrier, NaiveUdp>;
+/// [`Udp`]: FOU, GUE in both variants, GRE in UDP; with private words only GUE.
+pub type UdpSubject<const WORDS: usize> = Layer<Udp<WORDS>, UdpCarrier, NaiveUdp>;
 
-impl UdpSubject {
+impl<const WORDS: usize> UdpSubject<WORDS> {
     fn of(naive: NaiveUdp) -> Self {
         let (source, destination) = ends(&naive.outer);
         let port = naive.destination_port;
-        let (tunnel, carrier) = match &naive.kind {
-            UdpKind::Direct if naive.receives_gue => {
-                (Udp::gue_variant_1(source, destination), UdpCarrier::gue())
-            }
-            UdpKind::Direct => (Udp::fou(source, destination, port), UdpCarrier::fou(port)),
-            UdpKind::Gue(words) => (
-                Udp::gue(source, destination).and_then(|udp| udp.with_private_words(words)),
-                UdpCarrier::gue(),
-            ),
-            UdpKind::Gre(naive) => (
-                Udp::gre(source, destination, naive.key),
-                UdpCarrier::gre(gre::carrier(naive)),
-            ),
+        let carrier = match &naive.kind {
+            UdpKind::Direct if !naive.receives_gue => UdpCarrier::fou(port),
+            UdpKind::Direct | UdpKind::Gue(_) => UdpCarrier::gue(),
+            UdpKind::Gre(naive) => UdpCarrier::gre(gre::carrier(naive)),
         };
-        let tunnel = with_outer!(tunnel.unwrap(), naive.outer)
+        let tunnel: Udp<WORDS> = match &naive.kind {
+            UdpKind::Direct if naive.receives_gue => {
+                wordless(Udp::gue_variant_1(source, destination))
+            }
+            UdpKind::Direct => wordless(Udp::fou(source, destination, port)),
+            UdpKind::Gre(naive) => wordless(Udp::gre(source, destination, naive.key)),
+            UdpKind::Gue(words) => {
+                let words: [u32; WORDS] = words.as_slice().try_into().unwrap();
+                let gue = Udp::gue(source, destination).unwrap();
+                gue.with_private_words(words).unwrap()
+            }
+        };
+        let tunnel = with_outer!(tunnel, naive.outer)
             .with_destination_port(port)
             .with_source_port(match naive.source_port {
                 Some(port) => SourcePort::Fixed(port),
@@ -55,6 +60,14 @@ impl UdpSubject {
     }
 }
 
+/// This tunnel, where `WORDS` is the 0 that it has.
+fn wordless<const WORDS: usize>(
+    tunnel: core::result::Result<Udp, ipencap::error::ConfigError>,
+) -> Udp<WORDS> {
+    let tunnel: Box<dyn Any> = Box::new(tunnel.unwrap());
+    *tunnel.downcast().unwrap()
+}
+
 const fn gre_in_udp(outer: OuterPolicy, key: Option<u32>) -> UdpKind {
     UdpKind::Gre(NaiveGre {
         outer,
@@ -65,15 +78,13 @@ const fn gre_in_udp(outer: OuterPolicy, key: Option<u32>) -> UdpKind {
     })
 }
 
-impl Enrol for UdpSubject {
+impl<const WORDS: usize> Enrol for UdpSubject<WORDS> {
     fn generate(u: &mut Unstructured<'_>, wishes: Wishes) -> Result<Self> {
         let outer = generated_outer(u, wishes)?;
         let kind = match u.int_in_range(0..=5u8)? {
-            0..=2 => UdpKind::Direct,
-            3 | 4 => {
-                let words = u.int_in_range(0..=8usize)?;
-                UdpKind::Gue((0..words).map(|_| u.arbitrary()).collect::<Result<_>>()?)
-            }
+            0..=2 if WORDS == 0 => UdpKind::Direct,
+            3 | 4 if WORDS == 0 => UdpKind::Gue(Vec::new()),
+            _ if WORDS > 0 => UdpKind::Gue(u.arbitrary::<[u32; WORDS]>()?.to_vec()),
             _ => {
                 let key = if odds(u, 1, 2)? {
                     Some(u.arbitrary()?)
@@ -120,8 +131,12 @@ impl Enrol for UdpSubject {
             ports: Ports::Dynamic,
             seed: 0,
             checksum: Summed::Offload,
-            kind: UdpKind::Direct,
-            receives_gue: false,
+            kind: if WORDS == 0 {
+                UdpKind::Direct
+            } else {
+                UdpKind::Gue(vec![0x0102_0304; WORDS])
+            },
+            receives_gue: WORDS > 0,
             requires_checksum: false,
         })
     }

@@ -1,0 +1,199 @@
+//! The sums of byte slices, in native byte order: one loop for each kind of processor.
+//!
+//! | bytes | 64-bit | 32-bit |
+//! |---|---|---|
+//! | a header of 20 | straight line | straight line |
+//! | fewer than 128 | [`chained_sum`] | [`chained_sum`] |
+//! | more | `wide_sum` | [`chained_sum`] |
+//!
+//! All agree with the sum of RFC 1071, of any length and alignment (P-12, P-13 in `tests/laws.rs`).
+
+/// What sums are kept in: as wide as a register.
+#[cfg(target_pointer_width = "64")]
+pub(super) type Word = u64;
+#[cfg(not(target_pointer_width = "64"))]
+pub(super) type Word = u32;
+
+const WORD: usize = size_of::<Word>();
+
+#[inline]
+pub(super) const fn add_with_end_around_carry(left: Word, right: Word) -> Word {
+    let (sum, carry) = left.overflowing_add(right);
+    // After a carry the sum is at most 2^N - 2, so the second addition cannot carry again.
+    if carry { sum.wrapping_add(1) } else { sum }
+}
+
+/// Folds until no carry is left (C-02).
+#[cfg(target_pointer_width = "64")]
+#[inline]
+pub(super) const fn fold(sum: Word) -> u16 {
+    // Adding the halves crosswise leaves their ones' complement sum in the upper half.
+    let [a, b, c, d, ..] = sum.wrapping_add(sum.rotate_left(32)).to_be_bytes();
+    fold_u32(u32::from_be_bytes([a, b, c, d]))
+}
+#[cfg(not(target_pointer_width = "64"))]
+#[inline]
+pub(super) const fn fold(sum: Word) -> u16 {
+    fold_u32(sum)
+}
+
+#[inline]
+const fn fold_u32(sum: u32) -> u16 {
+    let [a, b, ..] = sum.wrapping_add(sum.rotate_left(16)).to_be_bytes();
+    u16::from_be_bytes([a, b])
+}
+
+#[inline]
+pub(super) const fn widen(value: u16) -> Word {
+    let [high, low] = value.to_be_bytes();
+    let mut bytes = [0; WORD];
+    if let Some((_, end)) = bytes.split_last_chunk_mut() {
+        *end = [high, low];
+    }
+    Word::from_be_bytes(bytes)
+}
+
+#[inline]
+pub(super) const fn widen_u32(value: u32) -> Word {
+    let mut bytes = [0; WORD];
+    if let Some((_, end)) = bytes.split_last_chunk_mut() {
+        *end = value.to_be_bytes();
+    }
+    Word::from_be_bytes(bytes)
+}
+
+/// Five 32-bit words, as a 64-bit processor loads them.
+#[cfg(target_pointer_width = "64")]
+#[derive(zerocopy::FromBytes)]
+#[repr(C)]
+struct Header {
+    words: [[u8; 8]; 2],
+    last: [u8; 4],
+}
+
+#[cfg(target_pointer_width = "64")]
+#[inline]
+pub(super) fn header_sum(header: &[u8; 20]) -> Word {
+    let Header { words, last }: Header = zerocopy::transmute!(*header);
+    let [first, second] = words.map(Word::from_ne_bytes);
+    let last = Word::from(u32::from_ne_bytes(last));
+    add_with_end_around_carry(add_with_end_around_carry(first, second), last)
+}
+#[cfg(not(target_pointer_width = "64"))]
+#[inline]
+pub(super) fn header_sum(header: &[u8; 20]) -> Word {
+    let words: [Word; 5] = zerocopy::transmute!(*header);
+    words.into_iter().fold(0, add_with_end_around_carry)
+}
+
+/// From here on two sums in vector registers are faster than one chain of carries.
+#[cfg(target_pointer_width = "64")]
+const WIDE: usize = 128;
+
+/// Bytes summed before the two sums are joined: keeps that of the high halves exact.
+#[cfg(target_pointer_width = "64")]
+const BLOCK: usize = 1 << 20;
+
+#[cfg(target_pointer_width = "64")]
+#[inline]
+pub(super) fn sum(bytes: &[u8]) -> Word {
+    if bytes.len() < WIDE {
+        chained_sum(bytes)
+    } else {
+        long_sum(bytes)
+    }
+}
+#[cfg(not(target_pointer_width = "64"))]
+pub(super) fn sum(bytes: &[u8]) -> Word {
+    chained_sum(bytes)
+}
+
+#[cfg(target_pointer_width = "64")]
+fn long_sum(bytes: &[u8]) -> Word {
+    bytes.chunks(BLOCK).fold(0, |sum, block| {
+        add_with_end_around_carry(sum, wide_sum(block))
+    })
+}
+
+/// Two sums: of the words, which may wrap, and of their high halves, which cannot. That of the low
+/// halves follows without a compare or a carry, so the compiler makes the loop vector code, for
+/// whatever vectors the target has.
+#[cfg(target_pointer_width = "64")]
+fn wide_sum(bytes: &[u8]) -> Word {
+    // Whole vectors first, whatever their width.
+    let (wide, rest) = bytes
+        .split_at_checked(bytes.len() & !127)
+        .unwrap_or_default();
+    let (mut words, mut high_halves) = (0u64, 0u64);
+    for word in wide.chunks_exact(WORD) {
+        let word = word
+            .first_chunk()
+            .map_or(0, |word| Word::from_ne_bytes(*word));
+        words = words.wrapping_add(word);
+        high_halves = high_halves.wrapping_add(word >> 32);
+    }
+    let low_halves = words.wrapping_sub(high_halves << 32);
+    let wide = add_with_end_around_carry(high_halves, low_halves);
+    add_with_end_around_carry(wide, chained_sum(rest))
+}
+
+/// Four words a step in one chain of carries, which is what processors have for it.
+#[inline]
+fn chained_sum(bytes: &[u8]) -> Word {
+    let mut sum = 0;
+    let mut rest = bytes;
+    while let Some((chunk, behind)) = rest.split_first_chunk::<{ 4 * WORD }>() {
+        let words: [[u8; WORD]; 4] = zerocopy::transmute!(*chunk);
+        let [a, b, c, d] = words.map(Word::from_ne_bytes);
+        let (first, carry) = carrying_add(sum, a, false);
+        let (second, carry) = carrying_add(first, b, carry);
+        let (third, carry) = carrying_add(second, c, carry);
+        let (fourth, carry) = carrying_add(third, d, carry);
+        sum = fourth.wrapping_add(Word::from(carry));
+        rest = behind;
+    }
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        sum = add_with_end_around_carry(sum, Word::from_ne_bytes(*word));
+        rest = behind;
+    }
+    add_with_end_around_carry(sum, tail_sum(bytes, rest))
+}
+
+/// `left + right + carry`: compilers know the shape. (`carrying_add` itself is newer than the
+/// oldest supported one.)
+#[inline]
+fn carrying_add(left: Word, right: Word, carry: bool) -> (Word, bool) {
+    let (sum, first) = left.overflowing_add(right);
+    let (sum, second) = sum.overflowing_add(Word::from(carry));
+    (sum, first | second)
+}
+
+/// The last bytes of `bytes`, less than a word, as a word filled up with zero.
+#[inline]
+fn tail_sum(bytes: &[u8], tail: &[u8]) -> Word {
+    if tail.is_empty() {
+        return 0;
+    }
+    match bytes.last_chunk() {
+        Some(word) => {
+            let others = WORD.wrapping_sub(tail.len());
+            let word = Word::from_ne_bytes(*word);
+            let shift = u32::try_from(others).unwrap_or(0).wrapping_shl(3);
+            if cfg!(target_endian = "little") {
+                word.wrapping_shr(shift)
+            } else {
+                word.wrapping_shl(shift)
+            }
+        }
+        None => tiny_sum(tail),
+    }
+}
+
+/// The sum where all that there is is less than a word.
+fn tiny_sum(tail: &[u8]) -> Word {
+    let mut word = [0; WORD];
+    for (place, &byte) in word.iter_mut().zip(tail) {
+        *place = byte;
+    }
+    Word::from_ne_bytes(word)
+}

@@ -1,0 +1,47 @@
+//! Sums of a few words in native byte order, for headers composed from values.
+//!
+//! A sum of at most 2^15 16-bit words fits 32 bits, so there are no carries to bring around before
+//! [`fold`]; the bytes are swapped once, when they are stored.
+
+/// The sum of a word's two 16-bit halves.
+#[inline]
+pub(super) const fn halves(word: u32) -> u32 {
+    (word & 0xffff).wrapping_add(word >> 16)
+}
+
+/// The sum of the four 16-bit words in eight bytes.
+#[inline]
+pub(super) const fn quarters(word: u64) -> u32 {
+    let [first, second]: [u32; 2] = zerocopy::transmute!(word);
+    halves(first).wrapping_add(halves(second))
+}
+
+/// A value, such as a port or a length, as it is stored.
+#[inline]
+pub(super) const fn stored(value: u16) -> u32 {
+    widened(value.to_be())
+}
+
+#[inline]
+pub(super) const fn widened(value: u16) -> u32 {
+    let [high, low] = value.to_be_bytes();
+    u32::from_be_bytes([0, 0, high, low])
+}
+
+/// Two stored values beside each other, as a word is stored.
+#[inline]
+pub(super) const fn beside(first: u32, second: u32) -> u32 {
+    if cfg!(target_endian = "little") {
+        first | second << 16
+    } else {
+        first << 16 | second
+    }
+}
+
+/// The ones' complement sum in 16 bits.
+#[inline]
+pub(super) const fn fold(sum: u32) -> u16 {
+    // Adding the halves crosswise leaves their ones' complement sum in the upper half.
+    let [high, low, ..] = sum.wrapping_add(sum.rotate_left(16)).to_be_bytes();
+    u16::from_be_bytes([high, low])
+}
