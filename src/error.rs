@@ -189,6 +189,9 @@ numbered! {
         /// The inner source is not the encapsulator, and minimal encapsulation was configured not to
         /// carry it (M-02; RFC 2004 §3).
         SourceNotKept = 27, "inner source is not the encapsulator's; configure the tunnel to keep it";
+        /// A checksum covers bytes of the packet, and only its header is at hand
+        /// ([`Template::header`](crate::encap::Template::header)).
+        UnknownSum = 28, "the checksum covers the packet's bytes; read it with PacketMeta::summed";
     }
 }
 
@@ -501,6 +504,8 @@ pub enum ConfigError {
     BadTcpOptions,
     /// More layers than the template holds.
     TooManyLayers,
+    /// Fewer layers than the template holds, and no identity to fill it up with.
+    TooFewLayers,
 }
 
 impl fmt::Display for ConfigError {
@@ -517,6 +522,7 @@ impl fmt::Display for ConfigError {
             Self::TooManyPrivateWords => "a GUE header takes at most 31 private words",
             Self::BadTcpOptions => "TCP options are at most 40 bytes, in words of 4",
             Self::TooManyLayers => "the template holds fewer layers",
+            Self::TooFewLayers => "the template holds more layers, and none of them does nothing",
         })
     }
 }

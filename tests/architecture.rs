@@ -403,6 +403,7 @@ macro_rules! shared {
 /// An access and a carrier, for the types that need one.
 type AnAccess = filter::PointToPoint<'static>;
 type ACarrier = encap::IpIpCarrier;
+type AnEncapsulator = encap::IpIp;
 
 #[test]
 fn every_public_type_is_send_and_sync() {
@@ -439,6 +440,8 @@ fn every_public_type_is_send_and_sync() {
         encap::TcpCarrier,
         encap::TtlPolicy,
         encap::Udp,
+        encap::Layer,
+        encap::Template<AnEncapsulator, 4>,
         encap::UdpCarrier,
         error::ConfigError,
         error::EncapError,

@@ -39,7 +39,7 @@ use crate::wire::{self, GreFlags, GreHeader, IpProtocol, Ipv4, copy};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Gre {
-    outer: Outer,
+    pub(super) outer: Outer,
     shim: GreShim,
 }
 
@@ -94,6 +94,23 @@ impl Gre {
     fn overhead_len(&self) -> u16 {
         self.shim.len().saturating_add(20)
     }
+
+    pub(super) fn ordinary_inner_len(&self) -> u16 {
+        if self.shim.is_plain() {
+            self.outer.ordinary_inner_len(self.overhead_len())
+        } else {
+            0
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn folded(&self, inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
+        Some(self.outer.folded(inner, self.overhead_len()))
+    }
+
+    pub(super) const fn needs_bytes(&self, inner: &PacketMeta) -> bool {
+        self.shim.checksum && inner.byte_sum().is_none()
+    }
 }
 
 impl Encapsulate for Gre {
@@ -127,7 +144,12 @@ impl Encapsulate for Gre {
             return;
         };
         self.outer.forward(inner_packet, 0, inner);
-        self.shim.write(shim, inner_packet, packet);
+        let sum = match inner.byte_sum() {
+            Some(sum) => Sum::new().add_u16(sum),
+            None if self.shim.checksum => Sum::new().add_bytes(inner_packet),
+            None => Sum::new(),
+        };
+        self.shim.write(shim, sum, packet);
         *header = *outer.header().as_bytes();
     }
 
@@ -218,8 +240,8 @@ impl GreShim {
         self.first_ordinal.map(|first| ordinal.wrapping_sub(first))
     }
 
-    /// Writes all of `shim`, in front of `inner_packet`.
-    pub(super) fn write(&self, shim: &mut [u8], inner_packet: &[u8], packet: &PerPacket) {
+    /// Writes all of `shim`, in front of a packet with this sum.
+    fn write(&self, shim: &mut [u8], inner_packet: Sum, packet: &PerPacket) {
         let mut flags = GreFlags::empty();
         flags.set(GreFlags::CHECKSUM, self.checksum);
         flags.set(GreFlags::KEY, self.key.is_some());
@@ -233,7 +255,7 @@ impl GreShim {
                 .add_bytes(header.as_bytes())
                 .add_u32(self.key.unwrap_or_default())
                 .add_u32(sequence.unwrap_or_default());
-            u32::from(fields.add_bytes(inner_packet).checksum()) << 16
+            u32::from(fields.join(inner_packet).checksum()) << 16
         });
         let words = [
             Some(u32::from_be_bytes(zerocopy::transmute!(header))),

@@ -61,7 +61,7 @@ use crate::wire::{IpProtocol, Ipv4, Ipv4Header};
 #[doc(alias = "proto 4")]
 #[doc(alias = "encapsulation")]
 pub struct IpIp {
-    outer: Outer,
+    pub(super) outer: Outer,
 }
 
 outer_policies!(IpIp);
@@ -124,6 +124,48 @@ impl IpIp {
     ) -> Result<[u8; Self::OVERHEAD], EncapError> {
         self.judge(inner, packet)
             .map(|outer| *outer.header().as_bytes())
+    }
+
+    pub(super) const fn ordinary_inner_len(&self) -> u16 {
+        self.outer.ordinary_inner_len(20)
+    }
+
+    /// These layers, the innermost first, of which the first calls ordinary what all of them do.
+    pub(super) const fn folded_layers<const N: usize>(mut layers: [Self; N]) -> [Self; N] {
+        let unfolded = layers;
+        let mut rest: &[Self] = &unfolded;
+        let (mut room, mut overhead) = (u16::MAX, 0u16);
+        let mut inside: Option<&Self> = None;
+        while let Some((layer, outer)) = rest.split_first() {
+            let takes = layer.ordinary_inner_len().saturating_sub(overhead);
+            let loops = match inside {
+                Some(inside) => inside.source().to_bits() == layer.destination().to_bits(),
+                None => false,
+            };
+            if loops {
+                room = 0;
+            } else if takes < room {
+                room = takes;
+            }
+            overhead = overhead.saturating_add(20);
+            inside = Some(layer);
+            rest = outer;
+        }
+        if let Some((first, _)) = layers.split_first_mut() {
+            first.outer = first.outer.with_ordinary_max_len(room.saturating_add(20));
+        }
+        layers
+    }
+
+    #[inline(always)]
+    pub(super) fn folded(&self, inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
+        Some(self.outer.folded(inner, 20).carrying(inner))
+    }
+
+    /// It has no checksum over the packet.
+    #[allow(clippy::unused_self, reason = "other encapsulators have one")]
+    pub(super) const fn needs_bytes(&self, _inner: &PacketMeta) -> bool {
+        false
     }
 
     /// A decapsulator of this kind; see [`Decapsulator::ipip`].

@@ -73,6 +73,7 @@ mod carrier;
 mod decapsulator;
 mod gre;
 mod ipip;
+mod layer;
 mod minimal;
 mod native;
 mod nested;
@@ -81,6 +82,7 @@ mod outer;
 mod policy;
 mod stack;
 mod tcp;
+mod template;
 mod udp;
 mod udp_carrier;
 
@@ -88,6 +90,7 @@ pub use carrier::{Carried, Carrier, SocketCarrier};
 pub use decapsulator::{Decapsulator, EgressDscp, InnerTunnels, inspect_without_filter};
 pub use gre::{Gre, GreCarrier, SequenceWindow};
 pub use ipip::{IpIp, IpIpCarrier};
+pub use layer::{Layer, Layered, TemplateLayer};
 pub use minimal::{MinEnc, MinEncCarrier};
 pub use nested::{DEFAULT_NESTING, MAX_NESTING, decap_nested, inspect_nested};
 pub use opened::{Arrived, Inner, Opened, OuterMeta};
@@ -97,6 +100,7 @@ pub use policy::{
 };
 pub use stack::Stack;
 pub use tcp::{Tcp, TcpCarrier};
+pub use template::Template;
 pub use udp::Udp;
 pub use udp_carrier::UdpCarrier;
 

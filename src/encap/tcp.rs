@@ -35,7 +35,7 @@ use crate::wire::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Tcp {
-    outer: Outer,
+    pub(super) outer: Outer,
     source_port: u16,
     destination_port: u16,
     flags: TcpFlags,
@@ -181,6 +181,20 @@ impl Tcp {
         }
     }
 
+    pub(super) const fn ordinary_inner_len(&self) -> u16 {
+        self.outer.ordinary_inner_len(self.overhead)
+    }
+
+    #[inline(always)]
+    pub(super) fn folded(&self, inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
+        inner.known_sum()?;
+        Some(self.with_ports(self.outer.folded(inner, self.overhead)))
+    }
+
+    pub(super) const fn needs_bytes(&self, inner: &PacketMeta) -> bool {
+        inner.known_sum().is_none() && inner.byte_sum().is_none()
+    }
+
     /// Data offset, flags and window, as they are stored.
     #[inline]
     const fn offset_flags_window(&self) -> u32 {
@@ -216,6 +230,7 @@ impl Tcp {
         let Some((fixed, behind)) = headers.split_first_chunk_mut::<40>() else {
             return;
         };
+        // A packet that is not too long for the headers around it is none for the prefix (S-12).
         let prefix = self.framing.and_then(|framing| framing.of(inner_len));
         let [high, low] = prefix.unwrap_or_default();
         let (sequence, acknowledgment) = packet.tcp_numbers();
@@ -262,12 +277,6 @@ impl Encapsulate for Tcp {
     #[inline]
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
         let outer = self.outer.judge(inner, packet, self.overhead)?;
-        if let Some(framing) = self.framing {
-            let len = inner.header().total_len();
-            framing.of(len).ok_or(EncapError::TooLong {
-                len: u32::from(len),
-            })?;
-        }
         if inner.known_sum().is_none() && packet.inner_checksum() == InnerChecksum::Partial {
             return Err(EncapError::PartialChecksum);
         }
@@ -277,9 +286,6 @@ impl Encapsulate for Tcp {
     #[inline(always)]
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         inner.known_sum()?;
-        if let Some(framing) = self.framing {
-            framing.of(inner.header().total_len())?;
-        }
         let outer = self.outer.judge_ordinary(inner, packet, self.overhead)?;
         Some(self.with_ports(outer))
     }
@@ -290,9 +296,9 @@ impl Encapsulate for Tcp {
             return;
         };
         self.outer.forward(inner_packet, 0, inner);
-        let sum = match inner.known_sum() {
-            Some(known) => known,
-            None => Sum::new().add_bytes(inner_packet).fold(),
+        let sum = match (inner.known_sum(), inner.byte_sum()) {
+            (Some(sum), _) | (None, Some(sum)) => sum,
+            (None, None) => Sum::new().add_bytes(inner_packet).fold(),
         };
         self.write_headers(headers, outer, (inner.header().total_len(), sum), packet);
     }

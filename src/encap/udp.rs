@@ -46,7 +46,7 @@ use crate::wire::{GueHeader, IpProtocol, UdpHeader, copy};
 #[doc(alias = "fou")]
 #[doc(alias = "gue")]
 pub struct Udp<const WORDS: usize = 0> {
-    outer: Outer,
+    pub(super) outer: Outer,
     source_port: SourcePort,
     destination_port: u16,
     /// Of pseudo-header, destination port and GUE header: all that is summed and does not vary.
@@ -352,6 +352,33 @@ impl<const WORDS: usize> Udp<WORDS> {
         }
     }
 
+    pub(super) const fn ordinary_inner_len(&self) -> u16 {
+        match (self.checksum, self.shim) {
+            (ChecksumPolicy::Full, _) | (_, Shim::Gre(_)) => 0,
+            _ => self.outer.ordinary_inner_len(self.overhead),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn folded(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
+        let has_checksum = self.checksum != ChecksumPolicy::Zero;
+        if has_checksum && inner.known_sum().is_none() {
+            return None;
+        }
+        let source_port = self.source_port.of(inner, packet);
+        let outer = self.outer.folded(inner, self.overhead);
+        Some(self.with_ports(outer, source_port, has_checksum))
+    }
+
+    pub(super) const fn needs_bytes(&self, inner: &PacketMeta) -> bool {
+        let knows_enough = match self.checksum_of(inner) {
+            ChecksumPolicy::Zero => true,
+            ChecksumPolicy::Offload => inner.known_sum().is_some() || inner.byte_sum().is_some(),
+            ChecksumPolicy::Full => inner.byte_sum().is_some(),
+        };
+        !knows_enough
+    }
+
     /// The policy for this packet (U-16).
     #[inline]
     const fn checksum_of(&self, inner: &PacketMeta) -> ChecksumPolicy {
@@ -465,7 +492,10 @@ impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
         let sum = match (policy, inner.known_sum()) {
             (ChecksumPolicy::Zero, _) => None,
             (ChecksumPolicy::Offload, Some(known)) => Some(shim_sum.add_u16(known)),
-            _ => Some(shim_sum.add_bytes(inner_packet)),
+            _ => Some(match inner.byte_sum() {
+                Some(sum) => shim_sum.add_u16(sum),
+                None => shim_sum.add_bytes(inner_packet),
+            }),
         };
         self.write_headers(headers, outer, sum.map(|sum| stored(sum.fold())));
     }

@@ -18,6 +18,9 @@ pub struct PacketMeta {
     len: u32,
     flow: Flow,
     known_sum: KnownSum,
+    byte_sum: KnownSum,
+    /// The header's, apart: a header that was just composed is not read.
+    tos: u8,
 }
 
 /// An `Option<u16>` in plain bits, so that an `Option<PacketMeta>` is not told by a value that was
@@ -96,6 +99,35 @@ impl PacketMeta {
         }
     }
 
+    /// [`read`](Self::read), and sums all of the packet's bytes: for a header by value whose checksum
+    /// covers them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    #[inline]
+    pub fn summed(bytes: &[u8]) -> Result<Self, ParseError> {
+        let packet = Ipv4::parse(bytes)?;
+        // A valid header adds nothing.
+        let sum = Sum::new().add_bytes(packet.payload()).fold();
+        Ok(Self {
+            byte_sum: KnownSum::new(Some(sum)),
+            ..Self::of(packet)
+        })
+    }
+
+    /// The same with the sum of its bytes, if that of the packet inside is known and the headers in
+    /// front of that have this sum.
+    #[inline]
+    pub(crate) fn summed_around(self, inner: &Self, headers: impl FnOnce() -> Sum) -> Self {
+        match inner.byte_sum() {
+            Some(sum) => Self {
+                byte_sum: KnownSum::new(Some(headers().add_u16(sum).fold())),
+                ..self
+            },
+            None => self,
+        }
+    }
+
     /// Of a packet whose header is known to be valid: verified elsewhere, or just composed. Nothing
     /// is known of what it carries.
     #[inline]
@@ -103,18 +135,19 @@ impl PacketMeta {
     pub const fn trusted(header: Ipv4Header) -> Self {
         let [high, low] = header.total_len().to_be_bytes();
         let len = u32::from_be_bytes([0, 0, high, low]);
-        Self::composed(header, len, Flow::without_ports(&header))
+        Self::composed(header, (len, header.tos()), Flow::without_ports(&header))
     }
 
-    /// Of a header that was just composed, its total length and its flow: what was stored need not be
-    /// read.
+    /// Of a header that was just composed, its total length and TOS byte, and its flow.
     #[inline]
-    pub(crate) const fn composed(header: Ipv4Header, len: u32, flow: Flow) -> Self {
+    pub(crate) const fn composed(header: Ipv4Header, (len, tos): (u32, u8), flow: Flow) -> Self {
         Self {
             header,
             len,
             flow,
             known_sum: KnownSum::UNKNOWN,
+            byte_sum: KnownSum::UNKNOWN,
+            tos,
         }
     }
 
@@ -189,6 +222,12 @@ impl PacketMeta {
         self.len & !NOT_IPV4
     }
 
+    /// The header's TOS byte.
+    #[inline]
+    pub(crate) const fn tos(&self) -> u8 {
+        self.tos
+    }
+
     /// [`len`](Self::len) of an IPv4 packet; of another, more than any limit.
     #[inline]
     pub(crate) const fn len_if_ipv4(&self) -> u32 {
@@ -218,6 +257,13 @@ impl PacketMeta {
     #[must_use]
     pub const fn known_sum(&self) -> Option<u16> {
         self.known_sum.get()
+    }
+
+    /// The sum of the packet's bytes, where these were summed ([`summed`](Self::summed)).
+    #[inline]
+    #[must_use]
+    pub const fn byte_sum(&self) -> Option<u16> {
+        self.byte_sum.get()
     }
 }
 

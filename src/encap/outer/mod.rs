@@ -133,6 +133,29 @@ impl Outer {
         }
     }
 
+    /// The longest inner packet that is ordinary under a header of `overhead` bytes; 0 if none is.
+    pub(super) const fn ordinary_inner_len(&self, overhead: u16) -> u16 {
+        self.ordinary_max_len.saturating_sub(overhead)
+    }
+
+    /// The same, which calls no outer packet ordinary that is longer.
+    pub(super) const fn with_ordinary_max_len(self, len: u16) -> Self {
+        if len < self.ordinary_max_len {
+            Self {
+                ordinary_max_len: len,
+                ..self
+            }
+        } else {
+            self
+        }
+    }
+
+    /// [`judge_ordinary`](Self::judge_ordinary) of a packet that was found ordinary.
+    #[inline(always)]
+    pub(super) fn folded(&self, inner: &PacketMeta, overhead: u16) -> PacketMeta {
+        self.ordinary(inner.tos(), inner.len().wrapping_add(u32::from(overhead)))
+    }
+
     /// What [`judge`](Self::judge) answers where no [`Switches`] ask for more and nothing is refused.
     #[inline(always)]
     pub(super) fn judge_ordinary(
@@ -149,13 +172,11 @@ impl Outer {
         if len > u64::from(lesser(self.ordinary_max_len, packet.link_mtu())) {
             return None;
         }
-        let [.., high, low] = len.to_be_bytes();
-        let header = self.ordinary(header.tos(), [high, low]);
-        Some(self.meta(header, u32::from_be_bytes([0, 0, high, low])))
+        Some(self.ordinary(inner.tos(), u32::try_from(len).ok()?))
     }
 
     #[inline(always)]
-    const fn meta(&self, header: Ipv4Header, len: u32) -> PacketMeta {
+    const fn meta(&self, header: Ipv4Header, len_tos: (u32, u8)) -> PacketMeta {
         let flow = Flow {
             source: self.source(),
             destination: self.destination(),
@@ -163,7 +184,7 @@ impl Outer {
             source_port: 0,
             destination_port: 0,
         };
-        PacketMeta::composed(header, len, flow)
+        PacketMeta::composed(header, len_tos, flow)
     }
 
     /// The header of a packet of this length over an inner one with this TOS byte, where no [`Switches`] ask for more.
@@ -171,10 +192,13 @@ impl Outer {
     /// The checksum is summed from the values: reading back bytes that were just stored costs more
     /// than all of this.
     #[inline]
-    const fn ordinary(&self, inner_tos: u8, [high, low]: [u8; 2]) -> Ipv4Header {
-        let varying = u32::from_ne_bytes([0, inner_tos & self.copied_tos, high, low]);
+    const fn ordinary(&self, inner_tos: u8, len: u32) -> PacketMeta {
+        let [_, _, high, low] = len.to_be_bytes();
+        let copied = inner_tos & self.copied_tos;
+        let varying = u32::from_ne_bytes([0, copied, high, low]);
         let sum = halves(varying).wrapping_add(widened(self.sum));
-        self.header(self.first | at_start(varying), self.second, sum)
+        let header = self.header(self.first | at_start(varying), self.second, sum);
+        self.meta(header, (len, copied | self.constant_tos()))
     }
 
     /// The header of these words, whose sum over all three is `sum`.
@@ -236,7 +260,7 @@ impl Outer {
             self.second
         };
         let header = self.header(first, second, sum_of(first, second, self.third));
-        Ok(self.meta(header, u32::from(total_len)))
+        Ok(self.meta(header, (u32::from(total_len), tos | self.constant_tos())))
     }
 
     /// Of an outer packet that may be fragmented (F-02).

@@ -103,7 +103,8 @@ impl Outer {
         Self { switches, ..self }.completed()
     }
 
-    const fn constant_tos(&self) -> u8 {
+    #[inline]
+    pub(super) const fn constant_tos(&self) -> u8 {
         let [_, tos, ..] = self.first.to_ne_bytes();
         tos
     }

@@ -4,7 +4,7 @@ use core::fmt::Debug;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Encapsulate, Opened, PerPacket};
+use ipencap::encap::{Decapsulate, Encapsulate, Layer, Opened, PerPacket};
 use ipencap::error::{EncapError, Refused};
 use ipencap::filter::Access;
 use ipencap::packet::{Packet, PacketMeta};
@@ -117,6 +117,11 @@ pub trait Subject: Debug {
         _inner: &PacketMeta,
         _packet: &PerPacket,
     ) -> Option<core::result::Result<Vec<u8>, EncapError>> {
+        None
+    }
+
+    /// The encapsulator as a layer of a template, from those that can be one.
+    fn layer(&self) -> Option<Layer> {
         None
     }
 

@@ -91,6 +91,41 @@ impl<'a> Arbitrary<'a> for EncapCase {
     }
 }
 
+/// Up to four tunnels that may refuse, and a packet, valid or not, for all of them at once.
+#[derive(Debug)]
+pub struct CompositionCase {
+    /// The tunnels, the innermost first.
+    pub layers: Vec<Box<dyn Subject>>,
+    /// What the caller says, where the packet lies, and the packet.
+    pub encap: EncapCase,
+}
+
+impl<'a> Arbitrary<'a> for CompositionCase {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        // Sometimes the same addresses twice: a loop between two layers.
+        let ends = [1, 2, 3, 4].map(|number| ([198, 51, 100, number], [203, 0, 113, number]));
+        let layers = (0..u.int_in_range(0..=4u8)?)
+            .map(|_| {
+                let (source, _) = *u.choose(&ends)?;
+                let (other, exit) = *u.choose(&ends)?;
+                let destination = if odds(u, 1, 8)? { other } else { exit };
+                let wishes = Wishes {
+                    endpoints: Endpoints {
+                        source,
+                        destination,
+                    },
+                    may_refuse: odds(u, 1, 2)?,
+                };
+                u.choose(ENCAPSULATORS)?.generate(u, wishes)
+            })
+            .collect::<Result<_>>()?;
+        let mut encap: EncapCase = u.arbitrary()?;
+        encap.headroom = if odds(u, 1, 8)? { 60 } else { 400 };
+        encap.subjects.clear();
+        Ok(Self { layers, encap })
+    }
+}
+
 /// An ordinary packet from 10.1/16 to 10.2/16, its transport checksum right, that any tunnel between
 /// other addresses takes; minimal encapsulation, if it is no fragment.
 #[derive(Clone, Debug)]

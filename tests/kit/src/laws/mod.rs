@@ -10,6 +10,7 @@ mod nest;
 mod parse;
 mod setters;
 mod sums;
+mod template;
 
 pub use decap::{law_decap_is_all_or_nothing, law_decap_matches_oracle, law_inspect_apply_agree};
 pub use encap::{
@@ -25,6 +26,7 @@ pub use setters::{
 pub use sums::{
     law_checksum_ignores_word_order, law_checksum_matches_oracle, law_incremental_equals_full,
 };
+pub use template::law_template_equals_stack;
 
 /// A law by name, for engines that know only bytes.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +68,7 @@ laws! {
     law_roundtrip,
     law_nested_inspection_equals_sequential,
     law_stack_is_associative,
+    law_template_equals_stack,
     law_decap_matches_oracle,
     law_decap_is_all_or_nothing,
     law_inspect_apply_agree,

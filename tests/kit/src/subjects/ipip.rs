@@ -2,7 +2,7 @@ use core::fmt;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Encapsulate, IpIp, IpIpCarrier, PerPacket};
+use ipencap::encap::{self, Decapsulate, Encapsulate, IpIp, IpIpCarrier, PerPacket};
 use ipencap::error::EncapError;
 use ipencap::packet::PacketMeta;
 
@@ -62,6 +62,10 @@ impl Subject for IpIpSubject {
         packet: &PerPacket,
     ) -> Option<core::result::Result<Vec<u8>, EncapError>> {
         Some(self.0.encapsulator.header(inner, packet).map(Vec::from))
+    }
+
+    fn layer(&self) -> Option<encap::Layer> {
+        self.0.layer()
     }
 
     fn naive(&self) -> &dyn NaiveEncapsulator {

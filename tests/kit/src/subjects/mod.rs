@@ -1,13 +1,14 @@
 //! The encapsulators with what a naive one would do: a file each, an `impl Enrol` each.
 
+use core::any::Any;
 use core::fmt::{self, Debug};
 use core::net::Ipv4Addr;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
 use ipencap::encap::{
-    Carrier, Decapsulate, Decapsulator, EgressDscp, Encapsulate, InnerTunnels, Opened, PerPacket,
-    inspect_without_filter,
+    self, Carrier, Decapsulate, Decapsulator, EgressDscp, Encapsulate, Gre, InnerTunnels, IpIp, Opened,
+    PerPacket, Tcp, Udp, inspect_without_filter,
 };
 use ipencap::error::{EncapError, Refused};
 use ipencap::filter::{Access, PointToPoint, Prefix};
@@ -57,9 +58,19 @@ impl<E, C, N: Debug> Debug for Layer<E, C, N> {
     }
 }
 
+/// `encapsulator` as a layer of a template, if it is one of those.
+fn template_layer<E: 'static>(encapsulator: &E) -> Option<encap::Layer> {
+    let any: &dyn Any = encapsulator;
+    let ipip = any.downcast_ref::<IpIp>().copied().map(encap::Layer::from);
+    let udp = any.downcast_ref::<Udp>().copied().map(encap::Layer::from);
+    let tcp = any.downcast_ref::<Tcp>().copied().map(encap::Layer::from);
+    let gre = any.downcast_ref::<Gre>().copied().map(encap::Layer::from);
+    ipip.or(udp).or(tcp).or(gre)
+}
+
 impl<E, C, N> Subject for Layer<E, C, N>
 where
-    E: Encapsulate,
+    E: Encapsulate + 'static,
     C: Carrier + Copy + 'static,
     N: NaiveEncapsulator + NaiveCarrier,
 {
@@ -79,6 +90,10 @@ where
         packet: &PerPacket,
     ) -> core::result::Result<Span, EncapError> {
         door.encap(&self.encapsulator, buffer, inner, packet)
+    }
+
+    fn layer(&self) -> Option<encap::Layer> {
+        template_layer(&self.encapsulator)
     }
 
     fn naive(&self) -> &dyn NaiveEncapsulator {
