@@ -160,6 +160,11 @@ fn l_08_p_05_template_equals_stack() {
 }
 
 #[test]
+fn c_30_c_32_c_35_batch_equals_one_by_one() {
+    check(2000, laws::law_batch_equals_one_by_one);
+}
+
+#[test]
 fn p_11_d_01_to_d_23_decap_matches_oracle() {
     check(3000, laws::law_decap_matches_oracle);
 }

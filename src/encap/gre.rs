@@ -104,6 +104,10 @@ impl Gre {
     }
 
     #[inline(always)]
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "other encapsulators need the packet's sum"
+    )]
     pub(super) fn folded(&self, inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
         Some(self.outer.folded(inner, self.overhead_len()))
     }
@@ -123,6 +127,11 @@ impl Encapsulate for Gre {
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
         self.shim.judge(packet)?;
         self.outer.judge(inner, packet, self.overhead_len())
+    }
+
+    #[inline]
+    fn shares_headers(&self) -> bool {
+        true
     }
 
     #[inline(always)]

@@ -158,6 +158,10 @@ impl IpIp {
     }
 
     #[inline(always)]
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "other encapsulators need the packet's sum"
+    )]
     pub(super) fn folded(&self, inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
         Some(self.outer.folded(inner, 20).carrying(inner))
     }
@@ -185,6 +189,11 @@ impl Encapsulate for IpIp {
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
         let outer = self.outer.judge(inner, packet, 20)?;
         Ok(outer.carrying(inner))
+    }
+
+    #[inline]
+    fn shares_headers(&self) -> bool {
+        true
     }
 
     #[inline(always)]

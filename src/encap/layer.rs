@@ -128,6 +128,11 @@ impl Encapsulate for Layer {
     }
 
     #[inline]
+    fn shares_headers(&self) -> bool {
+        each_layer!(self, layer => layer.shares_headers(), true)
+    }
+
+    #[inline]
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         each_layer!(self, layer => layer.judge_ordinary(inner, packet), Some(*inner))
     }

@@ -69,6 +69,7 @@ use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Proven, Span};
 use crate::wire::Ipv4;
 
+mod batch;
 mod carrier;
 mod decapsulator;
 mod gre;
@@ -86,6 +87,7 @@ mod template;
 mod udp;
 mod udp_carrier;
 
+pub use batch::{Ring, decap_each, encap_each, encap_train};
 pub use carrier::{Carried, Carrier, SocketCarrier};
 pub use decapsulator::{Decapsulator, EgressDscp, InnerTunnels, inspect_without_filter};
 pub use gre::{Gre, GreCarrier, SequenceWindow};
@@ -276,6 +278,14 @@ pub trait Encapsulate {
         self.write(frame, inner, outer, packet);
     }
 
+    /// Whether equal packets get equal headers: nothing in them counts, but for what
+    /// [`judge_ordinary`](Self::judge_ordinary) leaves to [`judge`](Self::judge). Asked by
+    /// [`encap_train`].
+    #[inline]
+    fn shares_headers(&self) -> bool {
+        false
+    }
+
     /// Validates, judges and writes: `frame` is [`overhead`](Self::overhead) free bytes and the
     /// inner packet. Returns what the outer packet is.
     ///
@@ -321,6 +331,11 @@ impl<E: Encapsulate + ?Sized> Encapsulate for &E {
     #[inline]
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
         (**self).write(frame, inner, outer, packet);
+    }
+
+    #[inline]
+    fn shares_headers(&self) -> bool {
+        (**self).shares_headers()
     }
 
     #[inline]

@@ -69,6 +69,11 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
             .map_err(|error| error.outside(self.inner.layers(), narrowed(self.inner.overhead())))
     }
 
+    #[inline]
+    fn shares_headers(&self) -> bool {
+        self.outer.shares_headers() && self.inner.shares_headers()
+    }
+
     #[inline(always)]
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         let middle = self.inner.judge_ordinary(inner, &self.for_inner(packet))?;
@@ -162,6 +167,11 @@ impl Encapsulate for () {
     #[inline]
     fn judge_ordinary(&self, inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
         Some(*inner)
+    }
+
+    #[inline]
+    fn shares_headers(&self) -> bool {
+        true
     }
 
     #[inline]

@@ -191,6 +191,10 @@ impl Tcp {
         Some(self.with_ports(self.outer.folded(inner, self.overhead)))
     }
 
+    #[allow(
+        clippy::unused_self,
+        reason = "it has a checksum always, others may not"
+    )]
     pub(super) const fn needs_bytes(&self, inner: &PacketMeta) -> bool {
         inner.known_sum().is_none() && inner.byte_sum().is_none()
     }

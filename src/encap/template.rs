@@ -262,6 +262,11 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
         Ok(made)
     }
 
+    #[inline]
+    fn shares_headers(&self) -> bool {
+        self.layers.iter().all(L::shares_headers)
+    }
+
     #[inline(always)]
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         let (first, others) = self.layers.split_first()?;

@@ -457,6 +457,11 @@ impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
         Ok(self.with_ports(outer, source_port, has_checksum))
     }
 
+    #[inline]
+    fn shares_headers(&self) -> bool {
+        true
+    }
+
     #[inline(always)]
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         let is_ordinary = match self.checksum {

@@ -222,6 +222,30 @@ impl PacketMeta {
         self.len & !NOT_IPV4
     }
 
+    /// Whether the same outer header is in front of both: all that one follows from is the same.
+    #[inline]
+    pub(crate) fn travels_like(&self, other: &Self) -> bool {
+        self.len == other.len && self.known_sum == other.known_sum && self.is_of_train(other)
+    }
+
+    /// Whether only lengths make its outer header differ from a longer packet's.
+    #[inline]
+    pub(crate) fn ends_train_of(&self, other: &Self) -> bool {
+        let both_known = self.known_sum().is_some() == other.known_sum().is_some();
+        self.len < other.len && both_known && self.is_of_train(other)
+    }
+
+    #[inline]
+    fn is_of_train(&self, other: &Self) -> bool {
+        let (own, others) = (&self.header, &other.header);
+        self.flow == other.flow
+            && own.source() == others.source()
+            && self.tos == other.tos
+            && own.ttl() == others.ttl()
+            && own.flags() == others.flags()
+            && own.is_fragment() == others.is_fragment()
+    }
+
     /// The header's TOS byte.
     #[inline]
     pub(crate) const fn tos(&self) -> u8 {

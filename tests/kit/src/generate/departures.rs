@@ -197,3 +197,60 @@ impl<'a> Arbitrary<'a> for NestCase {
         })
     }
 }
+
+/// One tunnel, and packets for it of which some are alike: the segments of a train, now and then
+/// with a stranger between them.
+#[derive(Debug)]
+pub struct TrainCase {
+    /// The tunnel.
+    pub tunnel: Box<dyn Subject>,
+    /// One packet or more.
+    pub packets: Vec<Bytes>,
+    /// The first packet's number.
+    pub ordinal: u32,
+}
+
+impl<'a> Arbitrary<'a> for TrainCase {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let wishes = Wishes {
+            endpoints: Endpoints {
+                source: [198, 51, 100, 1],
+                destination: [203, 0, 113, 1],
+            },
+            may_refuse: odds(u, 1, 4)?,
+        };
+        let tunnel = u.choose(ENCAPSULATORS)?.generate(u, wishes)?;
+        let Bytes(mut leader) = u.arbitrary::<OrdinaryPacket>()?.bytes;
+        leader.truncate(usize::from(oracle::u16_at(&leader, 2)));
+        let mut packets = vec![Bytes(leader.clone())];
+        for _ in 0..u.int_in_range(0..=5u8)? {
+            let mut next = leader.clone();
+            let header_len = usize::from(next[0] & 15) * 4;
+            match u.int_in_range(0..=9u8)? {
+                // Of another flow, with other marks, or no packet at all.
+                0 => next[15] ^= 1,
+                1 => next[1] ^= u.int_in_range(1..=3u8)?,
+                2 => next = raw(u, 30)?,
+                3 => next[8] ^= 1,
+                4 => {
+                    let len = u.int_in_range(header_len..=next.len())?;
+                    next.truncate(len);
+                    next[2..4].copy_from_slice(&u16::try_from(len).unwrap().to_be_bytes());
+                }
+                // The next segment: another identification.
+                _ => next[5] = next[5].wrapping_add(1),
+            }
+            let is_packet = next.len() >= header_len && next[0] == leader[0];
+            if is_packet && usize::from(oracle::u16_at(&next, 2)) == next.len() {
+                oracle::fill_checksum(&mut next);
+                next = oracle::known_sum_of(&next).unwrap_or(next);
+            }
+            packets.push(Bytes(next));
+        }
+        Ok(Self {
+            tunnel,
+            packets,
+            ordinal: u.arbitrary()?,
+        })
+    }
+}

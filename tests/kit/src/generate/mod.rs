@@ -17,7 +17,7 @@ mod fields;
 mod packets;
 
 pub use arrivals::DecapCase;
-pub use departures::{CompositionCase, EncapCase, NestCase, OrdinaryPacket, mtu};
+pub use departures::{CompositionCase, EncapCase, NestCase, OrdinaryPacket, TrainCase, mtu};
 pub use fields::{
     ChecksumCase, Ipv4Setter, Replacement, SetterCase, TransportCase, TransportSetter, UpdateCase,
 };

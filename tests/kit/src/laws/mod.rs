@@ -4,6 +4,7 @@
 
 use crate::generate::from_bytes;
 
+mod batch;
 mod decap;
 mod encap;
 mod nest;
@@ -12,6 +13,7 @@ mod setters;
 mod sums;
 mod template;
 
+pub use batch::law_batch_equals_one_by_one;
 pub use decap::{law_decap_is_all_or_nothing, law_decap_matches_oracle, law_inspect_apply_agree};
 pub use encap::{
     law_dirty_headroom, law_doors_agree, law_emitted_checksums_verify, law_encap_is_all_or_nothing,
@@ -69,6 +71,7 @@ laws! {
     law_nested_inspection_equals_sequential,
     law_stack_is_associative,
     law_template_equals_stack,
+    law_batch_equals_one_by_one,
     law_decap_matches_oracle,
     law_decap_is_all_or_nothing,
     law_inspect_apply_agree,
