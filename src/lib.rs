@@ -61,6 +61,8 @@
 //! | choose a tunnel | [`guide::carriers`] |
 //! | know what a tunnel costs in MTU and MSS | [`mtu`] |
 //! | nest tunnels | [`encap::Stack`], [`encap::decap_nested`] |
+//! | keep a tunnel for each backend, choose layers at run time | [`encap::Template`] |
+//! | wrap many packets at once | [`encap::encap_each`], [`encap::Ring`], [`encap::encap_train`] |
 //! | tunnel through an ordinary UDP socket | [`encap::Udp::encap_payload`] |
 //! | send packets over a TCP connection | [`stream`] |
 //! | write an encapsulator of one's own | [`encap`](mod@encap) |

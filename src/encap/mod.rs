@@ -19,6 +19,13 @@
 //!
 //! On an error of either no byte of the buffer has changed. Neither ever sends anything.
 //!
+//! # Fast paths
+//!
+//! Nearly every packet has no options, is not about to die, and fits. The doors ask
+//! [`Encapsulate::judge_ordinary`] and [`Decapsulate::inspect_ordinary`] first: straight-line code that
+//! keeps all in registers and knows no reasons. What they decline goes check by check. The laws hold
+//! both ways to the same bytes and verdicts.
+//!
 //! # An encapsulator of one's own
 //!
 //! [`Encapsulate`] takes three functions: how many bytes it adds, what it thinks of a packet, and
