@@ -546,7 +546,7 @@ fn encap_unusual<'b, E: Encapsulate + ?Sized>(
     packet: &PerPacket,
 ) -> Result<&'b mut [u8], EncapError> {
     let end = inner.end().min(buffer.len());
-    let meta = PacketMeta::read(buffer.get(inner.start..end).unwrap_or_default())?;
+    let meta = PacketMeta::read_any(buffer.get(inner.start..end).unwrap_or_default())?;
     let overhead = tunnel.overhead();
     let Some(outer_start) = inner.start.checked_sub(overhead) else {
         return Err(no_headroom(overhead, inner.start));

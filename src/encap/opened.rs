@@ -105,7 +105,7 @@ impl<'a> Arrived<'a> {
     {
         let bytes = self.bytes();
         let Some(rewrite) = self.rewrite else {
-            return Ipv4::parse(bytes);
+            return Ipv4::parse_any(bytes);
         };
         let header = storage.insert(rewrite.header);
         let options_len = usize::from(header.header_len()).saturating_sub(Ipv4Header::LEN);

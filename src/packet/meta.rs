@@ -67,8 +67,14 @@ impl PacketMeta {
     pub fn read(bytes: &[u8]) -> Result<Self, ParseError> {
         match Self::read_ordinary(bytes) {
             Some(meta) => Ok(meta),
-            None => Ipv4::parse(bytes).map(Self::of),
+            None => Ipv4::parse_any(bytes).map(Self::of),
         }
+    }
+
+    /// [`read`](Self::read), check by check.
+    #[inline(always)]
+    pub(crate) fn read_any(bytes: &[u8]) -> Result<Self, ParseError> {
+        Ipv4::parse_any(bytes).map(Self::of)
     }
 
     /// [`read`](Self::read) where the packet has neither options nor another packet inside, and
@@ -83,7 +89,7 @@ impl PacketMeta {
     }
 
     /// Of a packet that was parsed.
-    #[inline(never)]
+    #[inline(always)]
     #[must_use]
     pub fn of(packet: Ipv4<'_>) -> Self {
         // Packets inside tell the flow and the sum (L-05).
@@ -394,7 +400,7 @@ fn innermost(packet: Ipv4<'_>) -> Ipv4<'_> {
         if header.protocol() != IpProtocol::IPENCAP || header.is_fragment() {
             break;
         }
-        match Ipv4::parse(innermost.payload()) {
+        match Ipv4::parse_any(innermost.payload()) {
             Ok(inner) if inner.slack() == 0 => innermost = inner,
             _ => break,
         }

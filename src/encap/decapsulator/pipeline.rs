@@ -169,7 +169,7 @@ pub(super) fn check_carrier<C: Carrier + ?Sized>(
 pub(super) fn parse_inner<'a>(outer: Ipv4<'a>, carried: &'a Carried) -> Result<Ipv4<'a>, Refused> {
     let bytes = carried.span.get(outer.payload()).unwrap_or_default();
     match &carried.restored {
-        None => Ipv4::parse(bytes),
+        None => Ipv4::parse_any(bytes),
         Some(header) => Ipv4::from_parts(header, outer.option_bytes(), bytes),
     }
     .map_err(Refused::inner)

@@ -55,9 +55,9 @@ impl<'a> Ipv4<'a> {
         })
     }
 
-    /// [`parse`](Self::parse), check by check.
+    /// [`parse`](Self::parse), check by check: where the fast way is no gain.
     #[cold]
-    fn parse_any(bytes: &'a [u8]) -> Result<Self, ParseError> {
+    pub(crate) fn parse_any(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (header, options, rest) = Ipv4Header::split(bytes)?;
         if !header.verifies(options) {
             return Err(ParseError::BadChecksum);
