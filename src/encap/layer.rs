@@ -132,7 +132,7 @@ impl Encapsulate for Layer {
         each_layer!(self, layer => layer.shares_headers(), true)
     }
 
-    #[inline]
+    #[inline(always)]
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         each_layer!(self, layer => layer.judge_ordinary(inner, packet), Some(*inner))
     }
@@ -142,7 +142,7 @@ impl Encapsulate for Layer {
         each_layer!(self, layer => layer.write(frame, inner, outer, packet), ());
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_ordinary(
         &self,
         frame: &mut [u8],
@@ -183,7 +183,7 @@ impl TemplateLayer for Layer {
         each_layer!(self, layer => layer.outer_source(), None)
     }
 
-    #[inline]
+    #[inline(always)]
     fn judge_folded(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         each_layer!(self, layer => layer.judge_folded(inner, packet), Some(*inner))
     }
