@@ -1,5 +1,3 @@
-use core::iter;
-
 use super::layer::{Layered, TemplateLayer};
 use super::{Encapsulate, IpIp, PerPacket, no_headroom};
 use crate::checksum::Sum;
@@ -211,23 +209,22 @@ impl<L: TemplateLayer, const N: usize> Template<L, N> {
         judge: impl Fn(&L, &PacketMeta, &PerPacket) -> Option<PacketMeta>,
         write: impl Fn(&L, &mut [u8], &PacketMeta, &PacketMeta, &PerPacket),
     ) {
+        let Some((outermost, others)) = self.layers.split_last() else {
+            return;
+        };
         let mut outside = self.overhead();
         let mut inner = *inner;
-        for (number, layer) in iter::zip(1.., &self.layers) {
+        for layer in others {
             outside = outside.wrapping_sub(layer.overhead());
-            let made = if number == N {
-                *outer
-            } else {
-                match judge(layer, &inner, &Self::inside(packet, outside)) {
-                    Some(made) => made,
-                    None => return,
-                }
+            let Some(made) = judge(layer, &inner, &Self::inside(packet, outside)) else {
+                return;
             };
             if let Some((_, frame)) = frame.split_at_mut_checked(outside) {
                 write(layer, frame, &inner, &made, packet);
             }
             inner = made;
         }
+        write(outermost, frame, &inner, outer, packet);
     }
 }
 

@@ -168,9 +168,17 @@ impl Library {
                 .extend(public.map(|function| format!("{ty}::{}", function.sig.ident)));
             return;
         };
-        let name = scope.trait_name(path);
+        let mut name = scope.trait_name(path);
         if self.is_excluded(&name) {
             return;
+        }
+        // A trait of the library is the same whatever its type arguments.
+        if let Some(own) = name
+            .split('<')
+            .next()
+            .filter(|own| self.traits.contains_key(*own))
+        {
+            name = own.to_owned();
         }
         // A trait of the library: also the functions that are not overridden.
         let names: Vec<String> = match self.traits.get(&name) {
@@ -267,7 +275,26 @@ impl Library {
                     );
                 }
             }
+            "template_layer" => {
+                let ty = scope.name(&[input[0].clone()]);
+                self.implemented(&ty, "TemplateLayer");
+            }
+            "layered" => {
+                let ty = scope.name(&[input[0].clone()]);
+                self.implemented(&ty, "Layered");
+                let layer = scope.name(&["Layer".to_owned()]);
+                self.functions
+                    .insert(format!("<{layer} as From<{}>>::from", input[0]));
+            }
             _ => panic!("what does {name}! make public? Say it in this test"),
+        }
+    }
+
+    /// The functions of one of the library's traits.
+    fn implemented(&mut self, ty: &str, name: &str) {
+        for (function, _) in self.traits[name].clone() {
+            self.functions
+                .insert(format!("<{ty} as {name}>::{function}"));
         }
     }
 

@@ -26,10 +26,6 @@ pub fn double_word() -> u32 {
     black_box(0)
 }
 
-pub fn double_words() -> &'static [u32] {
-    black_box(&[0; 16])
-}
-
 pub fn size() -> usize {
     black_box(0)
 }

@@ -19,6 +19,8 @@ pub fn call(buffer: &mut [u8]) {
     if let Ok(packet) = black_box(ipencap::wire::Ipv4::parse(bytes())) {
         seen(PacketMeta::of(packet));
     }
+    seen(PacketMeta::summed(bytes()));
+    seen(PacketMeta::byte_sum(&meta()));
     seen(PacketMeta::trusted(ipv4_header()));
     seen(PacketMeta::not_ipv4(byte(), double_word(), byte()));
     seen(PacketMeta::header(&meta()));

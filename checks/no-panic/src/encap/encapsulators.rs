@@ -8,7 +8,7 @@ use ipencap::error::EncapError;
 use ipencap::packet::{Packet, PacketMeta, Proven};
 use ipencap::wire::{LengthPrefix, TcpFlags};
 
-use crate::given::{address, bytes, double_word, double_words, meta, per_packet, size, span, word};
+use crate::given::{address, bytes, double_word, meta, per_packet, size, span, word};
 use crate::helper::{comparable, seen, value};
 
 pub fn call(buffer: &mut [u8]) {
@@ -27,7 +27,7 @@ pub fn call(buffer: &mut [u8]) {
         encapsulate::<Tcp>(&tunnel, buffer);
     }
     if let Some(tunnel) = udp(buffer) {
-        encapsulate::<Udp>(&tunnel, buffer);
+        encapsulate::<Udp<2>>(&tunnel, buffer);
         encapsulate::<Stack<_, _>>(
             &Stack {
                 outer: tunnel,
@@ -52,9 +52,10 @@ pub fn call(buffer: &mut [u8]) {
     );
 }
 
-fn encapsulate<E: Encapsulate + ?Sized>(tunnel: &E, buffer: &mut [u8]) {
+pub fn encapsulate<E: Encapsulate + ?Sized>(tunnel: &E, buffer: &mut [u8]) {
     seen(<E as Encapsulate>::overhead(tunnel));
     seen(<E as Encapsulate>::layers(tunnel));
+    seen(<E as Encapsulate>::shares_headers(tunnel));
     seen(<E as Encapsulate>::judge(tunnel, &meta(), &per_packet()));
     seen(<E as Encapsulate>::judge_ordinary(
         tunnel,
@@ -172,7 +173,13 @@ fn udp(buffer: &mut [u8]) -> Option<Udp<2>> {
     seen(Udp::payload_overhead(black_box(&tunnel)));
     seen(Udp::encap_payload(
         black_box(&tunnel),
+        black_box(&mut *buffer),
+        &per_packet(),
+    ));
+    seen(Udp::encap_payload_train(
+        black_box(&tunnel),
         black_box(buffer),
+        size(),
         &per_packet(),
     ));
     comparable::<Udp<2>>(&tunnel);
