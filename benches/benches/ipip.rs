@@ -1,0 +1,166 @@
+//! IP-in-IP, one to four layers: one hot packet, one call.
+//!
+//! | group | job |
+//! |---|---|
+//! | `ipip_encap` | validate the inner packet, write the headers |
+//! | `ipip_encap_proven` | write the headers in front of a packet that somebody else has validated |
+//! | `ipip_decap_headers` | validate the headers, find the inner packet |
+//! | `ipip_decap` | the whole pipeline; peers have none and validate all headers, the inner one too |
+#![allow(missing_docs, reason = "what `criterion_group!` makes has none")]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use ipencap_bench::contenders::etherparse::Etherparse;
+use ipencap_bench::contenders::limit::{Load, Store};
+use ipencap_bench::contenders::ours::{
+    Choice, Decap, Encap, InspectWithoutFilter, Ipip, JudgeThenWrite, ParseOnly, ProveThenEncap,
+    Receiver, Setup, Tunnels,
+};
+use ipencap_bench::contenders::peer::{self, Unwrap};
+use ipencap_bench::contenders::plain::Plain;
+use ipencap_bench::contenders::pnet::Pnet;
+use ipencap_bench::contenders::smoltcp::Smoltcp;
+use ipencap_bench::fixtures::{self, Payload};
+use ipencap_bench::packet_work::{Case, PacketContender, bench_one, contender};
+use ipencap_bench::{settings, verify};
+
+/// What everybody does who wraps a packet into `N` headers of together `LEN` bytes.
+fn encap<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
+where
+    Ipip<N>: Choice,
+{
+    vec![
+        contender::<_, Encap<Ipip<N>>>("ipencap"),
+        contender::<_, ProveThenEncap<Ipip<N>>>("ipencap_prove"),
+        contender::<_, peer::Ipip<Etherparse, N, true>>("etherparse"),
+        contender::<_, peer::Ipip<Smoltcp, N, true>>("smoltcp"),
+        contender::<_, peer::Ipip<Pnet, N, true>>("pnet_packet"),
+        contender::<_, peer::Ipip<Plain, N, true>>("plain"),
+        contender::<_, Store<LEN>>("limit_store"),
+    ]
+}
+
+fn encap_proven<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
+where
+    Ipip<N>: Choice,
+{
+    vec![
+        contender::<_, JudgeThenWrite<Ipip<N>>>("ipencap"),
+        contender::<_, peer::Ipip<Etherparse, N, false>>("etherparse"),
+        contender::<_, peer::Ipip<Smoltcp, N, false>>("smoltcp"),
+        contender::<_, peer::Ipip<Pnet, N, false>>("pnet_packet"),
+        contender::<_, peer::Ipip<Plain, N, false>>("plain"),
+        contender::<_, Store<LEN>>("limit_store"),
+    ]
+}
+
+fn decap_headers<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>> {
+    vec![
+        contender::<_, ParseOnly<N>>("ipencap"),
+        contender::<_, Unwrap<Etherparse, N, false>>("etherparse"),
+        contender::<_, Unwrap<Smoltcp, N, false>>("smoltcp"),
+        contender::<_, Unwrap<Pnet, N, false>>("pnet_packet"),
+        contender::<_, Unwrap<Plain, N, false>>("plain"),
+        contender::<_, Load<LEN>>("limit_load"),
+    ]
+}
+
+fn decap<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
+where
+    Ipip<N>: Receiver,
+{
+    let mut contenders = vec![contender::<_, Decap<Ipip<N>>>("ipencap")];
+    if N == 1 {
+        contenders.push(contender::<_, InspectWithoutFilter>("ipencap_no_filter"));
+    }
+    contenders.extend([
+        contender::<_, Unwrap<Etherparse, N, true>>("etherparse"),
+        contender::<_, Unwrap<Smoltcp, N, true>>("smoltcp"),
+        contender::<_, Unwrap<Pnet, N, true>>("pnet_packet"),
+        contender::<_, Unwrap<Plain, N, true>>("plain"),
+        contender::<_, Load<LEN>>("limit_load"),
+    ]);
+    contenders
+}
+
+fn depth<const N: usize, const LEN: usize, const LEN_AND_INNER: usize>(
+    criterion: &mut Criterion,
+    setup: &Setup,
+    inner_lens: &[usize],
+) where
+    Ipip<N>: Choice + Receiver,
+{
+    let encap = encap::<N, LEN>();
+    let encap_proven = encap_proven::<N, LEN>();
+    let decap_headers = decap_headers::<N, LEN>();
+    let decap = decap::<N, LEN_AND_INNER>();
+
+    // Every ToS, and lengths around the words; then every bit of the first header.
+    for tos in 0..=255 {
+        let inner = fixtures::packet(28 + usize::from(tos), tos, Payload::Udp, u64::from(tos));
+        let case = Case::new(format!("ToS {tos:#x}"), &inner);
+        verify::packet_work(&encap, setup, &case);
+        verify::packet_work(&encap_proven, setup, &case);
+        let outer = wrapped::<N>(setup, &case);
+        verify::packet_work(&decap_headers, setup, &outer);
+        verify::packet_work(&decap, setup, &outer);
+        if tos % 16 == 0 {
+            verify::refusals(&encap, setup, &case);
+            verify::refusals(&decap_headers, setup, &outer);
+            verify::refusals(&decap, setup, &outer);
+        }
+    }
+
+    let label = |len| format!("x{N}, {len} B");
+    let inners: Vec<_> = inner_lens
+        .iter()
+        .map(|&len| Case::new(label(len), &fixtures::packet(len, 0xb8, Payload::Udp, 1)))
+        .collect();
+    let outers: Vec<_> = inners
+        .iter()
+        .map(|case| wrapped::<N>(setup, case))
+        .collect();
+    bench_one(criterion, "ipip_encap", &encap, setup, &inners);
+    bench_one(
+        criterion,
+        "ipip_encap_proven",
+        &encap_proven,
+        setup,
+        &inners,
+    );
+    bench_one(
+        criterion,
+        "ipip_decap_headers",
+        &decap_headers,
+        setup,
+        &outers,
+    );
+    bench_one(criterion, "ipip_decap", &decap, setup, &outers);
+}
+
+/// The case's packet inside `N` headers.
+fn wrapped<const N: usize>(setup: &Setup, case: &Case) -> Case
+where
+    Ipip<N>: Choice,
+{
+    let mut case = case.clone();
+    let run = contender::<_, Encap<Ipip<N>>>("ipencap").one.run;
+    let start = run(setup, &mut case.buffer, case.packet);
+    case.packet = (start..case.packet.end()).into();
+    case
+}
+
+fn bench(criterion: &mut Criterion) {
+    let layers = fixtures::layers();
+    let setup = (layers, Tunnels::new(&layers));
+    depth::<1, 20, 40>(criterion, &setup, &[64, 1400]);
+    depth::<2, 40, 60>(criterion, &setup, &[64]);
+    depth::<3, 60, 80>(criterion, &setup, &[64]);
+    depth::<4, 80, 100>(criterion, &setup, &[64, 1400]);
+}
+
+criterion_group! {
+    name = benches;
+    config = settings();
+    targets = bench
+}
+criterion_main!(benches);
