@@ -68,8 +68,8 @@ const REWRITES: [Contender<SetTos>; 8] = [
 fn verify() {
     let mut random = fixtures::Random::new(5);
     for round in 0..100_000 {
-        let [a, b, c, d, e, f, ..] = random.next_u64().to_be_bytes();
-        let [checksum, old, new] = [[a, b], [c, d], [e, f]].map(u16::from_be_bytes);
+        let [checksum, old, new] = [(); 3].map(|()| random.next_u32() as u16);
+        let [tos, other_tos] = [(); 2].map(|()| random.next_u32() as u8);
         let expected = ours::update(checksum, old, new);
         for Contender { name, run } in UPDATES {
             if !is_limit(name) {
@@ -81,14 +81,17 @@ fn verify() {
             }
         }
 
-        let packet = fixtures::packet(28, a, Payload::Udp, round);
+        let packet = fixtures::packet(28, tos, Payload::Udp, round);
         let mut expected = packet.clone();
-        ours::set_tos(&mut expected, b);
+        ours::set_tos(&mut expected, other_tos);
         for Contender { name, run } in REWRITES {
             if !is_limit(name) {
                 let mut packet = packet.clone();
-                run(&mut packet, b);
-                assert_eq!(packet, expected, "{name} from ToS {a:#x} to {b:#x}");
+                run(&mut packet, other_tos);
+                assert_eq!(
+                    packet, expected,
+                    "{name} from ToS {tos:#x} to {other_tos:#x}"
+                );
             }
         }
     }

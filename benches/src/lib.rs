@@ -11,7 +11,7 @@
 
 use core::time::Duration;
 
-use criterion::Criterion;
+use criterion::{Criterion, PlottingBackend};
 
 pub mod contenders;
 pub mod fixtures;
@@ -26,6 +26,8 @@ pub fn settings() -> Criterion {
         .measurement_time(Duration::from_millis(600))
         // Ten thousand are plenty for a median, and a tenth of the default's time.
         .nresamples(10_000)
+        // Without the question whether gnuplot is installed.
+        .plotting_backend(PlottingBackend::Plotters)
 }
 
 /// A function with the name under which its times are reported.

@@ -46,3 +46,58 @@ pub fn refusals<S: Debug>(contenders: &[PacketContender<S>], setup: &S, case: &C
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ipencap::Span;
+
+    use super::{Case, packet_work, refusals};
+    use crate::contenders::etherparse::Etherparse;
+    use crate::contenders::ours::{Encap, Ipip, Setup, Tunnels};
+    use crate::contenders::peer;
+    use crate::fixtures::{self, Payload};
+    use crate::packet_work::{PacketContender, PacketWork, contender};
+
+    /// Right but for one byte of the header: the TTL.
+    struct WrongTtl;
+
+    impl PacketWork<Setup> for WrongTtl {
+        fn run(setup: &Setup, buffer: &mut [u8], packet: Span) -> usize {
+            let start = Encap::<Ipip<1>>::run(setup, buffer, packet);
+            buffer[start + 8] ^= 1;
+            start
+        }
+    }
+
+    fn setup() -> Setup {
+        let layers = fixtures::layers();
+        (layers, Tunnels::new(&layers))
+    }
+
+    fn with(other: PacketContender<Setup>) -> Vec<PacketContender<Setup>> {
+        vec![contender::<_, Encap<Ipip<1>>>("ipencap"), other]
+    }
+
+    fn case() -> Case {
+        Case::new("a packet", &fixtures::packet(64, 0, Payload::Udp, 1))
+    }
+
+    #[test]
+    fn the_same_bytes_pass() {
+        let other = contender::<_, peer::Ipip<Etherparse, 1, true>>("etherparse");
+        packet_work(&with(other), &setup(), &case());
+    }
+
+    #[test]
+    #[should_panic(expected = "differ")]
+    fn a_wrong_byte_is_seen() {
+        packet_work(&with(contender::<_, WrongTtl>("wrong")), &setup(), &case());
+    }
+
+    #[test]
+    #[should_panic(expected = "accepts")]
+    fn a_packet_that_should_be_refused_is_seen() {
+        let careless = contender::<_, peer::Ipip<Etherparse, 1, false>>("careless");
+        refusals(&with(careless), &setup(), &case());
+    }
+}
