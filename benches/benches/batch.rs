@@ -11,7 +11,7 @@ use ipencap::Span;
 use ipencap_bench::contenders::etherparse::Etherparse;
 use ipencap_bench::contenders::limit::{Load, LoadAllAndStore, Store};
 use ipencap_bench::contenders::ours::{
-    Decap, Encap, Ipip, JudgeThenWrite, ParseOnly, Setup, Tunnels, UdpFull, UdpOffload,
+    Decap, Encap, EncapProven, Ipip, Nested, ParseOnly, Setup, Tunnels, UdpFull, UdpOffload,
 };
 use ipencap_bench::contenders::peer::{self, Udp, Unwrap};
 use ipencap_bench::contenders::plain::Plain;
@@ -25,7 +25,7 @@ const INNER_LEN: usize = 1400;
 
 fn encap() -> Vec<PacketContender<Setup>> {
     vec![
-        contender::<_, Encap<Ipip<1>>>("ipencap"),
+        contender::<_, Encap<Nested<1>>>("ipencap"),
         contender::<_, peer::Ipip<Etherparse, 1, true>>("etherparse"),
         contender::<_, peer::Ipip<Smoltcp, 1, true>>("smoltcp"),
         contender::<_, peer::Ipip<Pnet, 1, true>>("pnet_packet"),
@@ -36,7 +36,7 @@ fn encap() -> Vec<PacketContender<Setup>> {
 
 fn encap_proven() -> Vec<PacketContender<Setup>> {
     vec![
-        contender::<_, JudgeThenWrite<Ipip<1>>>("ipencap"),
+        contender::<_, EncapProven<Nested<1>>>("ipencap"),
         contender::<_, peer::Ipip<Etherparse, 1, false>>("etherparse"),
         contender::<_, peer::Ipip<Smoltcp, 1, false>>("smoltcp"),
         contender::<_, peer::Ipip<Pnet, 1, false>>("pnet_packet"),
@@ -47,7 +47,7 @@ fn encap_proven() -> Vec<PacketContender<Setup>> {
 
 fn encap_x4() -> Vec<PacketContender<Setup>> {
     vec![
-        contender::<_, Encap<Ipip<4>>>("ipencap"),
+        contender::<_, Encap<Nested<4>>>("ipencap"),
         contender::<_, peer::Ipip<Etherparse, 4, true>>("etherparse"),
         contender::<_, peer::Ipip<Smoltcp, 4, true>>("smoltcp"),
         contender::<_, peer::Ipip<Pnet, 4, true>>("pnet_packet"),

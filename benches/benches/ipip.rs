@@ -12,8 +12,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ipencap_bench::contenders::etherparse::Etherparse;
 use ipencap_bench::contenders::limit::{Load, Store};
 use ipencap_bench::contenders::ours::{
-    Choice, Decap, Encap, InspectWithoutFilter, Ipip, JudgeThenWrite, ParseOnly, ProveThenEncap,
-    Receiver, Setup, Tunnels,
+    Choice, Decap, Encap, EncapProven, InspectWithoutFilter, Ipip, Nested, ParseOnly,
+    ProveThenEncap, Receiver, Setup, Tunnels,
 };
 use ipencap_bench::contenders::peer::{self, Unwrap};
 use ipencap_bench::contenders::plain::Plain;
@@ -27,10 +27,12 @@ use ipencap_bench::{settings, verify};
 fn encap<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
 where
     Ipip<N>: Choice,
+    Nested<N>: Choice,
 {
     vec![
-        contender::<_, Encap<Ipip<N>>>("ipencap"),
-        contender::<_, ProveThenEncap<Ipip<N>>>("ipencap_prove"),
+        contender::<_, Encap<Nested<N>>>("ipencap"),
+        contender::<_, ProveThenEncap<Nested<N>>>("ipencap_prove"),
+        contender::<_, Encap<Ipip<N>>>("ipencap_stack"),
         contender::<_, peer::Ipip<Etherparse, N, true>>("etherparse"),
         contender::<_, peer::Ipip<Smoltcp, N, true>>("smoltcp"),
         contender::<_, peer::Ipip<Pnet, N, true>>("pnet_packet"),
@@ -42,9 +44,11 @@ where
 fn encap_proven<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
 where
     Ipip<N>: Choice,
+    Nested<N>: Choice,
 {
     vec![
-        contender::<_, JudgeThenWrite<Ipip<N>>>("ipencap"),
+        contender::<_, EncapProven<Nested<N>>>("ipencap"),
+        contender::<_, EncapProven<Ipip<N>>>("ipencap_stack"),
         contender::<_, peer::Ipip<Etherparse, N, false>>("etherparse"),
         contender::<_, peer::Ipip<Smoltcp, N, false>>("smoltcp"),
         contender::<_, peer::Ipip<Pnet, N, false>>("pnet_packet"),
@@ -88,6 +92,7 @@ fn depth<const N: usize, const LEN: usize, const LEN_AND_INNER: usize>(
     inner_lens: &[usize],
 ) where
     Ipip<N>: Choice + Receiver,
+    Nested<N>: Choice,
 {
     let encap = encap::<N, LEN>();
     let encap_proven = encap_proven::<N, LEN>();

@@ -3,8 +3,8 @@
 //! | bytes | 64-bit | 32-bit |
 //! |---|---|---|
 //! | a header of 20 | straight line | straight line |
-//! | fewer than 128 | [`chained_sum`] | [`chained_sum`] |
-//! | more | `wide_sum` | [`chained_sum`] |
+//! | whole vectors of 128 | `wide_sum` | [`chained_sum`] |
+//! | the rest | [`chained_sum`] | [`chained_sum`] |
 //!
 //! All agree with the sum of RFC 1071, of any length and alignment (P-12, P-13 in `tests/laws.rs`).
 
@@ -86,29 +86,35 @@ pub(super) fn header_sum(header: &[u8; 20]) -> Word {
     words.into_iter().fold(0, add_with_end_around_carry)
 }
 
-/// From here on two sums in vector registers are faster than one chain of carries.
+/// Whole vectors, whatever their width: so many bytes are summed at once, the rest in a chain.
 #[cfg(target_pointer_width = "64")]
 const WIDE: usize = 128;
 
-/// Bytes summed before the two sums are joined: keeps that of the high halves exact.
+/// Bytes summed before the two sums of [`wide_sum`] are joined: keeps that of the high halves exact.
 #[cfg(target_pointer_width = "64")]
 const BLOCK: usize = 1 << 20;
 
 #[cfg(target_pointer_width = "64")]
 #[inline]
 pub(super) fn sum(bytes: &[u8]) -> Word {
-    if bytes.len() < WIDE {
-        chained_sum(bytes)
+    let wide_len = bytes.len() & !(WIDE.wrapping_sub(1));
+    let (wide, rest) = bytes.split_at_checked(wide_len).unwrap_or_default();
+    let rest = chained_sum(bytes, rest);
+    if wide.is_empty() {
+        rest
+    } else if wide.len() <= BLOCK {
+        add_with_end_around_carry(wide_sum(wide), rest)
     } else {
-        long_sum(bytes)
+        add_with_end_around_carry(long_sum(wide), rest)
     }
 }
 #[cfg(not(target_pointer_width = "64"))]
 pub(super) fn sum(bytes: &[u8]) -> Word {
-    chained_sum(bytes)
+    chained_sum(bytes, bytes)
 }
 
 #[cfg(target_pointer_width = "64")]
+#[cold]
 fn long_sum(bytes: &[u8]) -> Word {
     bytes.chunks(BLOCK).fold(0, |sum, block| {
         add_with_end_around_carry(sum, wide_sum(block))
@@ -119,29 +125,23 @@ fn long_sum(bytes: &[u8]) -> Word {
 /// halves follows without a compare or a carry, so the compiler makes the loop vector code, for
 /// whatever vectors the target has.
 #[cfg(target_pointer_width = "64")]
-fn wide_sum(bytes: &[u8]) -> Word {
-    // Whole vectors first, whatever their width.
-    let (wide, rest) = bytes
-        .split_at_checked(bytes.len() & !127)
-        .unwrap_or_default();
+#[inline]
+fn wide_sum(wide: &[u8]) -> Word {
     let (mut words, mut high_halves) = (0u64, 0u64);
     for word in wide.chunks_exact(WORD) {
-        let word = word
-            .first_chunk()
-            .map_or(0, |word| Word::from_ne_bytes(*word));
+        let word = word.first_chunk().map_or(0, |word| Word::from_ne_bytes(*word));
         words = words.wrapping_add(word);
         high_halves = high_halves.wrapping_add(word >> 32);
     }
     let low_halves = words.wrapping_sub(high_halves << 32);
-    let wide = add_with_end_around_carry(high_halves, low_halves);
-    add_with_end_around_carry(wide, chained_sum(rest))
+    add_with_end_around_carry(high_halves, low_halves)
 }
 
-/// Four words a step in one chain of carries, which is what processors have for it.
+/// The sum of `rest`, which ends where `bytes` does: four words a step in one chain of carries, which
+/// is what processors have for it.
 #[inline]
-fn chained_sum(bytes: &[u8]) -> Word {
+fn chained_sum(bytes: &[u8], mut rest: &[u8]) -> Word {
     let mut sum = 0;
-    let mut rest = bytes;
     while let Some((chunk, behind)) = rest.split_first_chunk::<{ 4 * WORD }>() {
         let words: [[u8; WORD]; 4] = zerocopy::transmute!(*chunk);
         let [a, b, c, d] = words.map(Word::from_ne_bytes);
@@ -152,7 +152,15 @@ fn chained_sum(bytes: &[u8]) -> Word {
         sum = fourth.wrapping_add(Word::from(carry));
         rest = behind;
     }
-    while let Some((word, behind)) = rest.split_first_chunk() {
+    if let Some((chunk, behind)) = rest.split_first_chunk::<{ 2 * WORD }>() {
+        let words: [[u8; WORD]; 2] = zerocopy::transmute!(*chunk);
+        let [a, b] = words.map(Word::from_ne_bytes);
+        let (first, carry) = carrying_add(sum, a, false);
+        let (second, carry) = carrying_add(first, b, carry);
+        sum = second.wrapping_add(Word::from(carry));
+        rest = behind;
+    }
+    if let Some((word, behind)) = rest.split_first_chunk() {
         sum = add_with_end_around_carry(sum, Word::from_ne_bytes(*word));
         rest = behind;
     }

@@ -286,6 +286,16 @@ impl Opened {
         }
     }
 
+    /// The same verdict, where what was inspected lies `by` bytes further back in a buffer.
+    #[inline]
+    pub(super) const fn further_back(self, by: usize) -> Self {
+        let start = self.span.start.saturating_add(by);
+        Self {
+            span: Span::new(start, self.span.len),
+            ..self
+        }
+    }
+
     /// This verdict on what `outer` has opened, as one.
     #[inline]
     pub const fn behind(self, outer: &Self) -> Self {

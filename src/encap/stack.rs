@@ -126,6 +126,14 @@ impl<O: Decapsulate, I: Decapsulate> Decapsulate for Stack<O, I> {
         }
     }
 
+    #[inline(always)]
+    fn inspect_ordinary(&self, packet: &[u8]) -> Option<Opened> {
+        let middle = self.outer.inspect_ordinary(packet)?;
+        let inside = middle.span();
+        let opened = self.inner.inspect_ordinary(inside.get(packet)?)?;
+        Some(opened.further_back(inside.start).behind(&middle))
+    }
+
     #[inline]
     fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
         let outer = if self.inner.opens() {

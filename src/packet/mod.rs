@@ -171,9 +171,12 @@ impl<'b> Packet<'b> {
     ///
     /// # Errors
     /// As [`Ipv4::parse`](crate::wire::Ipv4::parse).
-    #[inline]
+    #[inline(always)]
     pub fn prove(self) -> Result<Proven<'b>, ParseError> {
-        let meta = PacketMeta::read(self.as_slice())?;
+        let meta = match PacketMeta::read_ordinary(self.as_slice()) {
+            Some(meta) => meta,
+            None => PacketMeta::read(self.as_slice())?,
+        };
         let start = self.span.start;
         let end = start.saturating_add(usize::from(meta.header().total_len()));
         Ok(Proven {

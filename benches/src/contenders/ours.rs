@@ -4,7 +4,7 @@ use core::num::NonZeroU8;
 
 use ipencap::encap::{
     ChecksumPolicy, Decapsulate, Decapsulator, Encapsulate, IpIp, IpIpCarrier, PerPacket,
-    SourcePort, Stack, Tcp, TtlPolicy, Udp, inspect_without_filter,
+    SourcePort, Stack, Tcp, Template, TtlPolicy, Udp, inspect_without_filter,
 };
 use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::{Packet, PacketMeta};
@@ -27,6 +27,12 @@ type From4 = Stack<From1, From3>;
 #[derive(Debug)]
 pub struct Tunnels {
     ipip: (IpIp, Ipip2, Ipip3, Ipip4),
+    templates: (
+        Template<IpIp, 1>,
+        Template<IpIp, 2>,
+        Template<IpIp, 3>,
+        Template<IpIp, 4>,
+    ),
     from: (From1, From2, From3, From4),
     udp_zero: Udp,
     udp_offload: Udp,
@@ -93,6 +99,12 @@ impl Tunnels {
         .with_window(layer.window);
         Self {
             ipip: (one, stack2, stack3, stack4),
+            templates: (
+                Template::single(one),
+                Template::nested([one, two]),
+                Template::nested([one, two, three]),
+                Template::nested([one, two, three, four]),
+            ),
             from: (from(0), from2, from3, from4),
             udp_zero: udp.with_checksum(ChecksumPolicy::Zero),
             udp_offload: udp.with_checksum(ChecksumPolicy::Offload),
@@ -134,9 +146,13 @@ pub trait Receiver {
     fn of(setup: &Setup) -> &Self::Tunnel;
 }
 
-/// `N` layers of IP-in-IP.
+/// `N` layers of IP-in-IP, as a stack.
 #[derive(Debug)]
 pub struct Ipip<const N: usize>;
+
+/// `N` layers of IP-in-IP, as a template.
+#[derive(Debug)]
+pub struct Nested<const N: usize>;
 
 macro_rules! depth {
     ($N:literal, $Tunnel:ty, $From:ty, $field:tt) => {
@@ -146,6 +162,15 @@ macro_rules! depth {
             #[inline(always)]
             fn of((_, tunnels): &Setup) -> (&Self::Tunnel, PerPacket) {
                 (&tunnels.ipip.$field, PerPacket::new())
+            }
+        }
+
+        impl Choice for Nested<$N> {
+            type Tunnel = Template<IpIp, $N>;
+
+            #[inline(always)]
+            fn of((_, tunnels): &Setup) -> (&Self::Tunnel, PerPacket) {
+                (&tunnels.templates.$field, PerPacket::new())
             }
         }
 
@@ -252,30 +277,33 @@ impl<C: Choice> PacketWork<Setup> for ProveThenEncap<C> {
     }
 }
 
-/// The two halves of the `Encapsulate` trait for a packet that somebody else has proven, a card say:
-/// judges and writes.
+/// `Proven::encap` for a packet that somebody else has proven, a card say: its fast path, and what it
+/// leaves to the other.
 #[derive(Debug)]
-pub struct JudgeThenWrite<C>(C);
+pub struct EncapProven<C>(C);
 
-impl<C: Choice> PacketWork<Setup> for JudgeThenWrite<C> {
+impl<C: Choice> PacketWork<Setup> for EncapProven<C> {
     #[inline(always)]
     fn run(setup: &Setup, buffer: &mut [u8], packet: Span) -> usize {
         let (tunnel, per_packet) = C::of(setup);
         let bytes = packet.get(buffer).unwrap_or_default();
-        let Ok((header, ..)) = Ipv4Header::split(bytes) else {
+        let Some(header) = bytes.first_chunk() else {
             return REFUSED;
         };
-        let inner = PacketMeta::trusted(*header);
-        let Ok(outer) = tunnel.judge(&inner, &per_packet) else {
+        let inner = PacketMeta::trusted(Ipv4Header::from_bytes(*header));
+        let Some(start) = packet.start.checked_sub(tunnel.overhead()) else {
             return REFUSED;
         };
-        let start = packet.start - tunnel.overhead();
-        tunnel.write(
-            &mut buffer[start..packet.end()],
-            &inner,
-            &outer,
-            &per_packet,
-        );
+        let Some(frame) = buffer.get_mut(start..packet.end()) else {
+            return REFUSED;
+        };
+        if let Some(outer) = tunnel.judge_ordinary(&inner, &per_packet) {
+            tunnel.write_ordinary(frame, &inner, &outer, &per_packet);
+        } else if let Ok(outer) = tunnel.judge(&inner, &per_packet) {
+            tunnel.write(frame, &inner, &outer, &per_packet);
+        } else {
+            return REFUSED;
+        }
         start
     }
 }
