@@ -154,6 +154,7 @@ impl StreamFraming {
 
     /// The length of the frame that begins with `head`, and what it is; `None` until the head is
     /// whole.
+    #[inline]
     fn read_head(self, head: &[u8]) -> Option<Result<Frame, StreamError>> {
         let Some(prefix) = self.length_prefix() else {
             return read_bare_head(head);
@@ -176,6 +177,7 @@ struct Frame {
     is_empty: bool,
 }
 
+#[inline]
 fn read_bare_head(head: &[u8]) -> Option<Result<Frame, StreamError>> {
     let &[version_ihl, _, high, low] = head.first_chunk()?;
     let total_len = u16::from_be_bytes([high, low]);
@@ -334,6 +336,35 @@ impl<'b> Decoder<'b> {
         &'e mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<Event<'e>>, StreamError> {
+        match self.whole_packet(input) {
+            Some(packet) => Ok(Some(Event::Packet(packet))),
+            None => self.push_any(input),
+        }
+    }
+
+    /// The packet at the front of `input`, if nothing is held, and frame and packet are whole and as
+    /// most are; else nothing is taken.
+    #[inline(always)]
+    fn whole_packet<'i>(&self, input: &mut &'i [u8]) -> Option<&'i [u8]> {
+        let is_between = self.held == 0 && self.failed.is_none();
+        if !is_between || self.magic_seen < self.framing.preamble().len() {
+            return None;
+        }
+        let frame = self.bounded(self.framing.read_head(input)?.ok()?).ok()?;
+        let (bytes, rest) = input.split_at_checked(frame.len)?;
+        let packet = bytes.get(self.framing.prefix_len()..)?;
+        if Ipv4::parse_plain(packet)?.slack() > 0 {
+            return None;
+        }
+        *input = rest;
+        Some(packet)
+    }
+
+    #[inline(never)]
+    fn push_any<'e, 'i: 'e>(
+        &'e mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<Event<'e>>, StreamError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -424,6 +455,7 @@ impl<'b> Decoder<'b> {
         Ok(Some((frame, None)))
     }
 
+    #[inline]
     const fn bounded(&self, frame: Frame) -> Result<Frame, StreamError> {
         let packet_len = frame.len.saturating_sub(self.framing.prefix_len());
         if frame.len > self.buffer.len() || packet_len > self.max_packet_len {

@@ -129,7 +129,9 @@ fn long_sum(bytes: &[u8]) -> Word {
 fn wide_sum(wide: &[u8]) -> Word {
     let (mut words, mut high_halves) = (0u64, 0u64);
     for word in wide.chunks_exact(WORD) {
-        let word = word.first_chunk().map_or(0, |word| Word::from_ne_bytes(*word));
+        let word = word
+            .first_chunk()
+            .map_or(0, |word| Word::from_ne_bytes(*word));
         words = words.wrapping_add(word);
         high_halves = high_halves.wrapping_add(word >> 32);
     }
