@@ -1,0 +1,185 @@
+//! T31 to T38: lengths, headroom, fields and loops on the way in.
+
+use ipencap::Span;
+use ipencap::encap::{Decapsulate, DfPolicy, Encapsulate, IdSource, PerPacket, Role};
+use ipencap::error::{EncapError, Reason};
+use ipencap::packet::{Packet, PacketMeta};
+use ipencap::wire::Ipv4Header;
+use ipencap_kit::oracle::{self, Plain};
+
+use crate::{A, B, L, R, inner, outer, reason, receiver, tunnel, wrap};
+
+#[test]
+fn t31_lengths_around_65535() {
+    for (len, expected) in [
+        (65515usize, Ok(65535)),
+        (65516, Err(EncapError::TooLong { len: 65536 })),
+        (65520, Err(EncapError::TooLong { len: 65540 })),
+        (65535, Err(EncapError::TooLong { len: 65555 })),
+    ] {
+        let packet = inner().packet(&vec![0x42; len - 20]);
+        assert_eq!(wrap(&tunnel(), &packet).map(|outer| outer.len()), expected);
+    }
+    // 65536 bytes cannot be said in a header: what lies behind 65535 is slack.
+    let longest = [&inner().packet(&vec![0x42; 65515])[..], &[0x42]].concat();
+    assert_eq!(longest.len(), 65536);
+    assert_eq!(
+        wrap(&tunnel(), &longest),
+        Err(EncapError::TooLong { len: 65555 })
+    );
+}
+
+#[test]
+fn t32_e_19_short_headroom_is_an_error_and_changes_nothing() {
+    let packet = inner().packet(b"payload");
+    for have in 0..20u16 {
+        let mut buffer = vec![0xa5; usize::from(have)];
+        buffer.extend(&packet);
+        let before = buffer.clone();
+        let span = Span::new(usize::from(have), packet.len());
+        let error = EncapError::NoHeadroom { need: 20, have };
+        let said = PerPacket::new();
+        let result = ipencap::encap(&tunnel(), &mut buffer, span, &said);
+        assert_eq!(result.unwrap_err(), error);
+        let mut place = Packet::new(&mut buffer, span);
+        assert_eq!(place.encap(&tunnel(), &said), Err(error));
+        assert_eq!(place.span(), span);
+        let proven = Packet::new(&mut buffer, span).prove().unwrap();
+        assert_eq!(proven.encap(&tunnel(), &said).unwrap_err(), error);
+        assert_eq!(buffer, before);
+    }
+    // A frame that ends before its headroom does.
+    for have in 0..20u16 {
+        let mut frame = vec![0xa5; usize::from(have)];
+        let error = EncapError::NoHeadroom { need: 20, have };
+        assert_eq!(tunnel().encap(&mut frame, &PerPacket::new()), Err(error));
+        assert!(frame.iter().all(|&byte| byte == 0xa5));
+    }
+}
+
+#[test]
+fn t33_dirty_headroom_is_written_over() {
+    let packet = inner().packet(b"payload");
+    let clean = wrap(&tunnel(), &packet).unwrap();
+    for poison in 0..=255u8 {
+        let mut buffer = vec![poison; 25];
+        buffer.extend(&packet);
+        let span = Span::new(25, packet.len());
+        let outer = ipencap::encap(&tunnel(), &mut buffer, span, &PerPacket::new()).unwrap();
+        assert_eq!(outer, clean);
+        assert_eq!(buffer[..5], [poison; 5]);
+    }
+}
+
+#[test]
+fn t34_f_01_f_04_identification_is_never_the_inner_one() {
+    let packet = Plain {
+        flags_offset: 0,
+        ..inner()
+    }
+    .packet(b"payload");
+    // Atomic: any value, 0 by default.
+    assert_eq!(oracle::u16_at(&wrap(&tunnel(), &packet).unwrap(), 4), 0);
+    // Not atomic: without an ordinal there is no identification (F-02, F-03), so never 0 by chance.
+    let copying = tunnel().with_df(DfPolicy::Copy(IdSource::Ordinal));
+    assert_eq!(wrap(&copying, &packet), Err(EncapError::NoIdentification));
+    let meta = PacketMeta::read(&packet).unwrap();
+    let mut seen = vec![false; 65536];
+    for ordinal in 0x0001_fff0..0x0002_fff0u32 {
+        let said = PerPacket::new().with_ordinal(ordinal);
+        let header = copying.header(&meta, &said).unwrap();
+        assert_eq!(oracle::u16_at(&header, 6), 0);
+        let identification = usize::from(oracle::u16_at(&header, 4));
+        assert!(
+            !seen[identification],
+            "65536 packets in a row are told apart"
+        );
+        seen[identification] = true;
+    }
+}
+
+#[test]
+fn t35_ttl_0_and_1_and_the_checksum_after_the_decrement() {
+    let with_ttl = |ttl| Plain { ttl, ..inner() }.packet(b"payload");
+    let forwarding = tunnel().with_role(Role::Forward);
+    assert_eq!(wrap(&forwarding, &with_ttl(0)), Err(EncapError::TtlZero));
+    assert_eq!(wrap(&forwarding, &with_ttl(1)), Err(EncapError::TtlExpired));
+    assert_eq!(wrap(&tunnel(), &with_ttl(0)), Err(EncapError::TtlZero));
+    assert_eq!(wrap(&tunnel(), &with_ttl(1)).unwrap()[20..], with_ttl(1));
+    for ttl in 2..=255 {
+        assert_eq!(
+            wrap(&forwarding, &with_ttl(ttl)).unwrap()[20..],
+            with_ttl(ttl - 1)
+        );
+    }
+    // The error survives the hop (C-15): a header that was proven by nobody is not repaired.
+    let mut wrong = Ipv4Header::from_bytes(with_ttl(64)[..20].try_into().unwrap());
+    let mut bytes = *wrong.as_bytes();
+    bytes[10] ^= 0x40;
+    wrong = Ipv4Header::from_bytes(bytes);
+    assert!(wrong.decrement_ttl());
+    assert!(!wrong.verifies(&[]));
+}
+
+#[test]
+fn t36_inner_df_is_always_kept() {
+    for df in [
+        DfPolicy::Set,
+        DfPolicy::Copy(IdSource::Ordinal),
+        DfPolicy::Copy(IdSource::Constant(7)),
+    ] {
+        for (inner_word, outer_word) in [(0x4000, 0x4000), (0xc000, 0x4000), (0x6000, 0x4000)] {
+            let packet = Plain {
+                flags_offset: inner_word,
+                ..inner()
+            }
+            .packet(&[]);
+            let wrapped = wrap(&tunnel().with_df(df), &packet).unwrap();
+            assert_eq!(oracle::u16_at(&wrapped, 6), outer_word, "{df:?}");
+            assert_eq!(wrapped[20..], packet);
+        }
+    }
+}
+
+#[test]
+fn t38_self_encapsulation_is_noticed_on_both_ends() {
+    let forwarding = tunnel().with_role(Role::Forward);
+    let from = |source, destination| {
+        Plain {
+            source,
+            destination,
+            protocol: 4,
+            ..inner()
+        }
+        .packet(&inner().packet(&[]))
+    };
+    // E-17, E-18 going in; a host's own traffic may (TX-07).
+    let to_exit = EncapError::LoopToExit { layer: 0 };
+    let own_source = EncapError::LoopOwnSource { layer: 0 };
+    assert_eq!(wrap(&tunnel(), &from(R, B)), Err(to_exit));
+    assert_eq!(wrap(&forwarding, &from(R, B)), Err(to_exit));
+    assert_eq!(wrap(&forwarding, &from(L, B)), Err(own_source));
+    assert!(wrap(&tunnel(), &from(L, B)).is_ok());
+    assert!(wrap(&tunnel().allowing_hairpin(), &from(R, B)).is_ok());
+
+    // L-04: its own outer packet once more.
+    let meta = |packet: &[u8]| PacketMeta::read(packet).unwrap();
+    let once = wrap(&tunnel(), &inner().packet(&[])).unwrap();
+    assert!(tunnel().would_loop(&meta(&once)));
+    assert!(forwarding.would_loop(&meta(&once)));
+    assert!(tunnel().would_loop(&meta(&from(R, B))));
+    assert!(!tunnel().would_loop(&meta(&from(L, B))));
+    assert!(forwarding.would_loop(&meta(&from(L, B))));
+    assert!(!tunnel().would_loop(&meta(&inner().packet(&[]))));
+
+    // D-16 coming out, at depth N + 1 for every N; D-20 where only the destination is ours.
+    let mut nested = inner().packet(&[]);
+    for depth in 1..=12 {
+        nested = outer().packet(&nested);
+        let expected = (depth > 1).then_some(Reason::InnerEqualsOuter);
+        assert_eq!(reason(&nested), expected, "{depth} layers");
+    }
+    let to_us = outer().packet(&from(A, R));
+    assert_eq!(reason(&to_us), Some(Reason::NestingLimit));
+    assert!(receiver().with_max_depth(2).inspect(&to_us).is_ok());
+}

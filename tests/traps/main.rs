@@ -1,0 +1,77 @@
+//! Bugs that bit other implementations, one function each, in a file per subject.
+//!
+//! The numbers are those of the project's survey of peers. A trap of something that the crate does
+//! not have yet is tested where it touches what there is.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test that panics fails"
+)]
+
+mod checksum;
+mod decapsulation;
+mod encapsulation;
+mod header;
+
+use ipencap::Span;
+use ipencap::encap::{Decapsulate, Decapsulator, IpIp, IpIpCarrier, PerPacket};
+use ipencap::error::{EncapError, Reason};
+use ipencap::filter::{PointToPoint, Prefix};
+use ipencap_kit::oracle::Plain;
+
+const A: [u8; 4] = [10, 1, 0, 5];
+const B: [u8; 4] = [10, 2, 0, 9];
+const L: [u8; 4] = [198, 51, 100, 1];
+const R: [u8; 4] = [203, 0, 113, 2];
+
+const fn inner() -> Plain {
+    Plain {
+        tos: 0,
+        identification: 0x1234,
+        flags_offset: 0x4000,
+        ttl: 64,
+        protocol: 17,
+        source: A,
+        destination: B,
+        options: vec![],
+    }
+}
+
+const fn outer() -> Plain {
+    Plain {
+        tos: 0,
+        identification: 0,
+        flags_offset: 0x4000,
+        ttl: 64,
+        protocol: 4,
+        source: L,
+        destination: R,
+        options: vec![],
+    }
+}
+
+fn tunnel() -> IpIp {
+    IpIp::new(L.into(), R.into()).unwrap()
+}
+
+static ANY: [Prefix; 1] = [Prefix::ANY];
+
+fn receiver() -> Decapsulator<IpIpCarrier, PointToPoint<'static>> {
+    Decapsulator::ipip(PointToPoint::new(R.into(), L.into(), &ANY))
+}
+
+fn reason(packet: &[u8]) -> Option<Reason> {
+    receiver()
+        .inspect(packet)
+        .err()
+        .map(|refused| refused.reason)
+}
+
+/// `packet` wrapped into `tunnel`, in a buffer that is poisoned in front and behind.
+fn wrap(tunnel: &IpIp, packet: &[u8]) -> Result<Vec<u8>, EncapError> {
+    let mut buffer = [&[0xa5; 20], packet, &[0x5a; 4]].concat();
+    let inner = Span::new(20, packet.len());
+    ipencap::encap(tunnel, &mut buffer, inner, &PerPacket::new()).map(|outer| outer.to_vec())
+}
