@@ -170,6 +170,16 @@ fn p_11_d_01_to_d_23_decap_matches_oracle() {
 }
 
 #[test]
+fn d_05_d_22_payload_equals_packet() {
+    check(3000, laws::law_payload_equals_packet);
+}
+
+#[test]
+fn u_01_g_14_payload_form_is_the_packets_payload() {
+    check(1000, laws::law_payload_form_is_the_packets_payload);
+}
+
+#[test]
 fn p_03_t41_decap_is_all_or_nothing() {
     check(1000, laws::law_decap_is_all_or_nothing);
 }

@@ -4,7 +4,7 @@ use core::fmt::Debug;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Encapsulate, Layer, Opened, PerPacket};
+use ipencap::encap::{Decapsulate, Encapsulate, Layer, Opened, OuterMeta, PerPacket};
 use ipencap::error::{EncapError, Refused};
 use ipencap::filter::Access;
 use ipencap::packet::{Packet, PacketMeta};
@@ -125,6 +125,20 @@ pub trait Subject: Debug {
         None
     }
 
+    /// The bytes in front of the inner packet in its payload form, from those that have one.
+    fn payload_overhead(&self) -> Option<usize> {
+        None
+    }
+
+    /// The payload form in `frame`, from those that have one.
+    fn encap_payload(
+        &self,
+        _frame: &mut [u8],
+        _packet: &PerPacket,
+    ) -> Option<core::result::Result<PacketMeta, EncapError>> {
+        None
+    }
+
     /// The encapsulator as the rules describe it.
     fn naive(&self) -> &dyn NaiveEncapsulator;
 
@@ -143,6 +157,16 @@ pub trait CarrierSubject {
     /// # Errors
     /// As it.
     fn inspect_without_filter(&self, packet: &[u8]) -> core::result::Result<Opened, Refused>;
+
+    /// `Decapsulator::inspect_payload` of [`receiver`](Self::receiver), from those carriers that
+    /// have it. Over UDP and TCP all must: the laws insist.
+    fn inspect_payload(
+        &self,
+        access: &dyn Access,
+        switches: Switches,
+        meta: &OuterMeta,
+        payload: &[u8],
+    ) -> Option<core::result::Result<Opened, Refused>>;
 
     /// The carrier as the rules describe it.
     fn naive(&self) -> &dyn NaiveCarrier;

@@ -14,6 +14,17 @@ fn for_each_receiver(
     case: &DecapCase,
     mut check: impl FnMut(&dyn CarrierSubject, &dyn Decapsulate, &[u8]),
 ) {
+    for_each_access(case, |access| {
+        for (subject, packet) in &case.arrivals {
+            let carrier = subject.carrier().unwrap();
+            let receiver = carrier.receiver(access, case.switches);
+            check(carrier, &*receiver, &packet.0);
+        }
+    });
+}
+
+/// Calls `check` with the case's network in every form that it has.
+pub(super) fn for_each_access(case: &DecapCase, mut check: impl FnMut(&dyn Access)) {
     let prefixes = |nets: &[oracle::Net]| -> Vec<Prefix> {
         nets.iter()
             .map(|&(network, len)| Prefix::new(network.into(), len).unwrap())
@@ -45,11 +56,7 @@ fn for_each_receiver(
         accesses.push(&point_to_point);
     }
     for access in accesses {
-        for (subject, packet) in &case.arrivals {
-            let carrier = subject.carrier().unwrap();
-            let receiver = carrier.receiver(access, case.switches);
-            check(carrier, &*receiver, &packet.0);
-        }
+        check(access);
     }
 }
 

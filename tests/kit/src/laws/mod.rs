@@ -9,6 +9,7 @@ mod decap;
 mod encap;
 mod nest;
 mod parse;
+mod payload;
 mod setters;
 mod sums;
 mod template;
@@ -21,6 +22,7 @@ pub use encap::{
 };
 pub use nest::{law_nested_inspection_equals_sequential, law_roundtrip, law_stack_is_associative};
 pub use parse::{law_no_panic, law_parse_matches_oracle, law_parse_never_reads_past_total_len};
+pub use payload::{law_payload_equals_packet, law_payload_form_is_the_packets_payload};
 pub use setters::{
     law_icmpv4_setters_keep_the_checksum, law_setters_commute, law_setters_then_getters,
     law_tcp_setters_keep_the_checksum, law_udp_setters_keep_the_checksum,
@@ -74,5 +76,7 @@ laws! {
     law_batch_equals_one_by_one,
     law_decap_matches_oracle,
     law_decap_is_all_or_nothing,
+    law_payload_equals_packet,
+    law_payload_form_is_the_packets_payload,
     law_inspect_apply_agree,
 }

@@ -242,7 +242,12 @@ pub enum UdpKind {
     /// GUE variant 0 with these private words.
     Gue(Vec<u32>),
     /// GRE (RFC 8086).
-    Gre(NaiveGre),
+    Gre {
+        /// As the encapsulator writes it: with a key, or without.
+        sent: NaiveGre,
+        /// As the receiver wants it: checksum and number may come from other senders.
+        expected: NaiveGre,
+    },
 }
 
 /// How a UDP checksum comes about.
@@ -284,7 +289,7 @@ impl NaiveUdp {
         match &self.kind {
             UdpKind::Direct => 0,
             UdpKind::Gue(words) => 4 + 4 * words.len(),
-            UdpKind::Gre(gre) => gre.shim_len(),
+            UdpKind::Gre { sent, .. } => sent.shim_len(),
         }
     }
 
@@ -297,14 +302,14 @@ impl NaiveUdp {
                 bytes.extend(payload);
                 bytes
             }
-            UdpKind::Gre(gre) => gre.shimmed(payload, None),
+            UdpKind::Gre { sent, .. } => sent.shimmed(payload, None),
         }
     }
 
     /// How this packet's checksum comes about: GRE in UDP insists for fragments (U-16).
     fn summed(&self, inner: &Fields<'_>) -> Summed {
         match (self.checksum, &self.kind) {
-            (Summed::Zero, UdpKind::Gre(_)) if inner.is_fragment() => Summed::Full,
+            (Summed::Zero, UdpKind::Gre { .. }) if inner.is_fragment() => Summed::Full,
             (summed, _) => summed,
         }
     }
@@ -326,7 +331,7 @@ impl NaiveUdp {
     /// The length of what is in front of an IPv4 packet, and its number.
     fn checked(&self, payload: &[u8]) -> Result<(usize, Option<u32>), Reason> {
         match &self.kind {
-            UdpKind::Gre(gre) => gre.checked(payload),
+            UdpKind::Gre { expected, .. } => expected.checked(payload),
             _ if self.receives_gue => checked_gue_len(payload).map(|len| (len, None)),
             _ => Ok((0, None)),
         }
@@ -459,7 +464,11 @@ impl NaiveCarrier for NaiveUdp {
 
     fn framed(&self, outer: &Plain, inner: &[u8]) -> Vec<u8> {
         let ports = [self.source_port.unwrap_or(0xc123), self.destination_port];
-        let mut datagram = Self::datagram(outer, ports, &self.shimmed(inner));
+        let payload = match &self.kind {
+            UdpKind::Gre { expected, .. } => expected.shimmed(inner, expected.first_ordinal),
+            _ => self.shimmed(inner),
+        };
+        let mut datagram = Self::datagram(outer, ports, &payload);
         if self.checksum == Summed::Zero {
             put_u16(&mut datagram, 6, 0);
         }

@@ -8,10 +8,11 @@ use arbitrary::{Result, Unstructured};
 use ipencap::Span;
 use ipencap::encap::{
     self, Carrier, Decapsulate, Decapsulator, EgressDscp, Encapsulate, Gre, InnerTunnels, IpIp, Opened,
-    PerPacket, Tcp, Udp, inspect_without_filter,
+    OuterMeta, PerPacket, SocketCarrier, Tcp, Udp, inspect_without_filter,
 };
 use ipencap::error::{EncapError, Refused};
 use ipencap::filter::{Access, PointToPoint, Prefix};
+use ipencap::packet::PacketMeta;
 
 use crate::generate::{mtu, odds};
 use crate::oracle::{self, Ids, NaiveCarrier, NaiveEncapsulator, OuterPolicy, Switches};
@@ -38,6 +39,18 @@ pub struct Layer<E, C, N> {
     carrier: C,
     decapsulator: Decapsulator<C, PointToPoint<'static>>,
     naive: N,
+    inspect_payload: Option<InspectPayload<C>>,
+    payload_form: Option<PayloadForm<E>>,
+}
+
+/// `Decapsulator::inspect_payload`, of a decapsulator that is made for the call.
+type InspectPayload<C> =
+    fn(C, &dyn Access, Switches, &OuterMeta, &[u8]) -> core::result::Result<Opened, Refused>;
+
+/// How an encapsulator writes what goes through a socket.
+struct PayloadForm<E> {
+    overhead: fn(&E) -> usize,
+    encap: fn(&E, &mut [u8], &PerPacket) -> core::result::Result<PacketMeta, EncapError>,
 }
 
 impl<E, C: Carrier + Copy + 'static, N> Layer<E, C, N> {
@@ -48,6 +61,29 @@ impl<E, C: Carrier + Copy + 'static, N> Layer<E, C, N> {
             carrier,
             decapsulator: Decapsulator::new(carrier, access),
             naive,
+            inspect_payload: None,
+            payload_form: None,
+        }
+    }
+
+    /// The same with a carrier over a protocol that hosts have sockets for.
+    fn over_sockets(self) -> Self
+    where
+        C: SocketCarrier,
+    {
+        Self {
+            inspect_payload: Some(|carrier, access, switches, meta, payload| {
+                switched(carrier, access, switches).inspect_payload(meta, payload)
+            }),
+            ..self
+        }
+    }
+
+    /// The same with an encapsulator that writes what goes through a socket.
+    fn with_payload_form(self, payload_form: PayloadForm<E>) -> Self {
+        Self {
+            payload_form: Some(payload_form),
+            ..self
         }
     }
 }
@@ -96,6 +132,20 @@ where
         template_layer(&self.encapsulator)
     }
 
+    fn payload_overhead(&self) -> Option<usize> {
+        let form = self.payload_form.as_ref()?;
+        Some((form.overhead)(&self.encapsulator))
+    }
+
+    fn encap_payload(
+        &self,
+        frame: &mut [u8],
+        packet: &PerPacket,
+    ) -> Option<core::result::Result<PacketMeta, EncapError>> {
+        let form = self.payload_form.as_ref()?;
+        Some((form.encap)(&self.encapsulator, frame, packet))
+    }
+
     fn naive(&self) -> &dyn NaiveEncapsulator {
         &self.naive
     }
@@ -120,6 +170,17 @@ where
 
     fn inspect_without_filter(&self, packet: &[u8]) -> core::result::Result<Opened, Refused> {
         inspect_without_filter(&self.carrier, packet)
+    }
+
+    fn inspect_payload(
+        &self,
+        access: &dyn Access,
+        switches: Switches,
+        meta: &OuterMeta,
+        payload: &[u8],
+    ) -> Option<core::result::Result<Opened, Refused>> {
+        let inspect = self.inspect_payload?;
+        Some(inspect(self.carrier, access, switches, meta, payload))
     }
 
     fn naive(&self) -> &dyn NaiveCarrier {

@@ -31,7 +31,7 @@ impl TcpSubject {
             carrier = carrier.with_framing(framing);
         }
         let outer = naive.outer;
-        Self::new(tunnel, carrier, naive, &outer)
+        Self::new(tunnel, carrier, naive, &outer).over_sockets()
     }
 }
 

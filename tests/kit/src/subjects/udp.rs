@@ -3,7 +3,7 @@ use core::any::Any;
 use arbitrary::{Result, Unstructured};
 use ipencap::encap::{ChecksumPolicy, PortRange, SourcePort, Udp, UdpCarrier};
 
-use super::{Layer, ends, generated_outer, gre, typical_outer, with_outer};
+use super::{Layer, PayloadForm, ends, generated_outer, gre, typical_outer, with_outer};
 use crate::generate::odds;
 use crate::oracle::{NaiveGre, NaiveUdp, OuterPolicy, Ports, Summed, UdpKind};
 use crate::registry::{Endpoints, Enrol, Wishes};
@@ -18,14 +18,14 @@ impl<const WORDS: usize> UdpSubject<WORDS> {
         let carrier = match &naive.kind {
             UdpKind::Direct if !naive.receives_gue => UdpCarrier::fou(port),
             UdpKind::Direct | UdpKind::Gue(_) => UdpCarrier::gue(),
-            UdpKind::Gre(naive) => UdpCarrier::gre(gre::carrier(naive)),
+            UdpKind::Gre { expected, .. } => UdpCarrier::gre(gre::carrier(expected)),
         };
         let tunnel: Udp<WORDS> = match &naive.kind {
             UdpKind::Direct if naive.receives_gue => {
                 wordless(Udp::gue_variant_1(source, destination))
             }
             UdpKind::Direct => wordless(Udp::fou(source, destination, port)),
-            UdpKind::Gre(naive) => wordless(Udp::gre(source, destination, naive.key)),
+            UdpKind::Gre { sent, .. } => wordless(Udp::gre(source, destination, sent.key)),
             UdpKind::Gue(words) => {
                 let words: [u32; WORDS] = words.as_slice().try_into().unwrap();
                 let gue = Udp::gue(source, destination).unwrap();
@@ -57,6 +57,11 @@ impl<const WORDS: usize> UdpSubject<WORDS> {
         }
         let outer = naive.outer;
         Self::new(tunnel, carrier, naive, &outer)
+            .over_sockets()
+            .with_payload_form(PayloadForm {
+                overhead: Udp::<WORDS>::payload_overhead,
+                encap: Udp::<WORDS>::encap_payload,
+            })
     }
 }
 
@@ -68,14 +73,29 @@ fn wordless<const WORDS: usize>(
     *tunnel.downcast().unwrap()
 }
 
-const fn gre_in_udp(outer: OuterPolicy, key: Option<u32>) -> UdpKind {
-    UdpKind::Gre(NaiveGre {
+/// With a key or without, and a receiver that may want more than that.
+fn gre_in_udp(u: &mut Unstructured<'_>, outer: OuterPolicy, wishes: Wishes) -> Result<UdpKind> {
+    let key = if odds(u, 1, 2)? {
+        Some(u.arbitrary()?)
+    } else {
+        None
+    };
+    let sent = NaiveGre {
         outer,
         key,
         checksum: false,
         first_ordinal: None,
         wants_sequence: false,
-    })
+    };
+    let mut expected = sent;
+    if wishes.may_refuse {
+        expected.checksum = odds(u, 1, 4)?;
+        if odds(u, 1, 4)? {
+            expected.first_ordinal = Some(u.arbitrary()?);
+            expected.wants_sequence = odds(u, 2, 3)?;
+        }
+    }
+    Ok(UdpKind::Gre { sent, expected })
 }
 
 impl<const WORDS: usize> Enrol for UdpSubject<WORDS> {
@@ -85,14 +105,7 @@ impl<const WORDS: usize> Enrol for UdpSubject<WORDS> {
             0..=2 if WORDS == 0 => UdpKind::Direct,
             3 | 4 if WORDS == 0 => UdpKind::Gue(Vec::new()),
             _ if WORDS > 0 => UdpKind::Gue(u.arbitrary::<[u32; WORDS]>()?.to_vec()),
-            _ => {
-                let key = if odds(u, 1, 2)? {
-                    Some(u.arbitrary()?)
-                } else {
-                    None
-                };
-                gre_in_udp(outer, key)
-            }
+            _ => gre_in_udp(u, outer, wishes)?,
         };
         let checksum =
             *u.choose(&[Summed::Zero, Summed::Full, Summed::Offload, Summed::Offload])?;
@@ -116,7 +129,7 @@ impl<const WORDS: usize> Enrol for UdpSubject<WORDS> {
             receives_gue: match kind {
                 UdpKind::Direct => u.arbitrary()?,
                 UdpKind::Gue(_) => true,
-                UdpKind::Gre(_) => false,
+                UdpKind::Gre { .. } => false,
             },
             kind,
             requires_checksum: (is_summed || wishes.may_refuse) && odds(u, 1, 3)?,
