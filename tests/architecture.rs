@@ -442,7 +442,7 @@ fn every_public_type_is_send_and_sync() {
         encap::Udp,
         encap::Layer,
         encap::Template<AnEncapsulator, 4>,
-        encap::Ring,
+        encap::Ring<'static>,
         encap::UdpCarrier,
         error::ConfigError,
         error::EncapError,
