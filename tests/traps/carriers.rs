@@ -90,7 +90,8 @@ fn t39_c_22_partial_inner_checksum() {
         let place = Span::new(overhead, packet.len());
         encap(tunnel, &mut buffer, place, said).map(|outer| outer.to_vec())
     };
-    for tunnel in [&udp as &dyn Encapsulate, &tcp] {
+    let tunnels: [&dyn Encapsulate; 2] = [&udp, &tcp];
+    for tunnel in tunnels {
         let mut made = wrap(tunnel, &partial, &said).unwrap();
         // The card fills the inner checksum in; the outer one, made before, is that of all bytes.
         let overhead = tunnel.overhead();
@@ -107,7 +108,8 @@ fn t39_c_22_partial_inner_checksum() {
     }
     let summed = udp.with_checksum(ChecksumPolicy::Full);
     let gre = Gre::new(L.into(), R.into()).unwrap().with_checksum();
-    for tunnel in [&summed as &dyn Encapsulate, &gre] {
+    let tunnels: [&dyn Encapsulate; 2] = [&summed, &gre];
+    for tunnel in tunnels {
         assert_eq!(
             wrap(tunnel, &partial, &said),
             Err(EncapError::PartialChecksum)
