@@ -2,7 +2,7 @@ use core::net::Ipv4Addr;
 
 use super::carrier::{Carried, Carrier};
 use super::decapsulator::Decapsulator;
-use super::outer::{Outer, fitting_len, lesser, refuse_loop, travelling_ttl};
+use super::outer::{Outer, fitting_len, refuse_loop, travelling_ttl};
 use super::policy::Role;
 use super::{Encapsulate, PerPacket};
 use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
@@ -114,7 +114,7 @@ impl Encapsulate for MinEnc {
         if !self.keeps_source && header.source() != self.source {
             return Err(EncapError::SourceNotKept);
         }
-        let max_len = lesser(self.max_len, packet.link_mtu());
+        let max_len = self.max_len.min(packet.max_len());
         let total_len = fitting_len(inner, self.overhead_len(), max_len)?;
         header.edit(|edit| {
             edit.set_ttl(ttl)

@@ -122,15 +122,23 @@ pub use udp_carrier::UdpCarrier;
 /// let seventh = PerPacket::new().with_ordinal(7).with_link_mtu(1500);
 /// # let _ = seventh;
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct PerPacket {
     ordinal: Option<u32>,
-    link_mtu: Option<u16>,
+    /// 65535 where nothing is said: no packet is longer.
+    link_mtu: u16,
     flow_hash: Option<u32>,
     inner_checksum: InnerChecksum,
     tcp_sequence: u32,
     tcp_acknowledgment: u32,
+}
+
+impl Default for PerPacket {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl PerPacket {
@@ -139,7 +147,7 @@ impl PerPacket {
     pub const fn new() -> Self {
         Self {
             ordinal: None,
-            link_mtu: None,
+            link_mtu: u16::MAX,
             flow_hash: None,
             inner_checksum: InnerChecksum::Complete,
             tcp_sequence: 0,
@@ -159,11 +167,11 @@ impl PerPacket {
     }
 
     /// Says the MTU of the path that the outermost packet will take, in bytes: a packet that would
-    /// exceed it is [`EncapError::FragmentationNeeded`] instead.
+    /// exceed it is [`EncapError::FragmentationNeeded`] instead. 65535 is no limit.
     #[inline]
     pub const fn with_link_mtu(self, mtu: u16) -> Self {
         Self {
-            link_mtu: Some(mtu),
+            link_mtu: mtu,
             ..self
         }
     }
@@ -230,6 +238,15 @@ impl PerPacket {
     #[inline]
     #[must_use]
     pub const fn link_mtu(&self) -> Option<u16> {
+        match self.link_mtu {
+            u16::MAX => None,
+            mtu => Some(mtu),
+        }
+    }
+
+    /// The longest outermost packet, in bytes: the MTU, or what 16 bits can say.
+    #[inline]
+    pub(crate) const fn max_len(&self) -> u16 {
         self.link_mtu
     }
 }

@@ -43,6 +43,8 @@ pub struct Tcp {
     options: [u8; MAX_OPTIONS],
     options_len: u8,
     framing: Option<LengthPrefix>,
+    /// Data offset, flags and window, as they are stored.
+    offset_flags_window: u32,
     /// Of pseudo-header, ports, flags, window and options: all that is summed and does not vary.
     sum: u16,
     /// Of IP and TCP header, options and prefix, in bytes.
@@ -85,6 +87,7 @@ impl Tcp {
                     options: [0; MAX_OPTIONS],
                     options_len: 0,
                     framing: None,
+                    offset_flags_window: 0,
                     sum: 0,
                     overhead: 0,
                 }
@@ -166,13 +169,14 @@ impl Tcp {
         let ports = stored(self.source_port).wrapping_add(stored(self.destination_port));
         let mut sum = widened(self.outer.pseudo_sum())
             .wrapping_add(ports)
-            .wrapping_add(halves(self.offset_flags_window()));
+            .wrapping_add(halves(self.fourth_word()));
         let mut options: &[u8] = &self.options;
         while let Some((&[a, b], rest)) = options.split_first_chunk() {
             sum = sum.wrapping_add(u32::from_ne_bytes([a, b, 0, 0]));
             options = rest;
         }
         Self {
+            offset_flags_window: self.fourth_word(),
             sum: fold(sum),
             overhead: u16::from_be_bytes([0, self.options_len])
                 .wrapping_add(self.framing_len())
@@ -199,9 +203,8 @@ impl Tcp {
         inner.known_sum().is_none() && inner.byte_sum().is_none()
     }
 
-    /// Data offset, flags and window, as they are stored.
-    #[inline]
-    const fn offset_flags_window(&self) -> u32 {
+    /// The word of data offset, flags and window.
+    const fn fourth_word(&self) -> u32 {
         let header = TcpHeader::new(
             (0, 0),
             (0, 0),
@@ -250,7 +253,7 @@ impl Tcp {
             beside(stored(self.source_port), stored(self.destination_port)),
             sequence,
             acknowledgment,
-            self.offset_flags_window(),
+            self.offset_flags_window,
             beside(widened(!fold(sum)), 0),
         ];
         if let Some((ip, target)) = fixed.split_first_chunk_mut() {

@@ -169,7 +169,10 @@ impl Outer {
         if header.ttl() == 0 || u32::from_ne_bytes(header.source().octets()) == self.third {
             return None;
         }
-        if len > u64::from(lesser(self.ordinary_max_len, packet.link_mtu())) {
+        if len > u64::from(self.ordinary_max_len) {
+            return None;
+        }
+        if len > u64::from(packet.max_len()) {
             return None;
         }
         Some(self.ordinary(inner.tos(), u32::try_from(len).ok()?))
@@ -239,7 +242,7 @@ impl Outer {
             self.role(),
             hairpin,
         )?;
-        let max_len = lesser(self.max_len, packet.link_mtu());
+        let max_len = self.max_len.min(packet.max_len());
         let total_len = fitting_len(inner, overhead, max_len)?;
 
         let resets_ce = self.switches.contains(Switches::RESET_CE) && header.ecn() == Ecn::Ce;
@@ -317,15 +320,6 @@ struct Words {
 const fn at_start(word: u32) -> u64 {
     let [a, b, c, d] = word.to_ne_bytes();
     u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0])
-}
-
-/// The lesser of a length and another that may be said.
-#[inline]
-pub(super) const fn lesser(len: u16, said: Option<u16>) -> u16 {
-    match said {
-        Some(said) if said < len => said,
-        _ => len,
-    }
 }
 
 /// The sum of the 16-bit words of a header.
