@@ -1,0 +1,13 @@
+//! The whole pipeline of a decapsulator for one peer.
+#![no_std]
+#![no_main]
+
+use ipencap::encap::{Decapsulator, IpIpCarrier};
+use ipencap::filter::PointToPoint;
+
+type Receiver = Decapsulator<IpIpCarrier, PointToPoint<'static>>;
+
+ipencap_size::entry!(|receiver: &Receiver, packet: &mut [u8; 1500], len: usize| {
+    let packet = packet.get_mut(..len).unwrap_or_default();
+    ipencap::decap(receiver, packet).map_or(0, |inner| inner.packet.len())
+});
