@@ -12,8 +12,9 @@ cd "$(dirname "$0")"
 targets=(thumbv7em-none-eabihf thumbv6m-none-eabi)
 prepare_targets "${targets[@]}"
 target_dir=${CARGO_TARGET_DIR:-$PWD/target}
-# The toolchain's own reads every target; the system's may read only the host's.
-objcopy=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-objcopy
+# The toolchain's own objcopy reads every target; the system's may read only the host's.
+sysroot=$(rustc --print sysroot)
+tools=$sysroot/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -32,7 +33,7 @@ code() { # PROGRAM
 
 # Each entry is an address of 4 bytes and a frame in LEB128.
 stack() { # PROGRAM
-    "$objcopy" -O binary --set-section-flags .stack_sizes=alloc --only-section=.stack_sizes "$1" "$folder/stack"
+    LD_LIBRARY_PATH=$sysroot/lib "$tools/rust-objcopy" --dump-section ".stack_sizes=$folder/stack" "$1" /dev/null
     od -An -v -tu1 "$folder/stack" | tr -s ' \n' '\n' | awk '
         /./ {
             if (skip < 4) { skip++; next }
