@@ -13,11 +13,13 @@ use std::collections::BTreeSet;
 
 use ipencap::Span;
 use ipencap::encap::{
-    Carrier, Decapsulate, Decapsulator, DfPolicy, Encapsulate, Gre, GreCarrier, IdSource,
-    InnerChecksum, IpIp, MinEnc, MinEncCarrier, PerPacket, Role, Tcp, TcpCarrier, Udp, UdpCarrier,
+    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, Encapsulate, Gre, GreCarrier,
+    IdSource, InnerChecksum, IpIp, Layer, MinEnc, MinEncCarrier, PerPacket, Role, Stack, Tcp,
+    TcpCarrier, Template, Udp, UdpCarrier,
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
 use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::packet::PacketMeta;
 use ipencap::wire::{self, HeaderOptions, Icmpv4, Ipv4, TcpHeader};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -274,6 +276,73 @@ fn source_not_kept_m_02() {
     let error = plainly(&minimal, &inner().packet(&[]));
     assert_eq!(error, EncapError::SourceNotKept);
     assert_says(&error, &["source", "configure"]);
+}
+
+/// A header by value cannot sum bytes that are not at hand, whatever layer's checksum covers them.
+#[test]
+fn unknown_sum_c_20_u_16() {
+    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_checksum();
+    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
+    let fou = Udp::fou(ENDS.0, ENDS.1, 5555).unwrap();
+    let unsummed = fou.with_checksum(ChecksumPolicy::Zero);
+    let gre_in_udp = Udp::gre(ENDS.0, ENDS.1, None)
+        .unwrap()
+        .with_checksum(ChecksumPolicy::Zero);
+    let site = IpIp::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)).unwrap();
+    let opaque = inner().packet(b"payload");
+    let datagram = plain(A, B, 17).packet(&[0, 1, 0, 2, 0, 8, 0, 1]);
+    let fragment = Plain {
+        flags_offset: 0x2000,
+        ..plain(A, B, 17)
+    };
+    let fragment = fragment.packet(&[0; 8]);
+    // (layer, inner packet, whether its headers tell too little)
+    let cases: [(Layer, &[u8], bool); 11] = [
+        (gre.into(), &opaque, true),
+        (gre.into(), &datagram, true),
+        (tcp.into(), &opaque, true),
+        (fou.into(), &opaque, true),
+        (fou.into(), &datagram, false),
+        (
+            fou.with_checksum(ChecksumPolicy::Full).into(),
+            &datagram,
+            true,
+        ),
+        (unsummed.into(), &opaque, false),
+        (unsummed.into(), &fragment, false),
+        (gre_in_udp.into(), &opaque, false),
+        (gre_in_udp.into(), &fragment, true),
+        (site.into(), &opaque, false),
+    ];
+    let said = PerPacket::new();
+    for (number, (layer, packet, is_unknown)) in cases.into_iter().enumerate() {
+        let read = PacketMeta::read(packet).unwrap();
+        let summed = PacketMeta::summed(packet).unwrap();
+        for layers in [
+            [layer, Layer::Identity],
+            [layer, site.into()],
+            [site.into(), layer],
+        ] {
+            let template = Template::<Layer, 2>::compile(&layers).unwrap();
+            let header = template.header::<100>(&read, &said);
+            // IP-in-IP around a fragment is no fragment.
+            let hides_fragment = read.header().is_fragment() && layers[0] != layer;
+            let is_unknown = is_unknown && !hides_fragment;
+            let unknown = Err(EncapError::UnknownSum);
+            assert_eq!(header == unknown, is_unknown, "{number}: {layers:?}");
+
+            // With the sum it is what stands in front of the packet.
+            let header = template.header::<100>(&summed, &said).unwrap();
+            let mut buffer = [&[0; 100], packet].concat();
+            let span = Span::new(100, packet.len());
+            ipencap::encap(&template, &mut buffer, span, &said).unwrap();
+            assert_eq!(header, buffer[..100], "{number}: {layers:?}");
+        }
+    }
+    let error = EncapError::UnknownSum;
+    assert_eq!((error.name(), error.index()), ("UnknownSum", 28));
+    assert_eq!(error.outside(1, 20), error);
+    assert_says(&error, &["checksum", "bytes", "PacketMeta::summed"]);
 }
 
 /// A stack numbers its layers and leaves less room to the inner ones.
@@ -603,6 +672,65 @@ fn bad_tcp_options_s_03() {
     }
 }
 
+#[test]
+fn too_many_layers_l_08() {
+    let (wan, fou) = (tunnel(), Udp::fou(ENDS.0, ENDS.1, 5555).unwrap());
+    let layers = [wan.into(), fou.into(), wan.into()];
+    let error = Template::<Layer, 2>::compile(&layers).unwrap_err();
+    assert_eq!(error, ConfigError::TooManyLayers);
+    assert_says(&error, &["template", "fewer layers"]);
+    assert!(Template::<Layer, 3>::compile(&layers).is_ok());
+    assert_eq!(
+        Template::<Layer, 2>::compile(layers.as_slice()),
+        Err(error),
+        "a slice"
+    );
+    let stack = Stack {
+        outer: wan,
+        inner: Stack {
+            outer: fou,
+            inner: wan,
+        },
+    };
+    assert_eq!(Template::<Layer, 2>::compile(&stack), Err(error), "a stack");
+    assert_eq!(Template::<IpIp, 1>::compile(&[wan; 2]), Err(error));
+    assert_eq!(Template::<IpIp, 0>::compile(&wan), Err(error));
+
+    // What does nothing takes no place.
+    let idle = Layer::Identity;
+    let padded = [idle, layers[0], idle, layers[1], idle];
+    assert_eq!(
+        Template::<Layer, 2>::compile(&padded),
+        Template::compile(&layers[..2])
+    );
+}
+
+#[test]
+fn too_few_layers_l_08() {
+    let wan = tunnel();
+    let error = Template::<IpIp, 3>::compile(&[wan; 2]).unwrap_err();
+    assert_eq!(error, ConfigError::TooFewLayers);
+    assert_says(&error, &["template", "more layers", "none", "nothing"]);
+    assert_eq!(Template::<IpIp, 1>::compile(&()), Err(error), "no layer");
+    assert_eq!(Template::<IpIp, 1>::compile([].as_slice()), Err(error));
+    let stack = Stack {
+        outer: wan,
+        inner: (),
+    };
+    assert_eq!(Template::<IpIp, 2>::compile(&stack), Err(error));
+    assert_eq!(
+        Template::<IpIp, 1>::compile(&stack),
+        Ok(Template::single(wan))
+    );
+
+    // With an identity there is always enough.
+    assert!(Template::<Layer, 3>::compile(&wan).is_ok());
+    assert_eq!(
+        Template::<Layer, 1>::compile(&()),
+        Ok(Template::single(Layer::Identity))
+    );
+}
+
 // ---- Numbers, names, counters
 
 /// Numbers are stable and below the count, names are unique, and both agree with the table.
@@ -651,6 +779,7 @@ fn numbers_and_names_are_stable_unique_and_below_the_count() {
         EncapError::NoSequence,
         EncapError::Fragment,
         EncapError::SourceNotKept,
+        EncapError::UnknownSum,
     );
     assert_numbered!(Reason, Reason::OuterTruncated, Reason::GreSequence);
 
