@@ -542,6 +542,51 @@ fn errors_are_small_and_copy() {
     assert_eq!(size_of::<error::Reason>(), 1);
 }
 
+/// A template is plain data: the compiler makes it, flash keeps it.
+#[test]
+fn templates_are_const_and_small() {
+    use core::net::Ipv4Addr;
+    use encap::{Gre, IpIp, Layer, Role, Tcp, Template, Udp};
+
+    const L: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+    const R: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+    const fn valid<T: Copy>(tunnel: Result<T, error::ConfigError>) -> T {
+        match tunnel {
+            Ok(tunnel) => tunnel,
+            Err(_) => panic!("not unicast"),
+        }
+    }
+    const IPIP: IpIp = valid(IpIp::new(L, R)).with_role(Role::Forward);
+    const FOU: Udp = valid(Udp::fou(L, R, 5555)).with_link_mtu(1500);
+
+    static ONE: Template<IpIp, 1> = Template::single(IPIP);
+    static FOUR: Template<IpIp, 4> = Template::nested([IPIP; 4]);
+    static DATAGRAM: Template<Udp, 1> = Template::single(FOU);
+    static SEGMENT: Template<Tcp, 1> = Template::single(valid(Tcp::new((L, 1), (R, 2))));
+    static KEYED: Template<Gre, 1> = Template::single(valid(Gre::new(L, R)).with_key(7));
+    static ANY: [Template<Layer, 1>; 2] = [
+        Template::single(Layer::Identity),
+        Template::single(Layer::Udp(FOU)),
+    ];
+
+    const { assert!(size_of::<Template<IpIp, 1>>() == 32) };
+    const { assert!(size_of::<Template<IpIp, 4>>() == 4 * 32) };
+    const { assert!(size_of::<Template<Udp, 1>>() <= 64) };
+
+    // Made at run time it is the same.
+    assert_eq!(Template::compile(&[IPIP; 4]), Ok(FOUR));
+    assert_eq!(Template::compile(&IPIP), Ok(ONE));
+    assert_eq!(Template::compile(&FOU), Ok(ANY[1]));
+    let overheads = [
+        encap::Encapsulate::overhead(&FOUR),
+        encap::Encapsulate::overhead(&DATAGRAM),
+        encap::Encapsulate::overhead(&SEGMENT),
+        encap::Encapsulate::overhead(&KEYED),
+        encap::Encapsulate::overhead(&ANY[0]),
+    ];
+    assert_eq!(overheads, [80, 28, 40, 28, 0]);
+}
+
 /// Who chooses a tunnel at run time holds it behind a reference.
 #[test]
 fn traits_are_dyn_compatible() {

@@ -12,8 +12,8 @@ use crate::packet::PacketMeta;
 ///  └ one pass ────────────────────┘ read once
 /// ```
 ///
-/// Plain data, [`Copy`], and without pointers: 32 bytes for IP-in-IP, 64 for FOU. So a load balancer
-/// keeps one for each backend, and firmware keeps it in flash. The bytes are those of a
+/// Plain data, [`Copy`], and without pointers: 32 bytes for IP-in-IP, at most 64 for FOU. So a load
+/// balancer keeps one for each backend, and firmware keeps it in flash. The bytes are those of a
 /// [`Stack`](super::Stack), and of one layer after the other.
 ///
 /// | made from | by |
