@@ -84,7 +84,10 @@ pub fn law_batch_equals_one_by_one(case: &TrainCase) {
         |place| said(case, place),
         |place, error| refused.push((place, error)),
     );
-    assert_eq!((wrapped, &refused), (answers.len() - refusals.len(), &refusals));
+    assert_eq!(
+        (wrapped, &refused),
+        (answers.len() - refusals.len(), &refusals)
+    );
     assert_eq!(spans, expected_spans);
     assert_eq!(Bytes(memory), Bytes(expected));
 

@@ -18,18 +18,12 @@ fn received(outer: Ipv4<'_>) -> Option<(u16, u16, &[u8])> {
         IpProtocol::UDP => {
             let udp = Udp::parse(outer.payload()).ok()?;
             let is_wrong = udp.checksum_status(source, destination) == UdpChecksum::Invalid;
-            let ports = (
-                udp.header().source_port(),
-                udp.header().destination_port(),
-            );
+            let ports = (udp.header().source_port(), udp.header().destination_port());
             (!is_wrong).then_some((ports.0, ports.1, udp.payload()))
         }
         IpProtocol::TCP => {
             let tcp = Tcp::parse(outer.payload()).ok()?;
-            let ports = (
-                tcp.header().source_port(),
-                tcp.header().destination_port(),
-            );
+            let ports = (tcp.header().source_port(), tcp.header().destination_port());
             let is_right = tcp.verifies(source, destination);
             is_right.then_some((ports.0, ports.1, tcp.payload()))
         }
@@ -76,7 +70,12 @@ pub fn law_payload_equals_packet(case: &DecapCase) {
                     assert_eq!(same.span().len, opened.span().len);
                     assert_eq!(
                         (same.slack(), same.tag(), same.alarm(), same.sequence()),
-                        (opened.slack(), opened.tag(), opened.alarm(), opened.sequence())
+                        (
+                            opened.slack(),
+                            opened.tag(),
+                            opened.alarm(),
+                            opened.sequence()
+                        )
                     );
                     let (mut bytes, mut own) = (packet.clone(), payload.to_vec());
                     let inner = opened.apply(&mut bytes).to_vec();

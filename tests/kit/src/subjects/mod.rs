@@ -7,8 +7,8 @@ use core::net::Ipv4Addr;
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
 use ipencap::encap::{
-    self, Carrier, Decapsulate, Decapsulator, EgressDscp, Encapsulate, Gre, InnerTunnels, IpIp, Opened,
-    OuterMeta, PerPacket, SocketCarrier, Tcp, Udp, inspect_without_filter,
+    self, Carrier, Decapsulate, Decapsulator, EgressDscp, Encapsulate, Gre, InnerTunnels, IpIp,
+    Opened, OuterMeta, PerPacket, SocketCarrier, Tcp, Udp, inspect_without_filter,
 };
 use ipencap::error::{EncapError, Refused};
 use ipencap::filter::{Access, PointToPoint, Prefix};
