@@ -8,10 +8,12 @@ use ipencap::filter::PointToPoint;
 
 type Receiver = Decapsulator<IpIpCarrier, PointToPoint<'static>>;
 
-ipencap_size::entry!(
-    |tunnel: &IpIp, receiver: &Receiver, buffer: &mut [u8; 2048], span: &Span, said: &PerPacket| {
-        let wrapped = ipencap::encap(tunnel, buffer, *span, said).map_or(0, |outer| outer.len());
-        let opened = ipencap::decap(receiver, buffer).map_or(0, |inner| inner.packet.len());
-        ipencap_size::planted(wrapped.wrapping_add(opened))
-    }
-);
+ipencap_size::entry!(|tunnel: &IpIp,
+                      receiver: &Receiver,
+                      buffer: &mut [u8; 2048],
+                      span: &Span,
+                      said: &PerPacket| {
+    let wrapped = ipencap::encap(tunnel, buffer, *span, said).map_or(0, |outer| outer.len());
+    let opened = ipencap::decap(receiver, buffer).map_or(0, |inner| inner.packet.len());
+    ipencap_size::planted(wrapped.wrapping_add(opened))
+});

@@ -5,6 +5,8 @@
 use ipencap::Span;
 use ipencap::encap::{PerPacket, Udp};
 
-ipencap_size::entry!(|tunnel: &Udp, buffer: &mut [u8; 2048], span: &Span, said: &PerPacket| {
-    ipencap::encap(tunnel, buffer, *span, said).map_or(0, |outer| outer.len())
-});
+ipencap_size::entry!(
+    |tunnel: &Udp, buffer: &mut [u8; 2048], span: &Span, said: &PerPacket| {
+        ipencap::encap(tunnel, buffer, *span, said).map_or(0, |outer| outer.len())
+    }
+);
