@@ -6,7 +6,7 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, ImplItem, Item, ItemImpl, Token, TraitItem, Visibility};
 
 use super::EXCLUDED_TRAITS;
-use super::names::{Scope, flattened, macros, words};
+use super::names::{Scope, flattened, macros, type_parameters, words};
 
 /// The functions of the traits that can be derived.
 const DERIVED: &[(&str, &str)] = &[
@@ -77,7 +77,7 @@ pub(crate) struct Library {
 
 impl Library {
     pub(crate) fn parse(sources: &[(String, String)]) -> Self {
-        let files: Vec<(Scope, syn::File)> = sources
+        let mut files: Vec<(Scope, syn::File)> = sources
             .iter()
             .map(|(name, text)| {
                 let file = syn::parse_file(text).expect("a file that compiles");
@@ -88,7 +88,7 @@ impl Library {
         for (scope, file) in &files {
             library.declarations(scope, &file.items);
         }
-        for (scope, file) in &files {
+        for (scope, file) in &mut files {
             library.items(scope, &file.items);
         }
         library
@@ -120,7 +120,7 @@ impl Library {
         self.private_types.insert(scope.name(&[name.to_string()]));
     }
 
-    fn items(&mut self, scope: &Scope, items: &[Item]) {
+    fn items(&mut self, scope: &mut Scope, items: &[Item]) {
         for item in items {
             match item {
                 Item::Fn(item) if is_public(&item.vis) => {
@@ -142,7 +142,11 @@ impl Library {
                         }
                     }
                 }
-                Item::Impl(item) => self.implementation(scope, item),
+                Item::Impl(item) => {
+                    scope.parameters = type_parameters(&item.generics);
+                    self.implementation(scope, item);
+                    scope.parameters.clear();
+                }
                 Item::Macro(item) if item.ident.is_none() => self.written_by_macro(scope, item),
                 Item::Mod(item) if !is_test(&item.attrs) => {
                     let items = item.content.as_ref().map(|(_, items)| items.as_slice());
@@ -181,16 +185,11 @@ impl Library {
             name = own.to_owned();
         }
         // A trait of the library: also the functions that are not overridden.
-        let names: Vec<String> = match self.traits.get(&name) {
-            Some(functions) => functions
-                .iter()
-                .map(|(function, _)| function.clone())
-                .collect(),
-            None => functions
-                .map(|function| function.sig.ident.to_string())
-                .collect(),
-        };
-        for function in names {
+        if self.traits.contains_key(&name) {
+            return self.implemented(&ty, &name);
+        }
+        for function in functions {
+            let function = &function.sig.ident;
             self.functions
                 .insert(format!("<{ty} as {name}>::{function}"));
         }

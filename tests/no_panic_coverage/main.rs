@@ -126,6 +126,34 @@ const MADE_UP: &[(&str, &[&str])] = &[
         &["wire::New::with_ttl", "wire::New::would_loop"],
     ),
     (
+        "outer_policies!(New<WORDS>, const WORDS: usize);",
+        &["wire::New::with_ttl", "wire::New::would_loop"],
+    ),
+    (
+        "template_layer!(New<WORDS>, const WORDS: usize);",
+        &[
+            "<wire::New as TemplateLayer>::ordinary_len",
+            "<wire::New as TemplateLayer>::sums_bytes",
+        ],
+    ),
+    (
+        "use crate::encap::Layer; layered!(New, Variant);",
+        &[
+            "<wire::New as Layered>::depth",
+            "<wire::New as Layered>::layer",
+            "<encap::Layer as From<New>>::from",
+        ],
+    ),
+    (
+        "pub trait New<T> { fn f(&self); } impl<T> New<T> for [T] { fn f(&self) {} } \
+         impl<T, const N: usize> New<T> for [T; N] { fn f(&self) {} } impl New<u8> for Ecn { fn f(&self) {} }",
+        &[
+            "<[_] as New>::f",
+            "<[_; _] as New>::f",
+            "<wire::Ecn as New>::f",
+        ],
+    ),
+    (
         "numbered! { pub enum New (1) { A = 0, \"a\"; } }",
         &[
             "wire::New::name",

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::{GenericArgument, Item, PathArguments, Type, UseTree};
+use syn::{GenericArgument, Generics, Item, PathArguments, Type, UseTree};
 
 /// What names mean in one source file.
 pub(crate) struct Scope {
     /// The path of the file's module, the crate first.
     module: Vec<String>,
     imported: BTreeMap<String, Vec<String>>,
-    /// The type parameters of the function at hand.
+    /// The type parameters of the function or implementation at hand.
     pub(crate) parameters: Vec<String>,
 }
 
@@ -111,6 +111,8 @@ impl Scope {
             },
             Type::Reference(_) => "&".to_owned(),
             Type::Tuple(tuple) if tuple.elems.is_empty() => "()".to_owned(),
+            Type::Slice(_) => "[_]".to_owned(),
+            Type::Array(_) => "[_; _]".to_owned(),
             Type::Paren(inner) => self.type_name(&inner.elem),
             _ => "another type".to_owned(),
         }
@@ -135,6 +137,13 @@ impl Scope {
             format!("{}<{}>", last.ident, arguments.join(", "))
         }
     }
+}
+
+pub(crate) fn type_parameters(generics: &Generics) -> Vec<String> {
+    let parameters = generics.type_params();
+    parameters
+        .map(|parameter| parameter.ident.to_string())
+        .collect()
 }
 
 pub(crate) fn words(path: &syn::Path) -> Vec<String> {

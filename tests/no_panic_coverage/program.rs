@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::Visit;
 use syn::{Expr, Item, ItemFn};
 
-use super::names::{Scope, flattened, macros, type_arguments, words};
+use super::names::{Scope, flattened, macros, type_arguments, type_parameters, words};
 
 /// What one function of the program calls.
 struct Calls<'s> {
@@ -133,10 +133,7 @@ pub(crate) fn calls(sources: &[(String, String)]) -> BTreeSet<String> {
 
 impl Function {
     fn new(scope: &mut Scope, macros: &BTreeMap<String, Vec<String>>, item: &ItemFn) -> Self {
-        let parameters = item.sig.generics.type_params();
-        scope.parameters = parameters
-            .map(|parameter| parameter.ident.to_string())
-            .collect();
+        scope.parameters = type_parameters(&item.sig.generics);
         let mut calls = Calls {
             scope,
             macros,
