@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds small programs for microcontrollers, each of which links one thing, and weighs their code: net
-# of a program that links nothing, against budgets.txt; and the stack: the frames of all functions that
-# are linked, of which no chain of calls can use more. A control adds a kilobyte, which must fail.
+# of a program that links nothing, against budgets.txt; and the stack: the frames of all functions that are
+# compiled here, added up, so no chain of calls uses more of theirs; `memcpy` and its like come prebuilt
+# and are not in it. A control adds a kilobyte, which must fail.
 #
 #   checks/size/run.sh
 set -euo pipefail
@@ -78,7 +79,7 @@ for target in "${targets[@]}"; do
     build "$target" --features plant-bytes
     weigh "$target" >>"$folder/planted"
 done
-if judge "$folder/planted" >/dev/null; then
+if judge "$folder/planted" >"$folder/control" || ! grep -q OVER "$folder/control"; then
     echo "FAILED: a kilobyte more passes, so this check proves nothing"
     result=1
 else
