@@ -382,6 +382,22 @@ fn t13_header_of_60_bytes() {
     assert_eq!(opened.span(), Span::new(60, packet.len()));
 }
 
+/// The byte that stands alone is the upper half of its word (RFC 1071 §4.1), whatever the machine's
+/// byte order is; this can fail on big-endian ones only, so it is of use where it runs on one.
+#[test]
+fn t14_the_odd_byte_is_the_upper_half_of_its_word() {
+    assert_eq!(checksum(&[0x01]), 0xfeff);
+    assert_eq!(checksum(&[0x01, 0x02, 0x03]), 0xfbfd);
+    assert_eq!(const_checksum(&[0x01, 0x02, 0x03]), 0xfbfd);
+    for len in (1..300).step_by(2) {
+        // All zero but the last byte, so that its place alone decides.
+        let mut data = vec![0; len];
+        *data.last_mut().unwrap() = 0xab;
+        assert_eq!(checksum(&data), 0x54ff, "{len}");
+        assert_eq!(const_checksum(&data), 0x54ff, "{len}");
+    }
+}
+
 #[test]
 fn t15_corrupt_checksum_is_refused() {
     let packet = inner().packet(b"payload");
