@@ -37,8 +37,9 @@ pub(super) const fn fold(sum: Word) -> u16 {
     fold_u32(sum)
 }
 
+/// [`fold`] of a sum in 32 bits.
 #[inline]
-const fn fold_u32(sum: u32) -> u16 {
+pub(crate) const fn fold_u32(sum: u32) -> u16 {
     let [a, b, ..] = sum.wrapping_add(sum.rotate_left(16)).to_be_bytes();
     u16::from_be_bytes([a, b])
 }

@@ -41,6 +41,7 @@ use core::net::Ipv4Addr;
 
 mod bytes;
 
+pub(crate) use bytes::fold_u32;
 use bytes::{Word, add_with_end_around_carry, fold, header_sum, sum, widen, widen_u32};
 
 /// The Internet checksum of `bytes`: the complement of their ones' complement sum (RFC 1071 §1).

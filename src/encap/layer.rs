@@ -1,13 +1,15 @@
 use core::net::Ipv4Addr;
 
-use super::{Encapsulate, Gre, IpIp, PerPacket, Stack, Tcp, Udp};
+use super::{Encapsulate, Gre, IpIp, PerPacket, Stack, Tcp, Udp, narrowed};
 use crate::error::EncapError;
 use crate::packet::PacketMeta;
 
 /// An encapsulator that a [`Template`](super::Template) can hold: it writes in front of the packet
 /// and leaves the packet as it is, but for the TTL.
 ///
-/// All but [`MinEnc`](super::MinEnc) are, and [`Layer`], which is any of them.
+/// All but [`MinEnc`](super::MinEnc) are, and [`Layer`], which is any of them. One that counts no
+/// [`layers`](Encapsulate::layers) does nothing: [`Template::compile`](super::Template::compile)
+/// leaves it out.
 pub trait TemplateLayer: Encapsulate + Copy {
     /// The layer that does nothing, where there is one: it fills a template up.
     const IDENTITY: Option<Self>;
@@ -46,8 +48,8 @@ macro_rules! template_layer {
 
             #[inline]
             fn with_ordinary_len(mut self, len: u16) -> Self {
-                let overhead = u16::try_from(self.overhead()).unwrap_or(u16::MAX);
-                self.outer = self.outer.with_ordinary_max_len(len.saturating_add(overhead));
+                let max_len = len.saturating_add(narrowed(self.overhead()));
+                self.outer = self.outer.with_ordinary_max_len(max_len);
                 self
             }
 

@@ -244,6 +244,16 @@ impl PerPacket {
         }
     }
 
+    /// What it says to a layer that `outside` bytes of headers will be around: what they leave of the
+    /// MTU.
+    #[inline]
+    fn inside(&self, outside: usize) -> Self {
+        match self.link_mtu() {
+            Some(mtu) => self.with_link_mtu(mtu.saturating_sub(narrowed(outside))),
+            None => *self,
+        }
+    }
+
     /// The longest outermost packet, in bytes: the MTU, or what 16 bits can say.
     #[inline]
     pub(crate) const fn max_len(&self) -> u16 {
@@ -548,6 +558,12 @@ fn place_ordinary<E: Encapsulate + ?Sized>(
     let start = start.checked_sub(tunnel.overhead())?;
     let outer = tunnel.judge_ordinary(inner, packet)?;
     Some((outer, Span::new(start, usize::try_from(outer.len()).ok()?)))
+}
+
+/// An overhead fits 16 bits: no outer packet is longer.
+#[inline]
+fn narrowed(overhead: usize) -> u16 {
+    u16::try_from(overhead).unwrap_or(u16::MAX)
 }
 
 /// [`encap()`], check by check.

@@ -3,6 +3,11 @@
 //! A sum of at most 2^15 16-bit words fits 32 bits, so there are no carries to bring around before
 //! [`fold`]; the bytes are swapped once, when they are stored.
 
+use crate::packet::PacketMeta;
+
+/// The ones' complement sum in 16 bits.
+pub(super) use crate::checksum::fold_u32 as fold;
+
 /// The sum of a word's two 16-bit halves.
 #[inline]
 pub(super) const fn halves(word: u32) -> u32 {
@@ -38,10 +43,9 @@ pub(super) const fn beside(first: u32, second: u32) -> u32 {
     }
 }
 
-/// The ones' complement sum in 16 bits.
+/// The length of what stands behind the IPv4 header of this outer packet, as it is stored.
 #[inline]
-pub(super) const fn fold(sum: u32) -> u16 {
-    // Adding the halves crosswise leaves their ones' complement sum in the upper half.
-    let [high, low, ..] = sum.wrapping_add(sum.rotate_left(16)).to_be_bytes();
-    u16::from_be_bytes([high, low])
+pub(super) const fn stored_payload_len(outer: &PacketMeta) -> u32 {
+    let [_, _, high, low] = outer.len().wrapping_sub(20).to_be_bytes();
+    stored(u16::from_be_bytes([high, low]))
 }

@@ -1,5 +1,5 @@
 use super::opened::{Arrived, Opened};
-use super::{Decapsulate, Encapsulate, PerPacket};
+use super::{Decapsulate, Encapsulate, PerPacket, narrowed};
 use crate::error::{EncapError, Refused};
 use crate::packet::{PacketMeta, Span};
 use crate::wire::Ipv4;
@@ -39,17 +39,6 @@ pub struct Stack<Outer, Inner> {
     pub inner: Inner,
 }
 
-impl<O: Encapsulate, I: Encapsulate> Stack<O, I> {
-    /// What is left of the link's MTU for `inner`'s packets.
-    #[inline]
-    fn for_inner(&self, packet: &PerPacket) -> PerPacket {
-        match packet.link_mtu() {
-            Some(mtu) => packet.with_link_mtu(mtu.saturating_sub(narrowed(self.outer.overhead()))),
-            None => *packet,
-        }
-    }
-}
-
 impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
     #[inline]
     fn overhead(&self) -> usize {
@@ -63,7 +52,9 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
 
     #[inline]
     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        let middle = self.inner.judge(inner, &self.for_inner(packet))?;
+        let middle = self
+            .inner
+            .judge(inner, &packet.inside(self.outer.overhead()))?;
         self.outer
             .judge(&middle, packet)
             .map_err(|error| error.outside(self.inner.layers(), narrowed(self.inner.overhead())))
@@ -76,7 +67,9 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
 
     #[inline(always)]
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
-        let middle = self.inner.judge_ordinary(inner, &self.for_inner(packet))?;
+        let middle = self
+            .inner
+            .judge_ordinary(inner, &packet.inside(self.outer.overhead()))?;
         self.outer.judge_ordinary(&middle, packet)
     }
 
@@ -88,7 +81,10 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
         outer: &PacketMeta,
         packet: &PerPacket,
     ) {
-        let Some(middle) = self.inner.judge_ordinary(inner, &self.for_inner(packet)) else {
+        let Some(middle) = self
+            .inner
+            .judge_ordinary(inner, &packet.inside(self.outer.overhead()))
+        else {
             return;
         };
         if let Some((_, middle_frame)) = frame.split_at_mut_checked(self.outer.overhead()) {
@@ -101,7 +97,10 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
     #[inline]
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
         // Pure, and already answered once by `judge`.
-        let Ok(middle) = self.inner.judge(inner, &self.for_inner(packet)) else {
+        let Ok(middle) = self
+            .inner
+            .judge(inner, &packet.inside(self.outer.overhead()))
+        else {
             return;
         };
         if let Some(middle_frame) = frame.get_mut(self.outer.overhead()..) {
@@ -217,10 +216,4 @@ impl Decapsulate for () {
             ..Opened::new(Span::new(arrived.span().start, len))
         })
     }
-}
-
-/// An overhead fits 16 bits: no outer packet is longer.
-#[inline]
-fn narrowed(overhead: usize) -> u16 {
-    u16::try_from(overhead).unwrap_or(u16::MAX)
 }

@@ -2,7 +2,7 @@ use core::net::Ipv4Addr;
 
 use super::carrier::{Carried, Carrier, SocketCarrier};
 use super::decapsulator::Decapsulator;
-use super::native::{beside, fold, halves, stored, widened};
+use super::native::{beside, fold, halves, stored, stored_payload_len, widened};
 use super::opened::OuterMeta;
 use super::outer::{Outer, outer_policies};
 use super::policy::{DscpPolicy, EcnPolicy, InnerChecksum};
@@ -220,9 +220,8 @@ impl Tcp {
     /// The outer packet with its ports and the sum that its checksum gives it (C-20).
     #[inline(always)]
     const fn with_ports(&self, outer: PacketMeta) -> PacketMeta {
-        let pseudo = widened(self.outer.pseudo_sum()).wrapping_add(segment_len(&outer));
-        let known_sum = !u16::from_be(fold(pseudo));
-        outer.with_transport(self.source_port, self.destination_port, Some(known_sum))
+        let known_sum = Some(self.outer.transport_sum(&outer));
+        outer.with_transport(self.source_port, self.destination_port, known_sum)
     }
 
     /// Writes all headers in front of a packet of this length and sum.
@@ -243,7 +242,7 @@ impl Tcp {
         let (sequence, acknowledgment) = packet.tcp_numbers();
         let numbers = [sequence.to_be(), acknowledgment.to_be()];
         let sum = widened(self.sum)
-            .wrapping_add(segment_len(outer))
+            .wrapping_add(stored_payload_len(outer))
             .wrapping_add(halves(sequence.to_be()))
             .wrapping_add(halves(acknowledgment.to_be()))
             .wrapping_add(u32::from_ne_bytes([high, low, 0, 0]))
@@ -323,13 +322,6 @@ impl Encapsulate for Tcp {
             self.write_headers(headers, outer, (inner.header().total_len(), sum), packet);
         }
     }
-}
-
-/// The length of the segment in this outer packet, as it is stored.
-#[inline]
-const fn segment_len(outer: &PacketMeta) -> u32 {
-    let [_, _, high, low] = outer.len().wrapping_sub(20).to_be_bytes();
-    stored(u16::from_be_bytes([high, low]))
 }
 
 /// A TCP carrier as a decapsulator sees it: its port and the length prefix it expects.

@@ -1,5 +1,5 @@
 use super::layer::{Layered, TemplateLayer};
-use super::{Encapsulate, IpIp, PerPacket, no_headroom};
+use super::{Encapsulate, IpIp, PerPacket, narrowed, no_headroom};
 use crate::checksum::Sum;
 use crate::error::{ConfigError, EncapError};
 use crate::packet::PacketMeta;
@@ -119,24 +119,13 @@ impl<L: TemplateLayer, const N: usize> Template<L, N> {
             let takes = layer.ordinary_len().saturating_sub(overhead);
             let is_ordinary = source.is_none_or(|source| layer.is_ordinary_from(source));
             room = if is_ordinary { room.min(takes) } else { 0 };
-            overhead = overhead.saturating_add(u16::try_from(layer.overhead()).unwrap_or(u16::MAX));
+            overhead = overhead.saturating_add(narrowed(layer.overhead()));
             source = layer.outer_source().or(source);
         }
         if let Some(first) = self.layers.first_mut() {
             *first = first.with_ordinary_len(room);
         }
         self
-    }
-
-    /// What `packet` says to the layer that `outside` bytes of headers are around.
-    #[inline]
-    fn inside(packet: &PerPacket, outside: usize) -> PerPacket {
-        match packet.link_mtu() {
-            Some(mtu) => {
-                packet.with_link_mtu(mtu.saturating_sub(u16::try_from(outside).unwrap_or(u16::MAX)))
-            }
-            None => *packet,
-        }
     }
 
     /// All headers by value, for whoever cannot write in front of the packet: an I/O vector, a
@@ -187,7 +176,7 @@ impl<L: TemplateLayer, const N: usize> Template<L, N> {
                 return Err(EncapError::UnknownSum);
             }
             outside = outside.saturating_sub(layer.overhead());
-            let outer = layer.judge(&inner, &Self::inside(packet, outside))?;
+            let outer = layer.judge(&inner, &packet.inside(outside))?;
             start = start.saturating_sub(layer.overhead());
             // With the headers inside, of which a forwarding layer takes the TTL down.
             let headers = bytes.get_mut(start..).unwrap_or_default();
@@ -216,7 +205,7 @@ impl<L: TemplateLayer, const N: usize> Template<L, N> {
         let mut inner = *inner;
         for layer in others {
             outside = outside.wrapping_sub(layer.overhead());
-            let Some(made) = judge(layer, &inner, &Self::inside(packet, outside)) else {
+            let Some(made) = judge(layer, &inner, &packet.inside(outside)) else {
                 return;
             };
             if let Some((_, frame)) = frame.split_at_mut_checked(outside) {
@@ -251,10 +240,10 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
         for layer in &self.layers {
             outside = outside.saturating_sub(layer.overhead());
             made = layer
-                .judge(&made, &Self::inside(packet, outside))
+                .judge(&made, &packet.inside(outside))
                 .map_err(|error| error.outside(layers, within))?;
             layers = layers.saturating_add(layer.layers());
-            within = within.saturating_add(u16::try_from(layer.overhead()).unwrap_or(u16::MAX));
+            within = within.saturating_add(narrowed(layer.overhead()));
         }
         Ok(made)
     }
@@ -268,7 +257,7 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         let (first, others) = self.layers.split_first()?;
         let outside = self.overhead().wrapping_sub(first.overhead());
-        let made = first.judge_ordinary(inner, &Self::inside(packet, outside))?;
+        let made = first.judge_ordinary(inner, &packet.inside(outside))?;
         others
             .iter()
             .try_fold(made, |made, layer| layer.judge_folded(&made, packet))

@@ -1,7 +1,7 @@
 use core::net::Ipv4Addr;
 
 use super::gre::GreShim;
-use super::native::{beside, fold, halves, stored, widened};
+use super::native::{beside, fold, halves, stored, stored_payload_len, widened};
 use super::outer::{Outer, outer_policies};
 use super::policy::{ChecksumPolicy, InnerChecksum, SourcePort};
 use super::udp_carrier::UdpCarrier;
@@ -394,10 +394,7 @@ impl<const WORDS: usize> Udp<WORDS> {
     #[inline(always)]
     fn with_ports(&self, outer: PacketMeta, source_port: u16, has_checksum: bool) -> PacketMeta {
         // A datagram with a checksum tells its own sum to the next layer (C-20).
-        let known_sum = has_checksum.then(|| {
-            let pseudo = widened(self.outer.pseudo_sum()).wrapping_add(datagram_len(&outer));
-            !u16::from_be(fold(pseudo))
-        });
+        let known_sum = has_checksum.then(|| self.outer.transport_sum(&outer));
         outer.with_transport(source_port, self.destination_port, known_sum)
     }
 
@@ -405,7 +402,7 @@ impl<const WORDS: usize> Udp<WORDS> {
     /// `None` for no checksum.
     #[inline(always)]
     fn write_headers(&self, headers: &mut [u8; 28], outer: &PacketMeta, sum: Option<u32>) {
-        let datagram_len = datagram_len(outer);
+        let datagram_len = stored_payload_len(outer);
         let source_port = stored(outer.flow().source_port);
         let checksum = sum.map_or(0, |sum| {
             // The length counts twice: in the pseudo-header, and in the header.
@@ -425,13 +422,6 @@ impl<const WORDS: usize> Udp<WORDS> {
             }
         }
     }
-}
-
-/// The length of the datagram in this outer packet, as it is stored.
-#[inline]
-const fn datagram_len(outer: &PacketMeta) -> u32 {
-    let [_, _, high, low] = outer.len().wrapping_sub(20).to_be_bytes();
-    stored(u16::from_be_bytes([high, low]))
 }
 
 impl<const WORDS: usize> Encapsulate for Udp<WORDS> {

@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 
 use super::PerPacket;
-use super::native::{fold, halves, quarters, stored, widened};
+use super::native::{fold, halves, quarters, stored, stored_payload_len, widened};
 use super::policy::Role;
 use crate::error::{ConfigError, EncapError, ParseError};
 use crate::filter::is_unicast;
@@ -125,6 +125,14 @@ impl Outer {
         )
     }
 
+    /// What a transport header with a checksum makes all behind the outer header sum to (C-20): the
+    /// complement of the pseudo-header.
+    #[inline(always)]
+    pub(super) const fn transport_sum(&self, outer: &PacketMeta) -> u16 {
+        let pseudo = widened(self.pseudo_sum()).wrapping_add(stored_payload_len(outer));
+        !u16::from_be(fold(pseudo))
+    }
+
     const fn role(&self) -> Role {
         if self.switches.contains(Switches::FORWARD) {
             Role::Forward
@@ -190,7 +198,8 @@ impl Outer {
         PacketMeta::composed(header, len_tos, flow)
     }
 
-    /// The header of a packet of this length over an inner one with this TOS byte, where no [`Switches`] ask for more.
+    /// The header of a packet of this length over an inner one with this TOS byte, where no
+    /// [`Switches`] ask for more.
     ///
     /// The checksum is summed from the values: reading back bytes that were just stored costs more
     /// than all of this.
@@ -234,14 +243,7 @@ impl Outer {
         }
         let header = inner.header();
         let inner_ttl = travelling_ttl(header.ttl(), self.role())?;
-        let hairpin = self.switches.contains(Switches::HAIRPIN);
-        refuse_loop(
-            header.source(),
-            self.source(),
-            self.destination(),
-            self.role(),
-            hairpin,
-        )?;
+        self.refuse_loop(header.source())?;
         let max_len = self.max_len.min(packet.max_len());
         let total_len = fitting_len(inner, overhead, max_len)?;
 
@@ -264,6 +266,12 @@ impl Outer {
         };
         let header = self.header(first, second, sum_of(first, second, self.third));
         Ok(self.meta(header, (u32::from(total_len), tos | self.constant_tos())))
+    }
+
+    fn refuse_loop(&self, inner_source: Ipv4Addr) -> Result<(), EncapError> {
+        let hairpin = self.switches.contains(Switches::HAIRPIN);
+        let ends = (self.source(), self.destination());
+        refuse_loop(inner_source, ends.0, ends.1, self.role(), hairpin)
     }
 
     /// Of an outer packet that may be fragmented (F-02).
@@ -289,14 +297,7 @@ impl Outer {
 
     pub(super) fn would_loop(&self, inner: &PacketMeta, port: Option<u16>) -> bool {
         let header = inner.header();
-        refuse_loop(
-            header.source(),
-            self.source(),
-            self.destination(),
-            self.role(),
-            self.switches.contains(Switches::HAIRPIN),
-        )
-        .is_err()
+        self.refuse_loop(header.source()).is_err()
             || (header.protocol() == self.protocol()
                 && header.source() == self.source()
                 && header.destination() == self.destination()
