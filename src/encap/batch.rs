@@ -35,13 +35,12 @@ pub fn encap_each<E: Encapsulate + ?Sized>(
     mut said: impl FnMut(usize) -> PerPacket,
     mut refused: impl FnMut(usize, EncapError),
 ) -> usize {
-    let (mut place, mut wrapped) = (0usize, 0usize);
-    for packet in packets {
+    let mut wrapped = 0usize;
+    for (place, packet) in packets.iter_mut().enumerate() {
         match packet.encap(tunnel, &said(place)) {
             Ok(()) => wrapped = wrapped.wrapping_add(1),
             Err(error) => refused(place, error),
         }
-        place = place.wrapping_add(1);
     }
     wrapped
 }
@@ -55,14 +54,13 @@ pub fn decap_each<D: Decapsulate + ?Sized>(
     packets: &mut [Packet<'_>],
     mut verdict: impl FnMut(usize, Result<Opened, Refused>),
 ) -> usize {
-    let (mut place, mut opened) = (0usize, 0usize);
-    for packet in packets {
+    let mut opened = 0usize;
+    for (place, packet) in packets.iter_mut().enumerate() {
         let result = packet.decap(tunnel);
         if result.is_ok() {
             opened = opened.wrapping_add(1);
         }
         verdict(place, result);
-        place = place.wrapping_add(1);
     }
     opened
 }
@@ -130,8 +128,8 @@ impl<'b> Ring<'b> {
         mut refused: impl FnMut(usize, EncapError),
     ) -> usize {
         let overhead = tunnel.overhead();
-        let (mut place, mut wrapped) = (0usize, 0usize);
-        for (slot, span) in self.slots() {
+        let mut wrapped = 0usize;
+        for (place, (slot, span)) in self.slots().enumerate() {
             match super::encap(tunnel, slot, *span, &said(place)) {
                 Ok(outer) => {
                     *span = Span::new(span.start.saturating_sub(overhead), outer.len());
@@ -139,7 +137,6 @@ impl<'b> Ring<'b> {
                 }
                 Err(error) => refused(place, error),
             }
-            place = place.wrapping_add(1);
         }
         wrapped
     }
@@ -151,8 +148,8 @@ impl<'b> Ring<'b> {
         tunnel: &D,
         mut verdict: impl FnMut(usize, Result<Opened, Refused>),
     ) -> usize {
-        let (mut place, mut opened) = (0usize, 0usize);
-        for (slot, span) in self.slots() {
+        let mut opened = 0usize;
+        for (place, (slot, span)) in self.slots().enumerate() {
             let bytes = span.get_mut(slot).unwrap_or_default();
             let result = super::decap(tunnel, bytes).map(|inner| inner.opened);
             if let Ok(inner) = result {
@@ -161,7 +158,6 @@ impl<'b> Ring<'b> {
                 opened = opened.wrapping_add(1);
             }
             verdict(place, result);
-            place = place.wrapping_add(1);
         }
         opened
     }
@@ -249,22 +245,19 @@ impl<const WORDS: usize> Udp<WORDS> {
             Some(split) => split,
             None => (segments, <&mut [u8]>::default()),
         };
-        let leader = PacketMeta::read(first.get(free..).unwrap_or_default());
-        let outer = self.encap_payload(first, packet)?;
-        let leader = leader?;
+        let leader = self.read_payload(first)?;
+        let outer = self.write_payload(first, &leader, packet)?;
         let mut len = free.saturating_add(usize::from(leader.header().total_len()));
         if len < segment_len {
             return Ok((len, outer));
         }
         for segment in others.chunks_mut(segment_len.max(1)) {
-            let inner = segment.get(free..).unwrap_or_default();
-            let is_next = match PacketMeta::read(inner) {
-                Ok(meta) if usize::try_from(meta.len()).is_ok_and(|len| len == inner.len()) => {
-                    meta.travels_like(&leader) || meta.ends_train_of(&leader)
-                }
-                _ => false,
+            let Ok(meta) = self.read_payload(segment) else {
+                break;
             };
-            if !is_next || self.encap_payload(segment, packet).is_err() {
+            let fills = usize::try_from(meta.len()).ok() == segment.len().checked_sub(free);
+            let is_next = meta.travels_like(&leader) || meta.ends_train_of(&leader);
+            if !fills || !is_next || self.write_payload(segment, &meta, packet).is_err() {
                 break;
             }
             len = len.wrapping_add(segment.len());

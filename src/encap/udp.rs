@@ -308,17 +308,33 @@ impl<const WORDS: usize> Udp<WORDS> {
         frame: &mut [u8],
         packet: &PerPacket,
     ) -> Result<PacketMeta, EncapError> {
-        let (need, have) = (self.payload_overhead(), frame.len());
-        let no_headroom = super::no_headroom(need, have);
-        let (shim, inner_packet) = frame.split_at_mut_checked(need).ok_or(no_headroom)?;
-        let inner = PacketMeta::read(inner_packet)?;
+        let inner = self.read_payload(frame)?;
+        self.write_payload(frame, &inner, packet)
+    }
+
+    /// The inner packet behind the free bytes of the payload form.
+    pub(super) fn read_payload(&self, frame: &[u8]) -> Result<PacketMeta, EncapError> {
+        let free = self.payload_overhead();
+        let inner_packet = frame.get(free..);
+        Ok(PacketMeta::read(
+            inner_packet.ok_or(super::no_headroom(free, frame.len()))?,
+        )?)
+    }
+
+    /// Judges this inner packet and writes the payload form.
+    pub(super) fn write_payload(
+        &self,
+        frame: &mut [u8],
+        inner: &PacketMeta,
+        packet: &PerPacket,
+    ) -> Result<PacketMeta, EncapError> {
         if packet.inner_checksum() == InnerChecksum::Partial {
             // No device behind an ordinary socket fills it in.
             return Err(EncapError::PartialChecksum);
         }
-        let outer = self.judge(&inner, packet)?;
-        self.outer.forward(inner_packet, 0, &inner);
-        self.write_shim(shim);
+        let outer = self.judge(inner, packet)?;
+        self.outer.forward(frame, self.payload_overhead(), inner);
+        self.write_shim(frame.get_mut(..self.payload_overhead()).unwrap_or_default());
         Ok(outer)
     }
 

@@ -67,7 +67,7 @@ impl PacketMeta {
     pub fn read(bytes: &[u8]) -> Result<Self, ParseError> {
         match Self::read_ordinary(bytes) {
             Some(meta) => Ok(meta),
-            None => Ipv4::parse_any(bytes).map(Self::of),
+            None => Self::read_any(bytes),
         }
     }
 

@@ -175,7 +175,7 @@ impl<'b> Packet<'b> {
     pub fn prove(self) -> Result<Proven<'b>, ParseError> {
         let meta = match PacketMeta::read_ordinary(self.as_slice()) {
             Some(meta) => meta,
-            None => PacketMeta::read(self.as_slice())?,
+            None => PacketMeta::read_any(self.as_slice())?,
         };
         let start = self.span.start;
         let end = start.saturating_add(usize::from(meta.header().total_len()));

@@ -3,12 +3,12 @@ use super::carrier::{Carrier, SocketCarrier};
 use super::opened::{Arrived, Opened, OuterMeta};
 use crate::error::{Reason, Refused};
 use crate::filter::Access;
-use crate::wire::{Ecn, Ipv4};
+use crate::wire::Ipv4;
 
 mod ordinary;
 mod pipeline;
 
-use pipeline::{check_carrier, open, parse_inner, placed};
+use pipeline::{check_carrier, open, parse_inner, placed, relayed_ecn};
 
 /// What becomes of the inner DSCP at decapsulation (RFC 2983 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -270,11 +270,7 @@ pub fn inspect_without_filter<C: Carrier + ?Sized>(
     if inner.header().ttl() == 0 {
         return Err(Refused::new(Reason::InnerTtlZero));
     }
-    let outer_ecn = if carrier.relays_ecn() {
-        outer.header().ecn()
-    } else {
-        Ecn::NotEct
-    };
+    let outer_ecn = relayed_ecn(carrier, outer.header().ecn());
     let opened = open(outer_ecn, inner, place.span.start, inner.header().dscp())?;
     Ok(placed(opened, Arrived::new(packet), outer, &place))
 }

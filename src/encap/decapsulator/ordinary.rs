@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use super::pipeline::check_carrier;
+use super::pipeline::{check_carrier, relayed_ecn};
 use super::{Decapsulator, Switches};
 use crate::encap::carrier::Carrier;
 use crate::encap::opened::Opened;
@@ -28,7 +28,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         if inner.slack() > 0 || !self.is_ordinary(addresses.0, inner.header(), peer) {
             return None;
         }
-        let outer_ecn = self.relayed_ecn(header.ecn());
+        let outer_ecn = relayed_ecn(&self.carrier, header.ecn());
         if !inner.header().ecn().is_undisturbed(outer_ecn) {
             return None;
         }

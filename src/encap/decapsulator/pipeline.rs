@@ -29,16 +29,6 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
             .ok_or(Reason::UnknownPeer)
     }
 
-    /// What the outer ECN field says of the inner packet.
-    #[inline]
-    pub(super) fn relayed_ecn(&self, outer: Ecn) -> Ecn {
-        if self.carrier.relays_ecn() {
-            outer
-        } else {
-            Ecn::NotEct
-        }
-    }
-
     /// D-03 to D-08: may this outer packet be opened, and whose is it?
     #[inline]
     pub(super) fn check_outer(&self, outer: Ipv4<'_>) -> Result<u32, Reason> {
@@ -107,7 +97,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         start: usize,
         peer: u32,
     ) -> Result<Opened, Refused> {
-        let outer_ecn = self.relayed_ecn(outer_ecn);
+        let outer_ecn = relayed_ecn(&self.carrier, outer_ecn);
         let dscp = if self.has(Switches::UNIFORM_DSCP) {
             outer_dscp
         } else {
@@ -161,6 +151,16 @@ pub(super) fn check_carrier<C: Carrier + ?Sized>(
         Err(Reason::NotTunnel)
     } else {
         Ok(())
+    }
+}
+
+/// What the outer ECN field says of the inner packet.
+#[inline]
+pub(super) fn relayed_ecn<C: Carrier + ?Sized>(carrier: &C, outer: Ecn) -> Ecn {
+    if carrier.relays_ecn() {
+        outer
+    } else {
+        Ecn::NotEct
     }
 }
 
