@@ -8,15 +8,11 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ipencap::Span;
-use ipencap_bench::contenders::etherparse::Etherparse;
 use ipencap_bench::contenders::limit::{Load, LoadAllAndStore, Store};
 use ipencap_bench::contenders::ours::{
     Decap, Encap, EncapProven, Ipip, Nested, ParseOnly, Setup, Tunnels, UdpFull, UdpOffload,
 };
-use ipencap_bench::contenders::peer::{self, Udp, Unwrap};
-use ipencap_bench::contenders::plain::Plain;
-use ipencap_bench::contenders::pnet::Pnet;
-use ipencap_bench::contenders::smoltcp::Smoltcp;
+use ipencap_bench::contenders::peers;
 use ipencap_bench::fixtures::{self, Ring, START};
 use ipencap_bench::packet_work::{PacketContender, bench_batch, contender};
 use ipencap_bench::settings;
@@ -24,70 +20,57 @@ use ipencap_bench::settings;
 const INNER_LEN: usize = 1400;
 
 fn encap() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, Encap<Nested<1>>>("ipencap"),
-        contender::<_, peer::Ipip<Etherparse, 1, true>>("etherparse"),
-        contender::<_, peer::Ipip<Smoltcp, 1, true>>("smoltcp"),
-        contender::<_, peer::Ipip<Pnet, 1, true>>("pnet_packet"),
-        contender::<_, peer::Ipip<Plain, 1, true>>("plain"),
-        contender::<_, Store<20>>("limit_store"),
-    ]
+    peers::listed(
+        [contender::<_, Encap<Nested<1>>>("ipencap")],
+        peers::ipip::<1, true>(),
+        [contender::<_, Store<20>>("limit_store")],
+    )
 }
 
 fn encap_proven() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, EncapProven<Nested<1>>>("ipencap"),
-        contender::<_, peer::Ipip<Etherparse, 1, false>>("etherparse"),
-        contender::<_, peer::Ipip<Smoltcp, 1, false>>("smoltcp"),
-        contender::<_, peer::Ipip<Pnet, 1, false>>("pnet_packet"),
-        contender::<_, peer::Ipip<Plain, 1, false>>("plain"),
-        contender::<_, Store<20>>("limit_store"),
-    ]
+    peers::listed(
+        [contender::<_, EncapProven<Nested<1>>>("ipencap")],
+        peers::ipip::<1, false>(),
+        [contender::<_, Store<20>>("limit_store")],
+    )
 }
 
 fn encap_x4() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, Encap<Nested<4>>>("ipencap"),
-        contender::<_, peer::Ipip<Etherparse, 4, true>>("etherparse"),
-        contender::<_, peer::Ipip<Smoltcp, 4, true>>("smoltcp"),
-        contender::<_, peer::Ipip<Pnet, 4, true>>("pnet_packet"),
-        contender::<_, peer::Ipip<Plain, 4, true>>("plain"),
-        contender::<_, Store<80>>("limit_store"),
-    ]
+    peers::listed(
+        [contender::<_, Encap<Nested<4>>>("ipencap")],
+        peers::ipip::<4, true>(),
+        [contender::<_, Store<80>>("limit_store")],
+    )
 }
 
 fn decap_headers() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, ParseOnly<1>>("ipencap"),
-        contender::<_, Unwrap<Etherparse, 1, false>>("etherparse"),
-        contender::<_, Unwrap<Smoltcp, 1, false>>("smoltcp"),
-        contender::<_, Unwrap<Pnet, 1, false>>("pnet_packet"),
-        contender::<_, Unwrap<Plain, 1, false>>("plain"),
-        contender::<_, Load<20>>("limit_load"),
-    ]
+    peers::listed(
+        [contender::<_, ParseOnly<1>>("ipencap")],
+        peers::unwrap::<1, false>(),
+        [contender::<_, Load<20>>("limit_load")],
+    )
 }
 
 fn decap() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, Decap<Ipip<1>>>("ipencap"),
-        contender::<_, Unwrap<Etherparse, 1, true>>("etherparse"),
-        contender::<_, Unwrap<Smoltcp, 1, true>>("smoltcp"),
-        contender::<_, Unwrap<Pnet, 1, true>>("pnet_packet"),
-        contender::<_, Unwrap<Plain, 1, true>>("plain"),
-        contender::<_, Load<40>>("limit_load"),
-    ]
+    peers::listed(
+        [contender::<_, Decap<Ipip<1>>>("ipencap")],
+        peers::unwrap::<1, true>(),
+        [contender::<_, Load<40>>("limit_load")],
+    )
 }
 
 fn udp() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, Encap<UdpOffload>>("ipencap_offload"),
-        contender::<_, Encap<UdpFull>>("ipencap_full"),
-        contender::<_, Udp<Etherparse, true>>("etherparse"),
-        contender::<_, Udp<Smoltcp, true>>("smoltcp"),
-        contender::<_, Udp<Pnet, true>>("pnet_packet"),
-        contender::<_, Store<28>>("limit_store"),
-        contender::<_, LoadAllAndStore<28>>("limit_load_store"),
-    ]
+    peers::listed(
+        [
+            contender::<_, Encap<UdpOffload>>("ipencap_offload"),
+            contender::<_, Encap<UdpFull>>("ipencap_full"),
+        ],
+        peers::udp::<true>(),
+        [
+            contender::<_, Store<28>>("limit_store"),
+            contender::<_, LoadAllAndStore<28>>("limit_load_store"),
+        ],
+    )
 }
 
 fn bench(criterion: &mut Criterion) {

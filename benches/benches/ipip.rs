@@ -9,16 +9,12 @@
 #![allow(missing_docs, reason = "what `criterion_group!` makes has none")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ipencap_bench::contenders::etherparse::Etherparse;
 use ipencap_bench::contenders::limit::{Load, Store};
 use ipencap_bench::contenders::ours::{
     Choice, Decap, Encap, EncapProven, InspectWithoutFilter, Ipip, Nested, ParseOnly,
     ProveThenEncap, Receiver, Setup, Tunnels,
 };
-use ipencap_bench::contenders::peer::{self, Unwrap};
-use ipencap_bench::contenders::plain::Plain;
-use ipencap_bench::contenders::pnet::Pnet;
-use ipencap_bench::contenders::smoltcp::Smoltcp;
+use ipencap_bench::contenders::peers;
 use ipencap_bench::fixtures::{self, Payload};
 use ipencap_bench::packet_work::{Case, PacketContender, bench_one, contender};
 use ipencap_bench::{settings, verify};
@@ -29,16 +25,15 @@ where
     Ipip<N>: Choice,
     Nested<N>: Choice,
 {
-    vec![
-        contender::<_, Encap<Nested<N>>>("ipencap"),
-        contender::<_, ProveThenEncap<Nested<N>>>("ipencap_prove"),
-        contender::<_, Encap<Ipip<N>>>("ipencap_stack"),
-        contender::<_, peer::Ipip<Etherparse, N, true>>("etherparse"),
-        contender::<_, peer::Ipip<Smoltcp, N, true>>("smoltcp"),
-        contender::<_, peer::Ipip<Pnet, N, true>>("pnet_packet"),
-        contender::<_, peer::Ipip<Plain, N, true>>("plain"),
-        contender::<_, Store<LEN>>("limit_store"),
-    ]
+    peers::listed(
+        [
+            contender::<_, Encap<Nested<N>>>("ipencap"),
+            contender::<_, ProveThenEncap<Nested<N>>>("ipencap_prove"),
+            contender::<_, Encap<Ipip<N>>>("ipencap_stack"),
+        ],
+        peers::ipip::<N, true>(),
+        [contender::<_, Store<LEN>>("limit_store")],
+    )
 }
 
 fn encap_proven<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
@@ -46,26 +41,22 @@ where
     Ipip<N>: Choice,
     Nested<N>: Choice,
 {
-    vec![
-        contender::<_, EncapProven<Nested<N>>>("ipencap"),
-        contender::<_, EncapProven<Ipip<N>>>("ipencap_stack"),
-        contender::<_, peer::Ipip<Etherparse, N, false>>("etherparse"),
-        contender::<_, peer::Ipip<Smoltcp, N, false>>("smoltcp"),
-        contender::<_, peer::Ipip<Pnet, N, false>>("pnet_packet"),
-        contender::<_, peer::Ipip<Plain, N, false>>("plain"),
-        contender::<_, Store<LEN>>("limit_store"),
-    ]
+    peers::listed(
+        [
+            contender::<_, EncapProven<Nested<N>>>("ipencap"),
+            contender::<_, EncapProven<Ipip<N>>>("ipencap_stack"),
+        ],
+        peers::ipip::<N, false>(),
+        [contender::<_, Store<LEN>>("limit_store")],
+    )
 }
 
 fn decap_headers<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, ParseOnly<N>>("ipencap"),
-        contender::<_, Unwrap<Etherparse, N, false>>("etherparse"),
-        contender::<_, Unwrap<Smoltcp, N, false>>("smoltcp"),
-        contender::<_, Unwrap<Pnet, N, false>>("pnet_packet"),
-        contender::<_, Unwrap<Plain, N, false>>("plain"),
-        contender::<_, Load<LEN>>("limit_load"),
-    ]
+    peers::listed(
+        [contender::<_, ParseOnly<N>>("ipencap")],
+        peers::unwrap::<N, false>(),
+        [contender::<_, Load<LEN>>("limit_load")],
+    )
 }
 
 fn decap<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
@@ -76,13 +67,8 @@ where
     if N == 1 {
         contenders.push(contender::<_, InspectWithoutFilter>("ipencap_no_filter"));
     }
-    contenders.extend([
-        contender::<_, Unwrap<Etherparse, N, true>>("etherparse"),
-        contender::<_, Unwrap<Smoltcp, N, true>>("smoltcp"),
-        contender::<_, Unwrap<Pnet, N, true>>("pnet_packet"),
-        contender::<_, Unwrap<Plain, N, true>>("plain"),
-        contender::<_, Load<LEN>>("limit_load"),
-    ]);
+    contenders.extend(peers::unwrap::<N, true>());
+    contenders.push(contender::<_, Load<LEN>>("limit_load"));
     contenders
 }
 

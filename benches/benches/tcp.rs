@@ -4,28 +4,25 @@
 #![allow(missing_docs, reason = "what `criterion_group!` makes has none")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ipencap_bench::contenders::etherparse::Etherparse;
 use ipencap_bench::contenders::limit::{LoadAllAndStore, Store};
 use ipencap_bench::contenders::ours::{Encap, ProveThenEncap, Setup, TcpSegment, Tunnels};
-use ipencap_bench::contenders::peer::Tcp;
-use ipencap_bench::contenders::plain::Plain;
-use ipencap_bench::contenders::pnet::Pnet;
-use ipencap_bench::contenders::smoltcp::Smoltcp;
+use ipencap_bench::contenders::peers;
 use ipencap_bench::fixtures::{self, Payload};
 use ipencap_bench::packet_work::{Case, PacketContender, bench_one, contender};
 use ipencap_bench::{settings, verify};
 
 fn contenders() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, Encap<TcpSegment>>("ipencap"),
-        contender::<_, ProveThenEncap<TcpSegment>>("ipencap_prove"),
-        contender::<_, Tcp<Etherparse>>("etherparse"),
-        contender::<_, Tcp<Smoltcp>>("smoltcp"),
-        contender::<_, Tcp<Pnet>>("pnet_packet"),
-        contender::<_, Tcp<Plain>>("plain"),
-        contender::<_, Store<40>>("limit_store"),
-        contender::<_, LoadAllAndStore<40>>("limit_load_store"),
-    ]
+    peers::listed(
+        [
+            contender::<_, Encap<TcpSegment>>("ipencap"),
+            contender::<_, ProveThenEncap<TcpSegment>>("ipencap_prove"),
+        ],
+        peers::tcp(),
+        [
+            contender::<_, Store<40>>("limit_store"),
+            contender::<_, LoadAllAndStore<40>>("limit_load_store"),
+        ],
+    )
 }
 
 fn bench(criterion: &mut Criterion) {

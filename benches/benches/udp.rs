@@ -4,43 +4,39 @@
 #![allow(missing_docs, reason = "what `criterion_group!` makes has none")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ipencap_bench::contenders::etherparse::Etherparse;
 use ipencap_bench::contenders::limit::{LoadAllAndStore, Store};
 use ipencap_bench::contenders::ours::{
     Encap, ProveThenEncap, Setup, Tunnels, UdpFull, UdpOffload, UdpZero,
 };
-use ipencap_bench::contenders::peer::Udp;
-use ipencap_bench::contenders::plain::Plain;
-use ipencap_bench::contenders::pnet::Pnet;
-use ipencap_bench::contenders::smoltcp::Smoltcp;
+use ipencap_bench::contenders::peers;
 use ipencap_bench::fixtures::{self, Payload};
 use ipencap_bench::packet_work::{Case, PacketContender, bench_one, contender};
 use ipencap_bench::{settings, verify};
 
 fn zero() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, Encap<UdpZero>>("ipencap"),
-        contender::<_, ProveThenEncap<UdpZero>>("ipencap_prove"),
-        contender::<_, Udp<Etherparse, false>>("etherparse"),
-        contender::<_, Udp<Smoltcp, false>>("smoltcp"),
-        contender::<_, Udp<Pnet, false>>("pnet_packet"),
-        contender::<_, Udp<Plain, false>>("plain"),
-        contender::<_, Store<28>>("limit_store"),
-    ]
+    peers::listed(
+        [
+            contender::<_, Encap<UdpZero>>("ipencap"),
+            contender::<_, ProveThenEncap<UdpZero>>("ipencap_prove"),
+        ],
+        peers::udp::<false>(),
+        [contender::<_, Store<28>>("limit_store")],
+    )
 }
 
 /// `ipencap_offload` is the default policy; `ipencap_full` says what the sum over all bytes costs.
 fn checksum() -> Vec<PacketContender<Setup>> {
-    vec![
-        contender::<_, Encap<UdpOffload>>("ipencap_offload"),
-        contender::<_, Encap<UdpFull>>("ipencap_full"),
-        contender::<_, Udp<Etherparse, true>>("etherparse"),
-        contender::<_, Udp<Smoltcp, true>>("smoltcp"),
-        contender::<_, Udp<Pnet, true>>("pnet_packet"),
-        contender::<_, Udp<Plain, true>>("plain"),
-        contender::<_, Store<28>>("limit_store"),
-        contender::<_, LoadAllAndStore<28>>("limit_load_store"),
-    ]
+    peers::listed(
+        [
+            contender::<_, Encap<UdpOffload>>("ipencap_offload"),
+            contender::<_, Encap<UdpFull>>("ipencap_full"),
+        ],
+        peers::udp::<true>(),
+        [
+            contender::<_, Store<28>>("limit_store"),
+            contender::<_, LoadAllAndStore<28>>("limit_load_store"),
+        ],
+    )
 }
 
 fn bench(criterion: &mut Criterion) {

@@ -170,6 +170,29 @@ impl<'b> Ring<'b> {
 /// them ends the train (C-31). Where the outer header counts ([`DfPolicy::Copy`](super::DfPolicy),
 /// GRE sequence numbers, [`Tcp`](super::Tcp)) or a checksum covers bytes, a train is one packet.
 ///
+/// ```
+/// # use core::net::Ipv4Addr;
+/// # use ipencap::wire::{IpProtocol, Ipv4Header};
+/// use ipencap::{Span, packet::Packet};
+/// use ipencap::encap::{IpIp, PerPacket, encap_train};
+/// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+/// # let inner = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
+/// # let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+/// let mut frames = [[0; 40]; 32];
+/// # for frame in &mut frames { frame[20..].copy_from_slice(&inner); }
+/// let mut packets = frames.each_mut().map(|frame| Packet::new(frame, Span::new(20, 20)));
+/// let mut rest = &mut packets[..];
+/// let mut trains = 0;
+/// while !rest.is_empty() {
+///     let taken = encap_train(&tunnel, rest, &PerPacket::new())?;
+///     rest = &mut rest[taken..];
+///     trains += 1;
+/// }
+/// assert_eq!(trains, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`encap`](super::encap()) of the first packet; nothing has changed then.
 #[inline]
@@ -230,6 +253,22 @@ impl<const WORDS: usize> Udp<WORDS> {
     /// Those at its start that share one outer header are written; returns how many bytes they are,
     /// to be sent with a segment size of `segment_len`, and what the outer header would be, for the
     /// socket's options and source port.
+    ///
+    /// ```
+    /// # use core::net::Ipv4Addr;
+    /// # use ipencap::encap::{PerPacket, Udp};
+    /// # use ipencap::wire::{IpProtocol, Ipv4Header};
+    /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+    /// # let inner = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
+    /// let tunnel = Udp::gue(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+    /// let segment_len = tunnel.payload_overhead() + 20;
+    /// let mut segments = [0; 8 * 24];
+    /// # for segment in segments.chunks_exact_mut(24) { segment[4..].copy_from_slice(&inner); }
+    /// let (len, _) = tunnel.encap_payload_train(&mut segments, segment_len, &PerPacket::new())?;
+    /// assert_eq!(len, 8 * segment_len); // one sendmsg with UDP_SEGMENT = segment_len
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`encap_payload`](Self::encap_payload) of the first segment; nothing has changed then.

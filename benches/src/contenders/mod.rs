@@ -5,6 +5,7 @@ pub mod internet_checksum;
 pub mod limit;
 pub mod ours;
 pub mod peer;
+pub mod peers;
 pub mod plain;
 pub mod pnet;
 pub mod smoltcp;
