@@ -35,12 +35,14 @@ pub fn encap_each<E: Encapsulate + ?Sized>(
     mut said: impl FnMut(usize) -> PerPacket,
     mut refused: impl FnMut(usize, EncapError),
 ) -> usize {
-    let mut wrapped = 0usize;
-    for (place, packet) in packets.iter_mut().enumerate() {
+    // `enumerate` counts with an overflow check, which is a panic.
+    let (mut place, mut wrapped) = (0usize, 0usize);
+    for packet in packets {
         match packet.encap(tunnel, &said(place)) {
             Ok(()) => wrapped = wrapped.wrapping_add(1),
             Err(error) => refused(place, error),
         }
+        place = place.wrapping_add(1);
     }
     wrapped
 }
@@ -54,13 +56,14 @@ pub fn decap_each<D: Decapsulate + ?Sized>(
     packets: &mut [Packet<'_>],
     mut verdict: impl FnMut(usize, Result<Opened, Refused>),
 ) -> usize {
-    let mut opened = 0usize;
-    for (place, packet) in packets.iter_mut().enumerate() {
+    let (mut place, mut opened) = (0usize, 0usize);
+    for packet in packets {
         let result = packet.decap(tunnel);
         if result.is_ok() {
             opened = opened.wrapping_add(1);
         }
         verdict(place, result);
+        place = place.wrapping_add(1);
     }
     opened
 }
@@ -128,8 +131,8 @@ impl<'b> Ring<'b> {
         mut refused: impl FnMut(usize, EncapError),
     ) -> usize {
         let overhead = tunnel.overhead();
-        let mut wrapped = 0usize;
-        for (place, (slot, span)) in self.slots().enumerate() {
+        let (mut place, mut wrapped) = (0usize, 0usize);
+        for (slot, span) in self.slots() {
             match super::encap(tunnel, slot, *span, &said(place)) {
                 Ok(outer) => {
                     *span = Span::new(span.start.saturating_sub(overhead), outer.len());
@@ -137,6 +140,7 @@ impl<'b> Ring<'b> {
                 }
                 Err(error) => refused(place, error),
             }
+            place = place.wrapping_add(1);
         }
         wrapped
     }
@@ -148,8 +152,8 @@ impl<'b> Ring<'b> {
         tunnel: &D,
         mut verdict: impl FnMut(usize, Result<Opened, Refused>),
     ) -> usize {
-        let mut opened = 0usize;
-        for (place, (slot, span)) in self.slots().enumerate() {
+        let (mut place, mut opened) = (0usize, 0usize);
+        for (slot, span) in self.slots() {
             let bytes = span.get_mut(slot).unwrap_or_default();
             let result = super::decap(tunnel, bytes).map(|inner| inner.opened);
             if let Ok(inner) = result {
@@ -158,6 +162,7 @@ impl<'b> Ring<'b> {
                 opened = opened.wrapping_add(1);
             }
             verdict(place, result);
+            place = place.wrapping_add(1);
         }
         opened
     }
