@@ -484,10 +484,10 @@ pub fn encap<'b, E: Encapsulate + ?Sized>(
     packet: &PerPacket,
 ) -> Result<&'b mut [u8], EncapError> {
     let Some(meta) = inner.get(buffer).and_then(PacketMeta::read_ordinary) else {
-        return encap_unusual(tunnel, buffer, inner, packet);
+        return encap_unusual(inner.start, tunnel, packet, ending_with(inner, buffer));
     };
     let Some((outer, place)) = place_ordinary(tunnel, inner.start, &meta, packet) else {
-        return encap_unusual(tunnel, buffer, inner, packet);
+        return encap_unusual(inner.start, tunnel, packet, ending_with(inner, buffer));
     };
     let (_, frame) = buffer.split_at_mut_checked(place.start).unwrap_or_default();
     let (frame, _) = frame.split_at_mut_checked(place.len).unwrap_or_default();
@@ -566,23 +566,30 @@ fn narrowed(overhead: usize) -> u16 {
     u16::try_from(overhead).unwrap_or(u16::MAX)
 }
 
-/// [`encap()`], check by check.
+/// The buffer up to the end of `span`, or its own.
+#[inline(always)]
+fn ending_with(span: Span, buffer: &mut [u8]) -> &mut [u8] {
+    let end = span.end().min(buffer.len());
+    buffer.get_mut(..end).unwrap_or_default()
+}
+
+/// [`encap()`], check by check, of the packet from `inner_start` to the end of `buffer`.
 ///
-/// Out of line, the last thing its callers do, and with little to hand over: so their fast path
-/// keeps all in registers.
+/// Out of line, the last thing its callers do, and with no more to hand over than fits registers, in
+/// the order in which [`Proven::encap`] has them: so their fast path keeps all in registers and saves
+/// none.
 #[cold]
 #[inline(never)]
 fn encap_unusual<'b, E: Encapsulate + ?Sized>(
+    inner_start: usize,
     tunnel: &E,
-    buffer: &'b mut [u8],
-    inner: Span,
     packet: &PerPacket,
+    buffer: &'b mut [u8],
 ) -> Result<&'b mut [u8], EncapError> {
-    let end = inner.end().min(buffer.len());
-    let meta = PacketMeta::read_any(buffer.get(inner.start..end).unwrap_or_default())?;
+    let meta = PacketMeta::read_any(buffer.get(inner_start..).unwrap_or_default())?;
     let overhead = tunnel.overhead();
-    let Some(outer_start) = inner.start.checked_sub(overhead) else {
-        return Err(no_headroom(overhead, inner.start));
+    let Some(outer_start) = inner_start.checked_sub(overhead) else {
+        return Err(no_headroom(overhead, inner_start));
     };
     let outer = tunnel.judge(&meta, packet)?;
     // Slack is not tunnelled (E-20), nor does a checksum cover it.
@@ -648,12 +655,14 @@ impl<'b> Proven<'b> {
         packet: &PerPacket,
     ) -> Result<&'b mut [u8], EncapError> {
         let Some(outer) = tunnel.judge_ordinary(&self.meta, packet) else {
-            return encap_unusual(tunnel, self.buffer, self.span(), packet);
+            let start = self.span().start;
+            return encap_unusual(start, tunnel, packet, self.buffer);
         };
         // The buffer ends with the packet.
         let len = usize::try_from(outer.len()).unwrap_or(usize::MAX);
         let Some(start) = self.buffer.len().checked_sub(len) else {
-            return encap_unusual(tunnel, self.buffer, self.span(), packet);
+            let start = self.span().start;
+            return encap_unusual(start, tunnel, packet, self.buffer);
         };
         let (_, frame) = self.buffer.split_at_mut_checked(start).unwrap_or_default();
         tunnel.write_ordinary(frame, &self.meta, &outer, packet);

@@ -19,7 +19,7 @@ pub(super) use policies::outer_policies;
 ///
 /// ```text
 ///  first    45 | constant TOS bits | total length: 0 | identification | DF, fragment offset
-///  second   TTL, 0 if inherited | protocol | checksum: 0 | source
+///  second   TTL, 0 if inherited | protocol | checksum: all ones | source
 ///  third    destination                                            all in network byte order
 /// ```
 ///
@@ -72,11 +72,11 @@ impl Outer {
         let [a, b, c, d] = source.octets();
         Ok(Self {
             first: u64::from_ne_bytes([0x45, 0, 0, 0, 0, 0, df_high, df_low]),
-            second: u64::from_ne_bytes([DEFAULT_TTL, protocol.0, 0, 0, a, b, c, d]),
+            second: u64::from_ne_bytes([DEFAULT_TTL, protocol.0, 0xff, 0xff, a, b, c, d]),
             third: u32::from_ne_bytes(destination.octets()),
             sum: 0,
             max_len: u16::MAX,
-            ordinary_max_len: u16::MAX,
+            ordinary_max_len: 0,
             identification: 0,
             copied_tos: 0xff,
             switches: Switches::empty(),
@@ -89,10 +89,12 @@ impl Outer {
         let sum = sum_of(self.first, self.second, self.third);
         Self {
             sum: fold(sum),
-            ordinary_max_len: if self.switches.is_empty() {
+            ordinary_max_len: if !self.switches.is_empty() {
+                0
+            } else if self.max_len < ORDINARY_MAX_LEN {
                 self.max_len
             } else {
-                0
+                ORDINARY_MAX_LEN
             },
             ..self
         }
@@ -208,7 +210,8 @@ impl Outer {
         let [_, _, high, low] = len.to_be_bytes();
         let copied = inner_tos & self.copied_tos;
         let varying = u32::from_ne_bytes([0, copied, high, low]);
-        let sum = halves(varying).wrapping_add(widened(self.sum));
+        // Does not wrap: see `ORDINARY_MAX_LEN`. A carry between the halves counts where it arrives.
+        let sum = varying.wrapping_add(widened(self.sum));
         let header = self.header(self.first | at_start(varying), self.second, sum);
         self.meta(header, (len, copied | self.constant_tos()))
     }
@@ -216,8 +219,9 @@ impl Outer {
     /// The header of these words, whose sum over all three is `sum`.
     #[inline]
     const fn header(&self, first: u64, second: u64, sum: u32) -> Ipv4Header {
-        let [high, low] = (!fold(sum)).to_ne_bytes();
-        let second = second | at_start(u32::from_ne_bytes([0, 0, high, low]));
+        let [high, low] = fold(sum).to_ne_bytes();
+        // The checksum is all ones so far, -0 to the sum: this makes it the complement.
+        let second = second ^ at_start(u32::from_ne_bytes([0, 0, high, low]));
         let words = Words {
             first: first.to_ne_bytes(),
             second: second.to_ne_bytes(),
@@ -306,6 +310,10 @@ impl Outer {
 }
 
 const DEFAULT_TTL: u8 = 64;
+
+/// A total length of 0xFFFF, beside TOS bits in one word, is the only one to which adding the sum of
+/// the constant words could carry out of 32 bits.
+const ORDINARY_MAX_LEN: u16 = 0xfffe;
 
 /// An IPv4 header, as it is stored.
 #[derive(zerocopy::IntoBytes, zerocopy::Immutable)]
