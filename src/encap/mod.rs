@@ -659,7 +659,7 @@ impl<'b> Proven<'b> {
             return encap_unusual(start, tunnel, packet, self.buffer);
         };
         // The buffer ends with the packet.
-        let len = usize::try_from(outer.len()).unwrap_or(usize::MAX);
+        let len = usize::try_from(outer.len_if_ipv4()).unwrap_or(usize::MAX);
         let Some(start) = self.buffer.len().checked_sub(len) else {
             let start = self.span().start;
             return encap_unusual(start, tunnel, packet, self.buffer);

@@ -187,33 +187,29 @@ impl<L: TemplateLayer, const N: usize> Template<L, N> {
         Ok(bytes)
     }
 
-    /// Judges and writes layer by layer, by these two functions.
+    /// Judges and writes layer by layer, by these two functions. What the outermost was judged before
+    /// is not asked for: it would stay in registers all along.
     #[inline(always)]
     fn each(
         &self,
         frame: &mut [u8],
         inner: &PacketMeta,
-        outer: &PacketMeta,
         packet: &PerPacket,
         judge: impl Fn(&L, &PacketMeta, &PerPacket) -> Option<PacketMeta>,
         write: impl Fn(&L, &mut [u8], &PacketMeta, &PacketMeta, &PerPacket),
     ) {
-        let Some((outermost, others)) = self.layers.split_last() else {
-            return;
-        };
         let mut outside = self.overhead();
         let mut inner = *inner;
-        for layer in others {
+        for layer in &self.layers {
             outside = outside.wrapping_sub(layer.overhead());
-            let Some(made) = judge(layer, &inner, &packet.inside(outside)) else {
+            let Some(outer) = judge(layer, &inner, &packet.inside(outside)) else {
                 return;
             };
             if let Some((_, frame)) = frame.split_at_mut_checked(outside) {
-                write(layer, frame, &inner, &made, packet);
+                write(layer, frame, &inner, &outer, packet);
             }
-            inner = made;
+            inner = outer;
         }
-        write(outermost, frame, &inner, outer, packet);
     }
 }
 
@@ -264,12 +260,12 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
     }
 
     #[inline]
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
+    fn write(&self, frame: &mut [u8], inner: &PacketMeta, _: &PacketMeta, packet: &PerPacket) {
         let judge = |layer: &L, inner: &PacketMeta, packet: &PerPacket| {
             // Pure, and already answered once.
             layer.judge(inner, packet).ok()
         };
-        self.each(frame, inner, outer, packet, judge, L::write);
+        self.each(frame, inner, packet, judge, L::write);
     }
 
     #[inline(always)]
@@ -277,16 +273,9 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
         &self,
         frame: &mut [u8],
         inner: &PacketMeta,
-        outer: &PacketMeta,
+        _: &PacketMeta,
         packet: &PerPacket,
     ) {
-        self.each(
-            frame,
-            inner,
-            outer,
-            packet,
-            L::judge_folded,
-            L::write_ordinary,
-        );
+        self.each(frame, inner, packet, L::judge_folded, L::write_ordinary);
     }
 }

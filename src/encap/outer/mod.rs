@@ -30,7 +30,7 @@ pub(super) struct Outer {
     first: u64,
     second: u64,
     third: u32,
-    /// Of these words, folded.
+    /// Of these words but for the first four bytes, folded.
     sum: u16,
     /// Of outer packets: the MTU behind the tunnel, or what 16 bits can say.
     max_len: u16,
@@ -86,9 +86,9 @@ impl Outer {
 
     /// The same with what follows from the other fields.
     const fn completed(self) -> Self {
-        let sum = sum_of(self.first, self.second, self.third);
+        let [_, behind]: [u32; 2] = zerocopy::transmute!(self.first);
         Self {
-            sum: fold(sum),
+            sum: fold(sum_of(at_start(behind), self.second, self.third)),
             ordinary_max_len: if !self.switches.is_empty() {
                 0
             } else if self.max_len < ORDINARY_MAX_LEN {
@@ -163,7 +163,10 @@ impl Outer {
     /// [`judge_ordinary`](Self::judge_ordinary) of a packet that was found ordinary.
     #[inline(always)]
     pub(super) fn folded(&self, inner: &PacketMeta, overhead: u16) -> PacketMeta {
-        self.ordinary(inner.tos(), inner.len().wrapping_add(u32::from(overhead)))
+        self.ordinary(
+            inner.tos(),
+            inner.len_if_ipv4().wrapping_add(u32::from(overhead)),
+        )
     }
 
     /// What [`judge`](Self::judge) answers where no [`Switches`] ask for more and nothing is refused.
@@ -208,12 +211,13 @@ impl Outer {
     #[inline]
     const fn ordinary(&self, inner_tos: u8, len: u32) -> PacketMeta {
         let [_, _, high, low] = len.to_be_bytes();
-        let copied = inner_tos & self.copied_tos;
-        let varying = u32::from_ne_bytes([0, copied, high, low]);
+        let varying = u32::from_ne_bytes([0, inner_tos & self.copied_tos, high, low]);
+        let first = self.first | at_start(varying);
+        let [start, _]: [u32; 2] = zerocopy::transmute!(first);
         // Does not wrap: see `ORDINARY_MAX_LEN`. A carry between the halves counts where it arrives.
-        let sum = varying.wrapping_add(widened(self.sum));
-        let header = self.header(self.first | at_start(varying), self.second, sum);
-        self.meta(header, (len, copied | self.constant_tos()))
+        let sum = start.wrapping_add(widened(self.sum));
+        let [_, tos, ..] = first.to_ne_bytes();
+        self.meta(self.header(first, self.second, sum), (len, tos))
     }
 
     /// The header of these words, whose sum over all three is `sum`.
