@@ -236,6 +236,7 @@ impl<const WORDS: usize> Udp<WORDS> {
             }
         }
         Self {
+            outer: self.outer.with_unusual(matches!(self.shim, Shim::Gre(_))),
             sum: fold(sum),
             overhead: self.shim_len().wrapping_add(28),
             ..self
@@ -369,8 +370,8 @@ impl<const WORDS: usize> Udp<WORDS> {
     }
 
     pub(super) const fn ordinary_inner_len(&self) -> u16 {
-        match (self.checksum, self.shim) {
-            (ChecksumPolicy::Full, _) | (_, Shim::Gre(_)) => 0,
+        match self.checksum {
+            ChecksumPolicy::Full => 0,
             _ => self.outer.ordinary_inner_len(self.overhead),
         }
     }
@@ -440,6 +441,12 @@ impl<const WORDS: usize> Udp<WORDS> {
     }
 }
 
+/// Out of line, lest the fast paths without it give up registers for it.
+#[inline(never)]
+fn bytes_sum(bytes: &[u8]) -> u16 {
+    Sum::new().add_bytes(bytes).fold()
+}
+
 impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
     #[inline]
     fn overhead(&self) -> usize {
@@ -472,10 +479,10 @@ impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
     fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
         let is_ordinary = match self.checksum {
             ChecksumPolicy::Offload => inner.known_sum().is_some(),
-            ChecksumPolicy::Full => false,
+            ChecksumPolicy::Full => packet.inner_checksum() == InnerChecksum::Complete,
             ChecksumPolicy::Zero => true,
         };
-        if !is_ordinary || matches!(self.shim, Shim::Gre(_)) {
+        if !is_ordinary {
             return None;
         }
         let source_port = self.source_port.of(inner, packet);
@@ -522,14 +529,19 @@ impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
         let Some((headers, behind)) = frame.split_first_chunk_mut::<28>() else {
             return;
         };
+        let mut inner_packet = behind;
         if self.overhead > 28 {
-            let (shim, _) = behind
+            let (shim, behind) = inner_packet
                 .split_at_mut_checked(self.payload_overhead())
                 .unwrap_or_default();
             self.write_shim(shim);
+            inner_packet = behind;
         }
-        let sum = (self.checksum != ChecksumPolicy::Zero)
-            .then(|| stored(inner.known_sum().unwrap_or_default()));
-        self.write_headers(headers, outer, sum);
+        let sum = match self.checksum {
+            ChecksumPolicy::Zero => None,
+            ChecksumPolicy::Offload => inner.known_sum(),
+            ChecksumPolicy::Full => Some(bytes_sum(inner_packet)),
+        };
+        self.write_headers(headers, outer, sum.map(stored));
     }
 }

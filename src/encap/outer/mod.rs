@@ -53,6 +53,8 @@ bitflags::bitflags! {
         const RESET_CE = 8;
         const FORWARD = 16;
         const HAIRPIN = 32;
+        /// What stands behind the header is unusual, whatever the packet.
+        const UNUSUAL = 64;
     }
 }
 

@@ -83,6 +83,11 @@ impl Outer {
         self.switched(Switches::HAIRPIN, true)
     }
 
+    /// Sets whether it calls no packet ordinary.
+    pub(in crate::encap) const fn with_unusual(self, is_unusual: bool) -> Self {
+        self.switched(Switches::UNUSUAL, is_unusual)
+    }
+
     const fn with_tos(self, copied: u8, constant: u8) -> Self {
         let mut first = self.first.to_ne_bytes();
         first[1] = constant;
