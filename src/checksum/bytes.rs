@@ -99,15 +99,16 @@ const BLOCK: usize = 1 << 20;
 #[inline]
 pub(super) fn sum(bytes: &[u8]) -> Word {
     let wide_len = bytes.len() & !(WIDE.wrapping_sub(1));
-    let (wide, rest) = bytes.split_at_checked(wide_len).unwrap_or_default();
-    let rest = chained_sum(bytes, rest);
-    if wide.is_empty() {
-        rest
-    } else if wide.len() <= BLOCK {
-        add_with_end_around_carry(wide_sum(wide), rest)
-    } else {
-        add_with_end_around_carry(long_sum(wide), rest)
+    if wide_len == 0 {
+        return chained_sum(bytes, bytes);
     }
+    let (wide, rest) = bytes.split_at_checked(wide_len).unwrap_or_default();
+    let wide = if wide_len > BLOCK {
+        long_sum(wide)
+    } else {
+        wide_sum(wide)
+    };
+    add_with_end_around_carry(wide, chained_sum(bytes, rest))
 }
 #[cfg(not(target_pointer_width = "64"))]
 pub(super) fn sum(bytes: &[u8]) -> Word {
