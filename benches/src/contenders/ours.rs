@@ -294,17 +294,25 @@ impl<C: Choice> PacketWork<Setup> for EncapProven<C> {
         let Some(start) = packet.start.checked_sub(tunnel.overhead()) else {
             return REFUSED;
         };
+        let Some(outer) = tunnel.judge_ordinary(&inner, &per_packet) else {
+            return encap_unusual::<C>(setup, buffer, packet);
+        };
         let Some(frame) = buffer.get_mut(start..packet.end()) else {
             return REFUSED;
         };
-        if let Some(outer) = tunnel.judge_ordinary(&inner, &per_packet) {
-            tunnel.write_ordinary(frame, &inner, &outer, &per_packet);
-        } else if let Ok(outer) = tunnel.judge(&inner, &per_packet) {
-            tunnel.write(frame, &inner, &outer, &per_packet);
-        } else {
-            return REFUSED;
-        }
+        tunnel.write_ordinary(frame, &inner, &outer, &per_packet);
         start
+    }
+}
+
+/// What the fast path leaves to the other.
+#[cold]
+#[inline(never)]
+fn encap_unusual<C: Choice>(setup: &Setup, buffer: &mut [u8], packet: Span) -> usize {
+    let (tunnel, per_packet) = C::of(setup);
+    match encap(tunnel, buffer, packet, &per_packet) {
+        Ok(_) => packet.start - tunnel.overhead(),
+        Err(_) => REFUSED,
     }
 }
 
