@@ -1,171 +1,255 @@
-//! Runs one job of the instruction counts some times, with a configuration and packets that the
-//! compiler does not know.
+//! Judges what gungraun counted. Its own hard limits are of gross counts; those of bounds.txt are net
+//! of a job with the same signature that does nothing. And some jobs must take the same, which no
+//! limit can say.
+//!
+//!   ipencap-instructions RUSTC COUNTS PLANTED            judges the counts, and the planted ones
+//!   ipencap-instructions RUSTC COUNTS PLANTED record     writes the counts into bounds.txt before
+//!
+//! COUNTS and PLANTED are gungraun's summaries, one JSON object a line.
 
-use core::hint::black_box;
-use core::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt::Write;
+use std::process::ExitCode;
+use std::{env, fs};
 
-use ipencap::Span;
-use ipencap::encap::{
-    ChecksumPolicy, Decapsulator, IpIp, PerPacket, Role, SourcePort, Stack, Tcp, Template, Udp,
-};
-use ipencap::filter::{PointToPoint, Prefix};
-use ipencap::packet::{Packet, Proven};
-use ipencap::stream::{Decoder, StreamFraming};
-use ipencap::wire::{Ecn, IpProtocol, Ipv4Header};
+use serde_json::Value;
 
-mod jobs;
+const BOUNDS: &str = "bounds.txt";
 
-/// How often a job runs; run.sh divides by it.
-const TIMES: usize = 100;
+type Counts = BTreeMap<String, u64>;
 
-const HEADROOM: usize = 128;
-
-/// A buffer with a packet of `len` bytes behind some room, and where that lies.
-fn buffer(len: u16, protocol: u8) -> (&'static mut [u8], Span) {
-    let packet_len = usize::from(len);
-    let mut bytes = vec![0; HEADROOM + packet_len];
-    let (source, destination) = (Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9));
-    let header = Ipv4Header::new(source, destination, IpProtocol(protocol), len);
-    bytes[HEADROOM..HEADROOM + 20].copy_from_slice(header.as_bytes());
-    (Vec::leak(bytes), Span::new(HEADROOM, packet_len))
+/// What a job may cost.
+#[derive(Clone)]
+struct Job {
+    name: String,
+    without: String,
+    goal: Option<u64>,
+    bound: Option<u64>,
+    record: Option<u64>,
 }
 
-fn proven(len: u16) -> Proven<'static> {
-    let (bytes, span) = buffer(len, 6);
-    Packet::new(bytes, span).prove().expect("a valid packet")
+#[derive(Clone, Default)]
+struct Bounds {
+    rustc: String,
+    jobs: Vec<Job>,
+    equal: Vec<Vec<String>>,
 }
 
-/// The jobs by name. Each makes its packet, and calls one function of `jobs`.
-fn job(name: &str) -> Option<Box<dyn Fn()>> {
-    let [a, b, c, d] = black_box(["198.51.100.1", "203.0.113.2", "192.0.2.1", "192.0.2.2"])
-        .map(|address| address.parse::<Ipv4Addr>().expect("an address"));
-    let ipip = black_box(IpIp::new(a, b).expect("unicast"));
-    let other = black_box(IpIp::new(c, d).expect("unicast"));
-    let forwarding = black_box(ipip.with_role(Role::Forward));
-    let entropy = black_box(Udp::fou(a, b, 5555).expect("unicast"));
-    let offload = black_box(entropy.with_source_port(SourcePort::Fixed(49152)));
-    let zero = black_box(offload.with_checksum(ChecksumPolicy::Zero));
-    let tcp = black_box(Tcp::new((a, 40001), (b, 443)).expect("unicast"));
-    let sources: &'static [Prefix] = black_box(&[Prefix::ANY]);
-    let receiver = black_box(Decapsulator::ipip(PointToPoint::new(b, a, sources)));
-    let said: &'static PerPacket = Box::leak(Box::new(black_box(PerPacket::new())));
-    let header = black_box([0x45; 20]);
-    let outer = move || {
-        let (bytes, span) = buffer(64, 6);
-        ipencap::encap(&ipip, bytes, span, said).expect("wraps")
-    };
-    let frame = || {
-        let (bytes, span) = buffer(64, 6);
-        bytes.split_at_mut(span.start - 2).1
-    };
+/// One line of bounds.txt.
+enum Line {
+    Rustc(String),
+    Comment,
+    Equal(Vec<String>),
+    Job(Job),
+}
 
-    /// Runs the job on what is made anew each time, and looks at what it answers.
-    macro_rules! on {
-        ($job:ident, $($argument:expr),+) => {
-            Box::new(move || {
-                let _ = black_box(jobs::$job($($argument),+));
-            })
-        };
+impl Line {
+    fn parse(line: &str) -> Result<Self, Box<dyn Error>> {
+        if let Some(rustc) = line.strip_prefix("# rustc ") {
+            return Ok(Self::Rustc(rustc.into()));
+        }
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(Self::Comment);
+        }
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let limit = |field: &str| (field != "-").then(|| field.parse()).transpose();
+        Ok(match fields[..] {
+            ["equal", ref names @ ..] if names.len() > 1 => {
+                Self::Equal(names.iter().map(ToString::to_string).collect())
+            }
+            [name, without, goal, bound, record] => Self::Job(Job {
+                name: name.into(),
+                without: without.into(),
+                goal: limit(goal)?,
+                bound: limit(bound)?,
+                record: limit(record)?,
+            }),
+            _ => return Err(format!("{BOUNDS}: what does this mean? {line}").into()),
+        })
     }
-    macro_rules! wraps {
-        ($job:ident, $($argument:expr),+) => {
-            Box::new(move || {
-                let answer = black_box(jobs::$job($($argument),+));
-                assert!(answer.is_ok(), "the job is not done");
-            })
-        };
+}
+
+impl Bounds {
+    fn parse(text: &str) -> Result<Self, Box<dyn Error>> {
+        let mut bounds = Self::default();
+        for line in text.lines() {
+            match Line::parse(line)? {
+                Line::Rustc(rustc) => bounds.rustc = rustc,
+                Line::Comment => {}
+                Line::Equal(names) => bounds.equal.push(names),
+                Line::Job(job) => bounds.jobs.push(job),
+            }
+        }
+        Ok(bounds)
     }
-    Some(match name {
-        "empty_of_header" => on!(empty_of_header, &header),
-        "header_sum" => on!(header_sum, &header),
-        "empty_of_words" => on!(empty_of_words, black_box(1), black_box(2), black_box(3)),
-        "update" => on!(update, black_box(1), black_box(2), black_box(3)),
-        "empty_of_header_and_ecn" => on!(
-            empty_of_header_and_ecn,
-            &mut Ipv4Header::from_bytes(header),
-            black_box(Ecn::Ce)
-        ),
-        "rewrite_ecn" => on!(
-            rewrite_ecn,
-            &mut Ipv4Header::from_bytes(header),
-            black_box(Ecn::Ce)
-        ),
-        "empty_of_proven" => on!(empty_of_proven, proven(64), &ipip, said),
-        "ipip_proven_64" => wraps!(ipip_proven, proven(64), &ipip, said),
-        "ipip_proven_1400" => wraps!(ipip_proven, proven(1400), &ipip, said),
-        "ipip_proven_forwarding" => wraps!(ipip_proven, proven(64), &forwarding, said),
-        "empty_of_buffer" => {
-            let (bytes, span) = (|| buffer(64, 6), Span::new(HEADROOM, 64));
-            on!(empty_of_buffer, bytes().0, span, &ipip, said)
+
+    /// The same jobs, none of which may take 5 % more than in `counts`.
+    fn of_counts(&self, counts: &Counts) -> Result<Self, Box<dyn Error>> {
+        let mut bounds = self.clone();
+        for job in &mut bounds.jobs {
+            let net = job.net(counts)?;
+            (job.bound, job.record) = (Some(net * 105 / 100), Some(net));
         }
-        "ipip_validated" => {
-            let span = Span::new(HEADROOM, 64);
-            wraps!(ipip_validated, buffer(64, 6).0, span, &ipip, said)
+        Ok(bounds)
+    }
+
+    /// A line for each job, and which limits are broken.
+    fn judge(
+        &self,
+        counts: &Counts,
+        rustc: &str,
+    ) -> Result<(String, BTreeSet<String>), Box<dyn Error>> {
+        let (mut table, mut broken) = (String::new(), BTreeSet::new());
+        for job in &self.jobs {
+            let net = job.net(counts)?;
+            let record = job.record.filter(|_| self.rustc == rustc);
+            let mut verdict = "ok";
+            if job.goal.is_some_and(|goal| net > goal) {
+                verdict = "goal missed";
+            }
+            if record.is_some_and(|record| net * 100 > record * 105) {
+                verdict = "OVER ITS RECORD";
+                broken.insert(format!("{} is over its record", job.name));
+            }
+            if job.bound.is_some_and(|bound| net > bound) {
+                verdict = "OVER ITS BOUND";
+                broken.insert(format!("{} is over its bound", job.name));
+            }
+            let [goal, bound, record] = [job.goal, job.bound, job.record].map(shown);
+            writeln!(
+                table,
+                "{:<28} {net:>5}  goal {goal:>4}  bound {bound:>4}  record {record:>4}  {verdict}",
+                job.name
+            )?;
         }
-        "ipip_validated_forwarding" => {
-            let span = Span::new(HEADROOM, 64);
-            wraps!(ipip_validated, buffer(64, 6).0, span, &forwarding, said)
+        for names in &self.equal {
+            let of = |name: &String| counts.get(name).ok_or(format!("{name} was not counted"));
+            let different = names.iter().map(of).collect::<Result<BTreeSet<_>, _>>()?;
+            let names = names.join(", ");
+            if different.len() > 1 {
+                writeln!(table, "NOT EQUAL: {names}")?;
+                broken.insert(format!("{names} are not equal"));
+            } else {
+                writeln!(table, "equal: {names}")?;
+            }
         }
-        "stack_x2" => {
-            let stack = black_box(Stack {
-                outer: other,
-                inner: ipip,
-            });
-            wraps!(stack_x2, proven(64), &stack, said)
+        if self.rustc != rustc {
+            writeln!(
+                table,
+                "(recorded with rustc {}: only the bounds are judged)",
+                self.rustc
+            )?;
         }
-        "template_x2" => {
-            let template = black_box(Template::nested([ipip, other]));
-            wraps!(template_x2, proven(64), &template, said)
+        Ok((table, broken))
+    }
+
+    /// A count that nobody judges is a mistake.
+    fn unknown<'c>(&self, counts: &'c Counts) -> Vec<&'c String> {
+        let knows = |name: &String| {
+            self.jobs
+                .iter()
+                .any(|job| [&job.name, &job.without].contains(&name))
+        };
+        counts.keys().filter(|name| !knows(name)).collect()
+    }
+}
+
+impl Job {
+    fn net(&self, counts: &Counts) -> Result<u64, Box<dyn Error>> {
+        let of = |name: &String| counts.get(name).ok_or(format!("{name} was not counted"));
+        let (gross, empty) = (of(&self.name)?, of(&self.without)?);
+        Ok(gross
+            .checked_sub(*empty)
+            .ok_or(format!("{} takes less than {}", self.name, self.without))?)
+    }
+}
+
+fn shown(limit: Option<u64>) -> String {
+    limit.map_or("-".into(), |limit| limit.to_string())
+}
+
+/// The counts by `function::id`.
+fn read_counts(path: &str) -> Result<Counts, Box<dyn Error>> {
+    let mut counts = Counts::new();
+    for line in fs::read_to_string(path)?.lines() {
+        let summary: Value = serde_json::from_str(line)?;
+        let text = |key: &str| summary[key].as_str().ok_or(format!("{path}: no {key}"));
+        let count =
+            summary["profiles"][0]["data"]["total"]["metrics"]["Ir"]["values"]["new"].as_u64();
+        let name = format!("{}::{}", text("function_name")?, text("id")?);
+        counts.insert(name, count.ok_or(format!("{path}: no count"))?);
+    }
+    Ok(counts)
+}
+
+/// The text of bounds.txt with these counts as its records.
+fn recorded(text: &str, counts: &Counts, rustc: &str) -> Result<String, Box<dyn Error>> {
+    let mut new = String::new();
+    for line in text.lines() {
+        new += &match Line::parse(line)? {
+            Line::Rustc(_) => format!("# rustc {rustc}"),
+            Line::Comment | Line::Equal(_) => line.into(),
+            Line::Job(job) => format!(
+                "{:<28} {:<28} {:>5} {:>6} {:>7}",
+                job.name,
+                job.without,
+                shown(job.goal),
+                shown(job.bound),
+                job.net(counts)?
+            ),
+        };
+        new.push('\n');
+    }
+    Ok(new)
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [rustc, counts, planted, rest @ ..] = &arguments[..] else {
+        return Err("RUSTC COUNTS PLANTED [record]".into());
+    };
+    let (counts, planted) = (read_counts(counts)?, read_counts(planted)?);
+    let mut text = fs::read_to_string(BOUNDS)?;
+    if rest == ["record"] {
+        text = recorded(&text, &counts, rustc)?;
+        fs::write(BOUNDS, &text)?;
+    }
+
+    let bounds = Bounds::parse(&text)?;
+    let (table, mut failures) = bounds.judge(&counts, rustc)?;
+    print!("{table}");
+    failures.extend(
+        bounds
+            .unknown(&counts)
+            .iter()
+            .map(|name| format!("{name} has no bounds")),
+    );
+
+    // The control: what some jobs do too much, against what they did just now.
+    let control = Bounds {
+        rustc: rustc.clone(),
+        ..bounds.of_counts(&counts)?
+    };
+    let (_, noticed) = control.judge(&planted, rustc)?;
+    for expected in [
+        "template_4::of_ipip is over its bound",
+        "template_4::of_ipip is over its record",
+        "udp::offload_64, udp::offload_1400, udp::offload_9000, udp::offload_60000 are not equal",
+    ] {
+        if noticed.contains(expected) {
+            println!("control: {expected}");
+        } else {
+            failures.insert(format!("the control did not notice: {expected}"));
         }
-        "template_x3" => {
-            let template = black_box(Template::nested([ipip, other, ipip]));
-            wraps!(template_x3, proven(64), &template, said)
-        }
-        "template_x4" => {
-            let template = black_box(Template::nested([ipip, other, ipip, other]));
-            wraps!(template_x4, proven(64), &template, said)
-        }
-        "udp_zero" => wraps!(udp, proven(64), &zero, said),
-        "udp_offload_64" => wraps!(udp, proven(64), &offload, said),
-        "udp_offload_1400" => wraps!(udp, proven(1400), &offload, said),
-        "udp_offload_9000" => wraps!(udp, proven(9000), &offload, said),
-        "udp_offload_60000" => wraps!(udp, proven(60000), &offload, said),
-        "udp_offload_entropy" => wraps!(udp, proven(64), &entropy, said),
-        "tcp_offload" => wraps!(tcp, proven(1400), &tcp, said),
-        "empty_of_bytes" => on!(empty_of_bytes, outer()),
-        "decap_headers" => Box::new(move || {
-            assert!(black_box(jobs::decap_headers(outer())).is_some());
-        }),
-        "empty_of_decap" => on!(empty_of_decap, outer(), &receiver),
-        "decap" => wraps!(decap, outer(), &receiver),
-        "empty_of_frame" => on!(empty_of_frame, frame()),
-        "frame" => wraps!(frame, frame()),
-        "empty_of_decoder" | "deframe" => {
-            let framing = StreamFraming::Exclusive;
-            let stream = framing.frame(frame()).expect("frames").to_vec();
-            let is_job = name == "deframe";
-            Box::new(move || {
-                let mut room = [0; 2048];
-                let mut decoder = Decoder::new(black_box(StreamFraming::Exclusive), &mut room);
-                let mut input = &stream[..];
-                if is_job {
-                    assert!(black_box(jobs::deframe(&mut decoder, &mut input)));
-                } else {
-                    black_box(jobs::empty_of_decoder(&mut decoder, &mut input));
-                }
-            })
-        }
-        _ => return None,
+    }
+
+    for failure in &failures {
+        println!("FAILED: {failure}");
+    }
+    Ok(if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
-}
-
-fn main() {
-    let name = std::env::args().nth(1).unwrap_or_default();
-    let Some(job) = job(&name) else {
-        eprintln!("no job '{name}'");
-        std::process::exit(2);
-    };
-    for _ in 0..TIMES {
-        job();
-    }
 }
