@@ -273,7 +273,7 @@ fn template_3(packet: Proven<'static>, tunnel: &Template<IpIp, 3>, said: &PerPac
 #[bench::of_ipip(proven(64), nested(), said())]
 fn template_4(packet: Proven<'static>, tunnel: &Template<IpIp, 4>, said: &PerPacket) -> Wrapped {
     #[cfg(feature = "planted")]
-    planted(8);
+    planted(6);
     packet.encap(tunnel, said)
 }
 #[library_benchmark(teardown = done)]
