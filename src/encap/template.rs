@@ -187,17 +187,21 @@ impl<L: TemplateLayer, const N: usize> Template<L, N> {
         Ok(bytes)
     }
 
-    /// Judges and writes layer by layer, by these two functions. What the outermost was judged before
-    /// is not asked for: it would stay in registers all along.
+    /// Judges and writes layer by layer, by these two functions. Of several, the outermost is judged
+    /// again, too: what was answered before would stay in registers all along.
     #[inline(always)]
     fn each(
         &self,
         frame: &mut [u8],
         inner: &PacketMeta,
+        outer: &PacketMeta,
         packet: &PerPacket,
         judge: impl Fn(&L, &PacketMeta, &PerPacket) -> Option<PacketMeta>,
         write: impl Fn(&L, &mut [u8], &PacketMeta, &PacketMeta, &PerPacket),
     ) {
+        if let [layer] = self.layers.as_slice() {
+            return write(layer, frame, inner, outer, packet);
+        }
         let mut outside = self.overhead();
         let mut inner = *inner;
         for layer in &self.layers {
@@ -260,12 +264,12 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
     }
 
     #[inline]
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, _: &PacketMeta, packet: &PerPacket) {
+    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
         let judge = |layer: &L, inner: &PacketMeta, packet: &PerPacket| {
             // Pure, and already answered once.
             layer.judge(inner, packet).ok()
         };
-        self.each(frame, inner, packet, judge, L::write);
+        self.each(frame, inner, outer, packet, judge, L::write);
     }
 
     #[inline(always)]
@@ -273,9 +277,16 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
         &self,
         frame: &mut [u8],
         inner: &PacketMeta,
-        _: &PacketMeta,
+        outer: &PacketMeta,
         packet: &PerPacket,
     ) {
-        self.each(frame, inner, packet, L::judge_folded, L::write_ordinary);
+        self.each(
+            frame,
+            inner,
+            outer,
+            packet,
+            L::judge_folded,
+            L::write_ordinary,
+        );
     }
 }

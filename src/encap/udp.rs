@@ -526,22 +526,22 @@ impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
         outer: &PacketMeta,
         _packet: &PerPacket,
     ) {
-        let Some((headers, behind)) = frame.split_first_chunk_mut::<28>() else {
-            return;
-        };
-        let mut inner_packet = behind;
-        if self.overhead > 28 {
-            let (shim, behind) = inner_packet
-                .split_at_mut_checked(self.payload_overhead())
-                .unwrap_or_default();
-            self.write_shim(shim);
-            inner_packet = behind;
-        }
         let sum = match self.checksum {
             ChecksumPolicy::Zero => None,
             ChecksumPolicy::Offload => inner.known_sum(),
-            ChecksumPolicy::Full => Some(bytes_sum(inner_packet)),
+            ChecksumPolicy::Full => {
+                Some(bytes_sum(frame.get(self.overhead()..).unwrap_or_default()))
+            }
         };
+        let Some((headers, behind)) = frame.split_first_chunk_mut::<28>() else {
+            return;
+        };
+        if self.overhead > 28 {
+            let (shim, _) = behind
+                .split_at_mut_checked(self.payload_overhead())
+                .unwrap_or_default();
+            self.write_shim(shim);
+        }
         self.write_headers(headers, outer, sum.map(stored));
     }
 }
