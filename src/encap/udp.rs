@@ -526,15 +526,15 @@ impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
         outer: &PacketMeta,
         _packet: &PerPacket,
     ) {
+        let Some((headers, behind)) = frame.split_first_chunk_mut::<28>() else {
+            return;
+        };
         let sum = match self.checksum {
             ChecksumPolicy::Zero => None,
             ChecksumPolicy::Offload => inner.known_sum(),
-            ChecksumPolicy::Full => {
-                Some(bytes_sum(frame.get(self.overhead()..).unwrap_or_default()))
-            }
-        };
-        let Some((headers, behind)) = frame.split_first_chunk_mut::<28>() else {
-            return;
+            ChecksumPolicy::Full => Some(bytes_sum(
+                behind.get(self.payload_overhead()..).unwrap_or_default(),
+            )),
         };
         if self.overhead > 28 {
             let (shim, _) = behind
