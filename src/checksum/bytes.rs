@@ -83,8 +83,11 @@ pub(super) fn header_sum(header: &[u8; 20]) -> Word {
 #[cfg(not(target_pointer_width = "64"))]
 #[inline]
 pub(super) fn header_sum(header: &[u8; 20]) -> Word {
-    let words: [Word; 5] = zerocopy::transmute!(*header);
-    words.into_iter().fold(0, add_with_end_around_carry)
+    let words = header.chunks_exact(WORD).map(|word| {
+        let word = word.first_chunk();
+        word.map_or(0, |word| Word::from_ne_bytes(*word))
+    });
+    words.fold(0, add_with_end_around_carry)
 }
 
 /// Whole vectors, whatever their width: so many bytes are summed at once, the rest in a chain.
@@ -201,11 +204,9 @@ fn tail_sum(bytes: &[u8], tail: &[u8]) -> Word {
     }
 }
 
-/// The sum where all that there is is less than a word.
+/// The sum where all that there is is less than a word: not by a copy, which a compiler would call
+/// `memcpy` for.
 fn tiny_sum(tail: &[u8]) -> Word {
-    let mut word = [0; WORD];
-    for (place, &byte) in word.iter_mut().zip(tail) {
-        *place = byte;
-    }
-    Word::from_ne_bytes(word)
+    let bytes = tail.iter().rev();
+    Word::from_le(bytes.fold(0, |word, &byte| word.wrapping_shl(8) | Word::from(byte)))
 }

@@ -59,6 +59,10 @@ pub use protocol::IpProtocol;
 pub use tcp::{Tcp, TcpHeader};
 pub use udp::{Udp, UdpChecksum, UdpHeader};
 
+/// Whether the doors ask a fast path first and keep the checks, one by one, for what it declines. Small
+/// machines pay for code, not for cycles: there every packet takes the checks, with the same answers.
+pub(crate) const ORDINARY_FIRST: bool = cfg!(target_pointer_width = "64");
+
 /// `len` bytes at most, as an error can carry it: headers and total lengths fit 16 bits, so a
 /// longer buffer is never what was missing.
 pub(crate) fn reported_len(len: usize) -> u16 {

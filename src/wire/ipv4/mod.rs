@@ -268,7 +268,8 @@ impl Ipv4Header {
         if options.is_empty() {
             sum.is_valid()
         } else {
-            sum.add_bytes(options).is_valid()
+            // Forty bytes at most: the shortest loop will do.
+            sum.const_add_bytes(options).is_valid()
         }
     }
 
@@ -299,6 +300,13 @@ impl Ipv4Header {
         self.checksum.set(delta.apply(self.checksum.get()));
     }
 
+    /// Sets DSCP and ECN together.
+    pub(crate) fn set_tos(&mut self, tos: u8) {
+        self.edit(|edit| {
+            edit.set_tos(tos);
+        });
+    }
+
     /// Takes one hop off the TTL, as a forwarding step does (RFC 1812 §5.3.1); `false` if it is 0 or
     /// would become 0, and then nothing has changed.
     #[inline]
@@ -307,7 +315,10 @@ impl Ipv4Header {
         match self.ttl {
             0 | 1 => false,
             ttl => {
-                self.set_ttl(ttl.wrapping_sub(1));
+                self.ttl = ttl.wrapping_sub(1);
+                // The word has one less in its high byte, whatever it was.
+                let one = Delta::new().replace_u16(0x0100, 0);
+                self.checksum.set(one.apply(self.checksum.get()));
                 true
             }
         }
@@ -363,10 +374,10 @@ pub struct Ipv4Edit<'h> {
 
 impl Ipv4Edit<'_> {
     const fn set_tos(&mut self, tos: u8) -> &mut Self {
-        let version_ihl = self.header.version_ihl;
+        // The word's other byte stays, so it may be any.
         self.delta = self.delta.replace_u16(
-            u16::from_be_bytes([version_ihl, self.header.tos]),
-            u16::from_be_bytes([version_ihl, tos]),
+            u16::from_be_bytes([0, self.header.tos]),
+            u16::from_be_bytes([0, tos]),
         );
         self.header.tos = tos;
         self

@@ -1,9 +1,9 @@
 use zerocopy::FromBytes;
 
-use super::Ipv4Header;
+use super::{Ipv4Header, too_short};
 use crate::checksum::Sum;
 use crate::error::ParseError;
-use crate::wire::{HeaderOptions, reported_len};
+use crate::wire::{HeaderOptions, ORDINARY_FIRST, reported_len};
 
 /// The first byte of a header of five words.
 const VERSION_4_WITHOUT_OPTIONS: u8 = 0x45;
@@ -37,9 +37,13 @@ impl<'a> Ipv4<'a> {
         }
     }
 
-    /// A valid packet without options, as nearly all are.
+    /// A valid packet without options, as nearly all are; none where there is [no fast
+    /// path](ORDINARY_FIRST).
     #[inline(always)]
     pub(crate) fn parse_plain(bytes: &'a [u8]) -> Option<Self> {
+        if !ORDINARY_FIRST {
+            return None;
+        }
         let (header, rest) = Ipv4Header::ref_from_prefix(bytes).ok()?;
         let is_plain = header.version_ihl == VERSION_4_WITHOUT_OPTIONS;
         if !is_plain || !Sum::new().add_header(header.as_bytes()).is_valid() {
@@ -56,13 +60,41 @@ impl<'a> Ipv4<'a> {
     }
 
     /// [`parse`](Self::parse), check by check: where the fast way is no gain.
-    #[cold]
+    ///
+    /// Small machines have it inlined, so that what nobody asks of an error is not linked.
+    #[cfg_attr(target_pointer_width = "64", cold)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(always))]
     pub(crate) fn parse_any(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let (header, options, rest) = Ipv4Header::split(bytes)?;
-        if !header.verifies(options) {
-            return Err(ParseError::BadChecksum);
+        Self::checked(bytes).map_err(|fault| fault.error(bytes))
+    }
+
+    fn checked(bytes: &'a [u8]) -> Result<Self, Fault> {
+        let (header, _) = Ipv4Header::ref_from_prefix(bytes).map_err(|_| Fault::Form)?;
+        let header_len = usize::from(header.header_len());
+        if header.version() != 4 || header_len < Ipv4Header::LEN {
+            return Err(Fault::Form);
         }
-        Self::bounded(header, options, rest)
+        let (whole, rest) = bytes.split_at_checked(header_len).ok_or(Fault::Form)?;
+        let options = whole.get(Ipv4Header::LEN..).unwrap_or_default();
+        let is_valid = if ORDINARY_FIRST {
+            header.verifies(options)
+        } else {
+            // One loop for both.
+            Sum::new().const_add_bytes(whole).is_valid()
+        };
+        if !is_valid {
+            return Err(Fault::Checksum);
+        }
+        let payload_len = usize::from(header.total_len())
+            .checked_sub(header_len)
+            .ok_or(Fault::Form)?;
+        let (payload, slack) = rest.split_at_checked(payload_len).ok_or(Fault::Form)?;
+        Ok(Self {
+            header,
+            options,
+            payload,
+            slack: slack.len(),
+        })
     }
 
     /// [`parse`](Self::parse) without the checksum, for packets whose header checksum the receiving
@@ -165,6 +197,42 @@ impl<'a> Ipv4<'a> {
     #[must_use]
     pub const fn slack(self) -> usize {
         self.slack
+    }
+}
+
+/// Why bytes are no packet, as far as it is not seen again by whoever asks.
+#[derive(Clone, Copy)]
+enum Fault {
+    Form,
+    Checksum,
+}
+
+impl Fault {
+    /// The first check that fails, with its numbers.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(always))]
+    fn error(self, bytes: &[u8]) -> ParseError {
+        let Ok((header, _)) = Ipv4Header::ref_from_prefix(bytes) else {
+            return too_short(bytes);
+        };
+        let (version, header_len) = (header.version(), header.header_len());
+        let total_len = header.total_len();
+        let have = reported_len(bytes.len());
+        if version != 4 {
+            ParseError::BadVersion { version }
+        } else if usize::from(header_len) < Ipv4Header::LEN {
+            let ihl = header_len >> 2;
+            ParseError::BadIhl { ihl }
+        } else if have < u16::from(header_len) {
+            let need = u16::from(header_len);
+            ParseError::Truncated { need, have }
+        } else if matches!(self, Self::Checksum) {
+            ParseError::BadChecksum
+        } else if total_len < u16::from(header_len) {
+            ParseError::BadTotalLength { total_len }
+        } else {
+            let need = total_len;
+            ParseError::Truncated { need, have }
+        }
     }
 }
 
