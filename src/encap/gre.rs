@@ -152,7 +152,7 @@ impl Encapsulate for Gre {
         let Some((shim, inner_packet)) = behind.split_at_mut_checked(shim_len) else {
             return;
         };
-        self.outer.forward(inner_packet, 0, inner);
+        self.outer.forward(inner_packet, 0);
         let sum = match inner.byte_sum() {
             Some(sum) => Sum::new().add_u16(sum),
             None if self.shim.checksum => Sum::new().add_bytes(inner_packet),

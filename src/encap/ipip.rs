@@ -204,7 +204,7 @@ impl Encapsulate for IpIp {
 
     #[inline]
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
-        self.outer.forward(frame, Self::OVERHEAD, inner);
+        self.outer.forward(frame, Self::OVERHEAD);
         self.write_ordinary(frame, inner, outer, packet);
     }
 

@@ -14,11 +14,12 @@ pub(super) const fn halves(word: u32) -> u32 {
     (word & 0xffff).wrapping_add(word >> 16)
 }
 
-/// The sum of the four 16-bit words in eight bytes.
+/// `left + right + carry`, with the carry that a chain of these hands on.
 #[inline]
-pub(super) const fn quarters(word: u64) -> u32 {
-    let [first, second]: [u32; 2] = zerocopy::transmute!(word);
-    halves(first).wrapping_add(halves(second))
+pub(super) const fn carrying_add(left: u32, right: u32, carry: bool) -> (u32, bool) {
+    let (sum, first) = left.overflowing_add(right);
+    let (sum, second) = sum.overflowing_add(if carry { 1 } else { 0 });
+    (sum, first | second)
 }
 
 /// A value, such as a port or a length, as it is stored.

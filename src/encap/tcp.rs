@@ -301,7 +301,7 @@ impl Encapsulate for Tcp {
         let Some((headers, inner_packet)) = frame.split_at_mut_checked(self.overhead()) else {
             return;
         };
-        self.outer.forward(inner_packet, 0, inner);
+        self.outer.forward(inner_packet, 0);
         let sum = match (inner.known_sum(), inner.byte_sum()) {
             (Some(sum), _) | (None, Some(sum)) => sum,
             (None, None) => Sum::new().add_bytes(inner_packet).fold(),

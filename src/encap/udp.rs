@@ -334,7 +334,7 @@ impl<const WORDS: usize> Udp<WORDS> {
             return Err(EncapError::PartialChecksum);
         }
         let outer = self.judge(inner, packet)?;
-        self.outer.forward(frame, self.payload_overhead(), inner);
+        self.outer.forward(frame, self.payload_overhead());
         self.write_shim(frame.get_mut(..self.payload_overhead()).unwrap_or_default());
         Ok(outer)
     }
@@ -500,7 +500,7 @@ impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
         else {
             return;
         };
-        self.outer.forward(inner_packet, 0, inner);
+        self.outer.forward(inner_packet, 0);
         self.write_shim(shim);
         let policy = self.checksum_of(inner);
         let shim_sum = match self.shim {

@@ -3,12 +3,13 @@
 use core::net::Ipv4Addr;
 
 use super::PerPacket;
-use super::native::{fold, halves, quarters, stored, stored_payload_len, widened};
+use super::native::{carrying_add, fold, halves, stored, stored_payload_len, widened};
 use super::policy::Role;
 use crate::error::{ConfigError, EncapError, ParseError};
 use crate::filter::is_unicast;
 use crate::packet::{Flow, PacketMeta};
-use crate::wire::{Ecn, IpProtocol, Ipv4Flags, Ipv4Header};
+use crate::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
+use zerocopy::FromBytes;
 
 mod policies;
 
@@ -238,7 +239,7 @@ impl Outer {
 
     /// The header in front of `overhead - 20` further bytes and the inner packet, or why there is
     /// none.
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
     pub(super) fn judge(
         &self,
         inner: &PacketMeta,
@@ -257,18 +258,19 @@ impl Outer {
         let max_len = self.max_len.min(packet.max_len());
         let total_len = fitting_len(inner, overhead, max_len)?;
 
-        let resets_ce = self.switches.contains(Switches::RESET_CE) && header.ecn() == Ecn::Ce;
-        let reset = if resets_ce { Ecn::Ect1.bits() } else { 0 };
-        let tos = header.tos() & self.copied_tos & !reset;
-        let mut first = self.first.to_ne_bytes();
-        first[1] |= tos;
-        [first[2], first[3]] = total_len.to_be_bytes();
+        let copied = header.tos() & self.copied_tos;
+        // The lower bit of CE, 0b11, without which it is ECT(0).
+        let resets = u8::from(self.switches.contains(Switches::RESET_CE));
+        let tos = copied ^ (copied & (copied >> 1) & resets);
+        let [high, low] = total_len.to_be_bytes();
+        let [mut start, mut fragment]: [u32; 2] = zerocopy::transmute!(self.first);
+        start |= u32::from_ne_bytes([0, tos, high, low]);
         let copies_df = self.switches.contains(Switches::COPY_DF);
         if copies_df && !header.flags().contains(Ipv4Flags::DF) {
-            [first[4], first[5]] = self.identification(packet)?.to_be_bytes();
-            [first[6], first[7]] = [0, 0];
+            let [high, low] = self.identification(packet)?.to_be_bytes();
+            fragment = u32::from_ne_bytes([high, low, 0, 0]);
         }
-        let first = u64::from_ne_bytes(first);
+        let first = zerocopy::transmute!([start, fragment]);
         let second = if self.switches.contains(Switches::INHERIT_TTL) {
             self.second | at_start(u32::from_ne_bytes([inner_ttl, 0, 0, 0]))
         } else {
@@ -296,12 +298,9 @@ impl Outer {
 
     /// Takes the inner TTL down behind the first `overhead` bytes of `frame`, if this hop forwards.
     #[inline]
-    pub(super) fn forward(&self, frame: &mut [u8], overhead: usize, inner: &PacketMeta) {
+    pub(super) fn forward(&self, frame: &mut [u8], overhead: usize) {
         if self.role() == Role::Forward {
-            take_ttl_down(
-                frame.get_mut(overhead..).unwrap_or_default(),
-                inner.header(),
-            );
+            take_ttl_down(frame.get_mut(overhead..).unwrap_or_default());
         }
     }
 
@@ -337,30 +336,38 @@ const fn at_start(word: u32) -> u64 {
     u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0])
 }
 
-/// The sum of the 16-bit words of a header.
+/// The sum of the words of a header, as they are stored.
 const fn sum_of(first: u64, second: u64, third: u32) -> u32 {
-    quarters(first)
-        .wrapping_add(quarters(second))
-        .wrapping_add(halves(third))
+    let [a, b]: [u32; 2] = zerocopy::transmute!(first);
+    let [c, d]: [u32; 2] = zerocopy::transmute!(second);
+    let (sum, carry) = carrying_add(a, b, false);
+    let (sum, carry) = carrying_add(sum, c, carry);
+    let (sum, carry) = carrying_add(sum, d, carry);
+    let (sum, carry) = carrying_add(sum, third, carry);
+    if carry { sum.wrapping_add(1) } else { sum }
 }
 
+#[cold]
 #[inline(never)]
-fn take_ttl_down(inner_packet: &mut [u8], header: &Ipv4Header) {
-    if let Some(fixed) = inner_packet.first_chunk_mut::<{ Ipv4Header::LEN }>() {
-        let mut forwarded = *header;
+fn take_ttl_down(inner_packet: &mut [u8]) {
+    if let Ok((header, _)) = Ipv4Header::mut_from_prefix(inner_packet) {
         // `judge` has refused the TTLs that cannot be taken down.
-        let _: bool = forwarded.decrement_ttl();
-        *fixed = *forwarded.as_bytes();
+        let _: bool = header.decrement_ttl();
     }
 }
 
 /// The TTL with which the inner packet travels on (T-03 to T-06).
 pub(super) const fn travelling_ttl(ttl: u8, role: Role) -> Result<u8, EncapError> {
-    match (ttl, role) {
-        (0, _) => Err(EncapError::TtlZero),
-        (1, Role::Forward) => Err(EncapError::TtlExpired),
-        (_, Role::Forward) => Ok(ttl.wrapping_sub(1)),
-        (_, Role::Originate) => Ok(ttl),
+    let hops = match role {
+        Role::Forward => 1,
+        Role::Originate => 0,
+    };
+    if ttl > hops {
+        Ok(ttl.wrapping_sub(hops))
+    } else if ttl == 0 {
+        Err(EncapError::TtlZero)
+    } else {
+        Err(EncapError::TtlExpired)
     }
 }
 
@@ -387,12 +394,17 @@ pub(super) fn fitting_len(
     overhead: u16,
     max_len: u16,
 ) -> Result<u16, EncapError> {
-    let len = inner.len().saturating_add(u32::from(overhead));
-    let outer_len = u16::try_from(len).map_err(|_| EncapError::TooLong { len })?;
-    if outer_len > max_len {
-        return Err(EncapError::FragmentationNeeded {
-            mtu: max_len.saturating_sub(overhead),
-        });
+    let outer_len = inner.len_if_ipv4().saturating_add(u32::from(overhead));
+    if outer_len <= u32::from(max_len) {
+        let [_, _, high, low] = outer_len.to_be_bytes();
+        return Ok(u16::from_be_bytes([high, low]));
     }
-    Ok(outer_len)
+    let len = inner.len().saturating_add(u32::from(overhead));
+    Err(if len > u32::from(u16::MAX) {
+        EncapError::TooLong { len }
+    } else {
+        EncapError::FragmentationNeeded {
+            mtu: max_len.saturating_sub(overhead),
+        }
+    })
 }
