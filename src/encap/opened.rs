@@ -1,8 +1,10 @@
 use core::net::Ipv4Addr;
 
+use zerocopy::FromBytes;
+
 use crate::error::ParseError;
 use crate::packet::Span;
-use crate::wire::{Ecn, EcnAlarm, Ipv4, Ipv4Header, copy};
+use crate::wire::{Ecn, EcnAlarm, Ipv4, Ipv4Header};
 
 /// A packet as a decapsulator meets it: its bytes, and the header it will have once the layers
 /// around it have been taken off.
@@ -20,12 +22,17 @@ pub struct Arrived<'a> {
     depth: u8,
 }
 
-/// A fixed header that decapsulation changes, to be written at the start of the inner packet.
+/// What decapsulation changes at the start of the inner packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Rewrite {
-    pub(super) header: Ipv4Header,
-    /// How many bytes in front of their new place the options still lie.
-    pub(super) options_back: usize,
+pub(super) enum Rewrite {
+    /// DSCP and ECN of the header that stands there, with its checksum.
+    Tos(u8),
+    /// All of the fixed header, which minimal encapsulation has taken apart.
+    Header {
+        header: Ipv4Header,
+        /// How many bytes in front of their new place the options still lie.
+        options_back: usize,
+    },
 }
 
 impl<'a> Arrived<'a> {
@@ -104,16 +111,25 @@ impl<'a> Arrived<'a> {
         'a: 's,
     {
         let bytes = self.bytes();
-        let Some(rewrite) = self.rewrite else {
-            return Ipv4::parse_any(bytes);
+        let (header, options_back) = match self.rewrite {
+            None => return Ipv4::parse_any(bytes),
+            Some(Rewrite::Tos(tos)) => {
+                let (header, ..) = Ipv4Header::split(bytes)?;
+                let header = storage.insert(*header);
+                header.set_tos(tos);
+                (header, 0)
+            }
+            Some(Rewrite::Header {
+                header,
+                options_back,
+            }) => (storage.insert(header), options_back),
         };
-        let header = storage.insert(rewrite.header);
         let options_len = usize::from(header.header_len()).saturating_sub(Ipv4Header::LEN);
         let options_start = self
             .span
             .start
             .saturating_add(Ipv4Header::LEN)
-            .saturating_sub(rewrite.options_back);
+            .saturating_sub(options_back);
         let options = Span::new(options_start, options_len)
             .get(self.buffer)
             .unwrap_or_default();
@@ -123,8 +139,7 @@ impl<'a> Arrived<'a> {
         Ipv4::from_parts(header, options, payload)
     }
 
-    /// The fixed header as it will be written in front of the inner packet, if it is not what stands
-    /// there, and how far back its options lie.
+    /// What the layers around it will change of its header.
     pub(super) const fn rewrite(&self) -> Option<Rewrite> {
         self.rewrite
     }
@@ -195,14 +210,8 @@ impl Opened {
     /// the span.
     #[inline]
     pub fn with_ecn(self, inner: Ipv4<'_>, ecn: Ecn) -> Self {
-        let mut header = *inner.header();
-        header.set_ecn(ecn);
-        let changed = header != *inner.header();
         Self {
-            rewrite: changed.then_some(Rewrite {
-                header,
-                options_back: 0,
-            }),
+            rewrite: Rewrite::to_tos(inner.header(), inner.header().dscp().with_ecn(ecn)),
             ..self
         }
     }
@@ -266,8 +275,8 @@ impl Opened {
     /// is written.
     #[inline]
     pub fn apply<'b>(&self, packet: &'b mut [u8]) -> &'b mut [u8] {
-        if let (Some(rewrite), Some(_)) = (self.rewrite, self.span.get(packet)) {
-            rewrite.apply(packet, self.span.start);
+        if let Some(rewrite) = self.rewrite {
+            rewrite.apply(packet, self.span);
         }
         self.span.get_mut(packet).unwrap_or_default()
     }
@@ -338,25 +347,51 @@ impl defmt::Format for Opened {
 }
 
 impl Rewrite {
-    #[cold]
-    fn apply(&self, packet: &mut [u8], start: usize) {
-        let options_len = usize::from(self.header.header_len()).saturating_sub(Ipv4Header::LEN);
-        let options_end = start
-            .saturating_add(Ipv4Header::LEN)
-            .saturating_add(options_len);
-        let moved = packet.get_mut(..options_end).unwrap_or_default();
-        if self.options_back > 0 {
-            // From the last option byte to the first: they move back, over themselves.
-            for to in (start.saturating_add(Ipv4Header::LEN)..options_end).rev() {
-                let byte = moved.get(to.saturating_sub(self.options_back)).copied();
-                if let (Some(byte), Some(target)) = (byte, moved.get_mut(to)) {
-                    *target = byte;
+    /// What makes this header have this TOS byte, if it has not.
+    #[inline]
+    pub(super) fn to_tos(header: &Ipv4Header, tos: u8) -> Option<Self> {
+        (header.tos() != tos).then_some(Self::Tos(tos))
+    }
+
+    #[inline]
+    fn apply(&self, packet: &mut [u8], span: Span) {
+        let Some(inner) = span.get_mut(packet) else {
+            return;
+        };
+        match *self {
+            Self::Tos(tos) => {
+                if let Ok((header, _)) = Ipv4Header::mut_from_prefix(inner) {
+                    header.set_tos(tos);
                 }
             }
+            Self::Header {
+                header,
+                options_back,
+            } => restore(&header, options_back, packet, span.start),
         }
-        if let Some(fixed) = Span::new(start, Ipv4Header::LEN).get_mut(packet) {
-            copy(self.header.as_bytes(), fixed);
+    }
+}
+
+/// Writes a header that minimal encapsulation took apart, behind which its options move.
+#[cold]
+fn restore(header: &Ipv4Header, options_back: usize, packet: &mut [u8], start: usize) {
+    let options_len = usize::from(header.header_len()).saturating_sub(Ipv4Header::LEN);
+    let options_end = start
+        .saturating_add(Ipv4Header::LEN)
+        .saturating_add(options_len);
+    let moved = packet.get_mut(..options_end).unwrap_or_default();
+    if options_back > 0 {
+        // From the last option byte to the first: they move back, over themselves.
+        for to in (start.saturating_add(Ipv4Header::LEN)..options_end).rev() {
+            let byte = moved.get(to.saturating_sub(options_back)).copied();
+            if let (Some(byte), Some(target)) = (byte, moved.get_mut(to)) {
+                *target = byte;
+            }
         }
+    }
+    let fixed = packet.get_mut(start..).unwrap_or_default();
+    if let Some(fixed) = fixed.first_chunk_mut() {
+        *fixed = *header.as_bytes();
     }
 }
 

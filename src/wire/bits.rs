@@ -79,9 +79,9 @@ impl Ecn {
     pub const fn decapsulated(self, outer: Self) -> Option<Self> {
         match (self, outer) {
             (Self::NotEct, Self::Ce) => None,
-            (Self::Ect0 | Self::Ect1, Self::Ce) => Some(Self::Ce),
-            (Self::Ect0, Self::Ect1) => Some(Self::Ect1),
-            (inner, _) => Some(inner),
+            (Self::NotEct, _) => Some(self),
+            (_, Self::Ce) | (Self::Ect0, Self::Ect1) => Some(outer),
+            _ => Some(self),
         }
     }
 

@@ -64,9 +64,13 @@ impl<'a> HeaderOptions<'a> {
     /// to where it breaks.
     #[inline]
     #[must_use]
-    pub fn has_source_route(self) -> bool {
-        self.flatten()
-            .any(|option| matches!(option.kind, HeaderOption::LSRR | HeaderOption::SSRR))
+    pub fn has_source_route(mut self) -> bool {
+        while let Some(Ok(option)) = self.next() {
+            if matches!(option.kind, HeaderOption::LSRR | HeaderOption::SSRR) {
+                return true;
+            }
+        }
+        false
     }
 
     fn split_next(bytes: &'a [u8]) -> Option<Result<(HeaderOption<'a>, &'a [u8]), ParseError>> {
@@ -75,7 +79,7 @@ impl<'a> HeaderOptions<'a> {
             0 => None,
             HeaderOption::NOP => Some(Ok((HeaderOption { kind, data: &[] }, behind_kind))),
             _ => {
-                let length = usize::from(*behind_kind.first().unwrap_or(&0));
+                let length = behind_kind.first().map_or(0, |len| usize::from(*len));
                 let option = bytes.split_at_checked(length).and_then(|(option, rest)| {
                     Some((
                         HeaderOption {

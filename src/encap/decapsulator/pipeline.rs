@@ -18,10 +18,10 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         source: Ipv4Addr,
         destination: Ipv4Addr,
     ) -> Result<u32, Reason> {
-        if !self.access.is_local(destination) || !is_unicast(destination) {
+        if !self.access.is_local(destination) || !may_be(destination, Switches::empty()) {
             return Err(Reason::OuterDstNotLocal);
         }
-        if !is_unicast(source) || self.access.is_local(source) {
+        if !may_be(source, Switches::empty()) || self.access.is_local(source) {
             return Err(Reason::OuterMartianSource);
         }
         self.access
@@ -35,7 +35,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         let header = outer.header();
         check_carrier(&self.carrier, header)?;
         let peer = self.check_peer(header.source(), header.destination())?;
-        if !outer.option_bytes().is_empty() && outer.options().has_source_route() {
+        if outer.options().has_source_route() {
             return Err(Reason::OuterSourceRoute);
         }
         Ok(peer)
@@ -60,7 +60,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         if header.ttl() == 0 {
             return Err(Reason::InnerTtlZero);
         }
-        if !self.is_inner_unicast(source) {
+        if !may_be(source, self.switches.difference(Switches::MULTICAST)) {
             return Err(Reason::InnerMartianSource);
         }
         if self.access.is_local(source) {
@@ -72,8 +72,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         if !self.access.allows_inner(peer, source) {
             return Err(Reason::InnerSourceNotAllowed);
         }
-        let to_group = destination.is_multicast() && self.has(Switches::MULTICAST);
-        if !self.is_inner_unicast(destination) && !to_group {
+        if !may_be(destination, self.switches) {
             return Err(Reason::InnerMartianDestination);
         }
         let to_peer = destination == outer_source && !self.has(Switches::TO_PEER);
@@ -114,10 +113,6 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         })
     }
 
-    const fn is_inner_unicast(&self, address: Ipv4Addr) -> bool {
-        is_unicast(address) || (is_class_e(address) && self.has(Switches::CLASS_E))
-    }
-
     fn has_tunnel_port(&self, inner: Ipv4<'_>) -> bool {
         let header = inner.header();
         let has_ports = matches!(header.protocol(), IpProtocol::UDP | IpProtocol::TCP)
@@ -132,11 +127,22 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
 
     fn nests(&self, inner: Ipv4<'_>) -> bool {
         let header = inner.header();
-        let is_tunnel = header.protocol().is_tunnel();
-        (is_tunnel && self.has(Switches::NO_TUNNELS))
-            || (self.access.is_local(header.destination())
-                && (is_tunnel || self.carrier.reopens(inner) || self.has_tunnel_port(inner)))
+        let is_local = self.access.is_local(header.destination());
+        if header.protocol().is_tunnel() {
+            is_local || self.has(Switches::NO_TUNNELS)
+        } else {
+            is_local && (self.carrier.reopens(inner) || self.has_tunnel_port(inner))
+        }
     }
+}
+
+/// Whether an address is unicast, or of a class that these switches let through.
+#[cfg_attr(target_pointer_width = "64", inline)]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+const fn may_be(address: Ipv4Addr, relaxed: Switches) -> bool {
+    is_unicast(address)
+        || (address.is_multicast() && relaxed.contains(Switches::MULTICAST))
+        || (is_class_e(address) && relaxed.contains(Switches::CLASS_E))
 }
 
 /// D-03 and D-04.
@@ -192,12 +198,18 @@ pub(super) fn placed(
             (outer_start.saturating_add(header_len), opened.rewrite)
         }
         Some(restored) => {
-            let before = arrived.rewrite().map_or(0, |rewrite| rewrite.options_back);
-            let header = opened.rewrite.map_or(restored, |rewrite| rewrite.header);
+            let before = match arrived.rewrite() {
+                Some(Rewrite::Header { options_back, .. }) => options_back,
+                Some(Rewrite::Tos(_)) | None => 0,
+            };
             let options_back = before.saturating_add(back);
+            let mut header = restored;
+            if let Some(Rewrite::Tos(tos)) = opened.rewrite {
+                header.set_tos(tos);
+            }
             (
                 outer_start,
-                Some(Rewrite {
+                Some(Rewrite::Header {
                     header,
                     options_back,
                 }),
@@ -226,21 +238,11 @@ pub(super) fn open(
         .ecn()
         .decapsulated(outer_ecn)
         .ok_or(Refused::new(Reason::EcnDrop))?;
-    let rewrite = (dscp.with_ecn(ecn) != header.tos()).then(|| {
-        let mut header = *header;
-        header.edit(|edit| {
-            edit.set_dscp(dscp).set_ecn(ecn);
-        });
-        Rewrite {
-            header,
-            options_back: 0,
-        }
-    });
     Ok(Opened {
         // Inner slack lies within the outer total length, so it fits 16 bits.
         slack: u16::try_from(inner.slack()).unwrap_or(u16::MAX),
         alarm: header.ecn().alarm(outer_ecn),
-        rewrite,
+        rewrite: Rewrite::to_tos(header, dscp.with_ecn(ecn)),
         ..Opened::new(Span::new(start, usize::from(header.total_len())))
     })
 }
