@@ -74,7 +74,7 @@
 
 use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Proven, Span};
-use crate::wire::Ipv4;
+use crate::wire::{Ipv4, ORDINARY_FIRST};
 
 mod batch;
 mod carrier;
@@ -533,8 +533,7 @@ pub fn decap<'b, D: Decapsulate + ?Sized>(
 }
 
 /// [`decap`], check by check; out of line as [`encap_unusual`] is.
-#[cold]
-#[inline(never)]
+#[cfg_attr(target_pointer_width = "64", cold, inline(never))]
 fn decap_unusual<'b, D: Decapsulate + ?Sized>(
     tunnel: &D,
     packet: &'b mut [u8],
@@ -577,9 +576,8 @@ fn ending_with(span: Span, buffer: &mut [u8]) -> &mut [u8] {
 ///
 /// Out of line, the last thing its callers do, and with no more to hand over than fits registers, in
 /// the order in which [`Proven::encap`] has them: so their fast path keeps all in registers and saves
-/// none.
-#[cold]
-#[inline(never)]
+/// none. Where there is no fast path it is all of the door.
+#[cfg_attr(target_pointer_width = "64", cold, inline(never))]
 fn encap_unusual<'b, E: Encapsulate + ?Sized>(
     inner_start: usize,
     tunnel: &E,
@@ -588,15 +586,12 @@ fn encap_unusual<'b, E: Encapsulate + ?Sized>(
 ) -> Result<&'b mut [u8], EncapError> {
     let meta = PacketMeta::read_any(buffer.get(inner_start..).unwrap_or_default())?;
     let overhead = tunnel.overhead();
-    let Some(outer_start) = inner_start.checked_sub(overhead) else {
-        return Err(no_headroom(overhead, inner_start));
-    };
-    let outer = tunnel.judge(&meta, packet)?;
     // Slack is not tunnelled (E-20), nor does a checksum cover it.
     let len = usize::from(meta.header().total_len()).saturating_add(overhead);
-    let frame = Span::new(outer_start, len)
-        .get_mut(buffer)
-        .unwrap_or_default();
+    let outer_start = inner_start.checked_sub(overhead);
+    let frame = outer_start.and_then(|start| Span::new(start, len).get_mut(buffer));
+    let frame = frame.ok_or_else(|| no_headroom(overhead, inner_start))?;
+    let outer = tunnel.judge(&meta, packet)?;
     tunnel.write(frame, &meta, &outer, packet);
     Ok(frame)
 }
@@ -654,6 +649,9 @@ impl<'b> Proven<'b> {
         tunnel: &E,
         packet: &PerPacket,
     ) -> Result<&'b mut [u8], EncapError> {
+        if !ORDINARY_FIRST {
+            return encap_unusual(self.span().start, tunnel, packet, self.buffer);
+        }
         let Some(outer) = tunnel.judge_ordinary(&self.meta, packet) else {
             let start = self.span().start;
             return encap_unusual(start, tunnel, packet, self.buffer);
