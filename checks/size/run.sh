@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds small programs for microcontrollers, each of which links one thing, and weighs their code: net
-# of a program that links nothing, against budgets.txt; and the stack: the frames of all functions that are
+# of a program that links nothing, against budgets.txt, with its five largest functions; and the stack: the frames of all functions that are
 # compiled here, added up, so no chain of calls uses more of theirs; `memcpy` and its like come prebuilt
 # and are not in it. A control adds a kilobyte, which must fail.
 #
@@ -11,6 +11,7 @@ cd "$(dirname "$0")"
 . ../embedded/targets.sh
 
 targets=(thumbv7em-none-eabihf thumbv6m-none-eabi)
+programs=(header encap decap doors reasons udp checksum)
 prepare_targets "${targets[@]}"
 target_dir=${CARGO_TARGET_DIR:-$PWD/target}
 # The toolchain's own objcopy reads every target; the system's may read only the host's.
@@ -49,9 +50,18 @@ weigh() { # TARGET
     local target=$1 program folder_of empty
     folder_of=$(place "$target")
     empty=$(code "$folder_of/empty")
-    for program in header encap decap doors udp checksum; do
+    for program in "${programs[@]}"; do
         echo "$target $program code $(($(code "$folder_of/$program") - empty))"
         case $program in encap | decap) echo "$target $program stack $(stack "$folder_of/$program")" ;; esac
+    done
+}
+
+largest() { # TARGET
+    local program
+    for program in "${programs[@]}"; do
+        echo "$1 $program:"
+        nm -CS --size-sort -r -t d "$(place "$1")/$program" |
+            awk 'NR <= 5 { size = $2 + 0; $1 = $2 = $3 = ""; sub(/^ +/, ""); printf "  %5d  %s\n", size, $0 }'
     done
 }
 
@@ -71,6 +81,7 @@ judge() { # FIGURES
 for target in "${targets[@]}"; do
     build "$target"
     weigh "$target" >>"$folder/figures"
+    largest "$target"
 done
 result=0
 judge "$folder/figures" || result=1

@@ -1,0 +1,25 @@
+//! Both doors in firmware that counts its drops by reason, which the other programs do not look at.
+#![no_std]
+#![no_main]
+
+use ipencap::Span;
+use ipencap::encap::{Decapsulator, IpIp, IpIpCarrier, PerPacket};
+use ipencap::filter::PointToPoint;
+
+type Receiver = Decapsulator<IpIpCarrier, PointToPoint<'static>>;
+
+ipencap_size::entry!(|tunnel: &IpIp,
+                      receiver: &Receiver,
+                      buffer: &mut [u8; 2048],
+                      span: &Span,
+                      said: &PerPacket| {
+    let wrapped = match ipencap::encap(tunnel, buffer, *span, said) {
+        Ok(outer) => outer.len(),
+        Err(error) => error.counter(),
+    };
+    let opened = match ipencap::decap(receiver, buffer) {
+        Ok(inner) => inner.packet.len(),
+        Err(refused) => refused.reason.index(),
+    };
+    wrapped.wrapping_add(opened)
+});
