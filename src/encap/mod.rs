@@ -24,7 +24,8 @@
 //! Nearly every packet has no options, is not about to die, and fits. The doors ask
 //! [`Encapsulate::judge_ordinary`] and [`Decapsulate::inspect_ordinary`] first: straight-line code that
 //! keeps all in registers and knows no reasons. What they decline goes check by check. The laws hold
-//! both ways to the same bytes and verdicts.
+//! both ways to the same bytes and verdicts. On 32-bit machines, which pay for code, every packet goes
+//! check by check.
 //!
 //! # An encapsulator of one's own
 //!
