@@ -24,8 +24,8 @@
 //! Nearly every packet has no options, is not about to die, and fits. The doors ask
 //! [`Encapsulate::judge_ordinary`] and [`Decapsulate::inspect_ordinary`] first: straight-line code that
 //! keeps all in registers and knows no reasons. What they decline goes check by check. The laws hold
-//! both ways to the same bytes and verdicts. On 32-bit machines, which pay for code, every packet goes
-//! check by check.
+//! both ways to the same bytes and verdicts. Small machines without a system pay for code: there every
+//! packet goes check by check.
 //!
 //! # An encapsulator of one's own
 //!
@@ -534,7 +534,11 @@ pub fn decap<'b, D: Decapsulate + ?Sized>(
 }
 
 /// [`decap`], check by check; out of line as [`encap_unusual`] is.
-#[cfg_attr(target_pointer_width = "64", cold, inline(never))]
+#[cfg_attr(
+    not(all(target_os = "none", not(target_pointer_width = "64"))),
+    cold,
+    inline(never)
+)]
 fn decap_unusual<'b, D: Decapsulate + ?Sized>(
     tunnel: &D,
     packet: &'b mut [u8],
@@ -578,7 +582,11 @@ fn ending_with(span: Span, buffer: &mut [u8]) -> &mut [u8] {
 /// Out of line, the last thing its callers do, and with no more to hand over than fits registers, in
 /// the order in which [`Proven::encap`] has them: so their fast path keeps all in registers and saves
 /// none. Where there is no fast path it is all of the door.
-#[cfg_attr(target_pointer_width = "64", cold, inline(never))]
+#[cfg_attr(
+    not(all(target_os = "none", not(target_pointer_width = "64"))),
+    cold,
+    inline(never)
+)]
 fn encap_unusual<'b, E: Encapsulate + ?Sized>(
     inner_start: usize,
     tunnel: &E,

@@ -60,8 +60,12 @@ pub use tcp::{Tcp, TcpHeader};
 pub use udp::{Udp, UdpChecksum, UdpHeader};
 
 /// Whether the doors ask a fast path first and keep the checks, one by one, for what it declines. Small
-/// machines pay for code, not for cycles: there every packet takes the checks, with the same answers.
-pub(crate) const ORDINARY_FIRST: bool = cfg!(target_pointer_width = "64");
+/// machines without a system pay for code, not for cycles: there every packet takes the checks, with
+/// the same answers.
+pub(crate) const ORDINARY_FIRST: bool = cfg!(not(all(
+    target_os = "none",
+    not(target_pointer_width = "64")
+)));
 
 /// `len` bytes at most, as an error can carry it: headers and total lengths fit 16 bits, so a
 /// longer buffer is never what was missing.

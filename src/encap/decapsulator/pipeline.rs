@@ -137,8 +137,11 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
 }
 
 /// Whether an address is unicast, or of a class that these switches let through.
-#[cfg_attr(target_pointer_width = "64", inline)]
-#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+#[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), inline)]
+#[cfg_attr(
+    all(target_os = "none", not(target_pointer_width = "64")),
+    inline(never)
+)]
 const fn may_be(address: Ipv4Addr, relaxed: Switches) -> bool {
     is_unicast(address)
         || (address.is_multicast() && relaxed.contains(Switches::MULTICAST))

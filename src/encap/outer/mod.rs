@@ -239,7 +239,10 @@ impl Outer {
 
     /// The header in front of `overhead - 20` further bytes and the inner packet, or why there is
     /// none.
-    #[cfg_attr(target_pointer_width = "64", inline(never))]
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(never)
+    )]
     pub(super) fn judge(
         &self,
         inner: &PacketMeta,

@@ -62,8 +62,11 @@ impl<'a> Ipv4<'a> {
     /// [`parse`](Self::parse), check by check: where the fast way is no gain.
     ///
     /// Small machines have it inlined, so that what nobody asks of an error is not linked.
-    #[cfg_attr(target_pointer_width = "64", cold)]
-    #[cfg_attr(not(target_pointer_width = "64"), inline(always))]
+    #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), cold)]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(always)
+    )]
     pub(crate) fn parse_any(bytes: &'a [u8]) -> Result<Self, ParseError> {
         Self::checked(bytes).map_err(|fault| fault.error(bytes))
     }
@@ -209,7 +212,10 @@ enum Fault {
 
 impl Fault {
     /// The first check that fails, with its numbers.
-    #[cfg_attr(not(target_pointer_width = "64"), inline(always))]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(always)
+    )]
     fn error(self, bytes: &[u8]) -> ParseError {
         let Ok((header, _)) = Ipv4Header::ref_from_prefix(bytes) else {
             return too_short(bytes);
