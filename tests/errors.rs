@@ -593,6 +593,7 @@ fn every_reason_of_the_pipeline_d_01_to_d_22() {
     }
 }
 
+/// R-07 among them.
 #[test]
 fn every_reason_of_a_carrier_d_10() {
     for (expected, reason) in carrier_reasons() {

@@ -49,6 +49,7 @@ fn check<T: for<'a> Arbitrary<'a> + Debug>(cases: u32, law: fn(&T)) {
     }
 }
 
+/// C-01 to C-06.
 #[test]
 fn c_01_p_12_p_13_checksum_matches_oracle() {
     check(1500, laws::law_checksum_matches_oracle);
@@ -59,6 +60,7 @@ fn p_12_checksum_ignores_word_order() {
     check(500, laws::law_checksum_ignores_word_order);
 }
 
+/// C-07, C-09 to C-11.
 #[test]
 fn p_07_c_15_incremental_equals_full() {
     check(2000, laws::law_incremental_equals_full);
@@ -104,16 +106,20 @@ fn p_01_no_panic() {
     check(1500, laws::law_no_panic);
 }
 
+/// With every policy (N-01, N-07, Q-02, Q-03, F-02), over every carrier and through stacks of
+/// them, with the source ports of nested flows (L-05).
 #[test]
 fn e_01_to_e_23_encap_matches_oracle() {
     check(2000, laws::law_encap_matches_oracle);
 }
 
+/// And O-06.
 #[test]
 fn p_14_overhead_is_exact() {
     check(500, laws::law_overhead_is_exact);
 }
 
+/// And F-05.
 #[test]
 fn e_16_untouched_payload() {
     check(1000, laws::law_untouched_payload);
@@ -124,6 +130,7 @@ fn p_03_e_23_encap_is_all_or_nothing() {
     check(1000, laws::law_encap_is_all_or_nothing);
 }
 
+/// E-12, C-21 and P-06.
 #[test]
 fn p_04_emitted_checksums_verify() {
     check(1000, laws::law_emitted_checksums_verify);
@@ -144,6 +151,7 @@ fn p_02_p_05_roundtrip() {
     check(1000, laws::law_roundtrip);
 }
 
+/// And L-02.
 #[test]
 fn n_18_nested_inspection_equals_sequential() {
     check(1000, laws::law_nested_inspection_equals_sequential);
@@ -164,6 +172,8 @@ fn c_30_c_32_c_35_batch_equals_one_by_one() {
     check(2000, laws::law_batch_equals_one_by_one);
 }
 
+/// With what every carrier asks for itself: V-14, N-11, N-14, N-17, U-05 to U-09, U-11, G-01 to
+/// G-12, S-01, S-02, S-20, R-01, R-02, R-04, R-06 to R-09, M-04 to M-06, M-08 and C-24.
 #[test]
 fn p_11_d_01_to_d_23_decap_matches_oracle() {
     check(3000, laws::law_decap_matches_oracle);
@@ -179,11 +189,13 @@ fn u_01_g_14_payload_form_is_the_packets_payload() {
     check(1000, laws::law_payload_form_is_the_packets_payload);
 }
 
+/// And D-23.
 #[test]
 fn p_03_t41_decap_is_all_or_nothing() {
     check(1000, laws::law_decap_is_all_or_nothing);
 }
 
+/// D-23 and M-07.
 #[test]
 fn n_12_a_45_inspect_apply_agree() {
     check(1000, laws::law_inspect_apply_agree);

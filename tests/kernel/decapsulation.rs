@@ -227,6 +227,7 @@ fn is_late(receiver: &dyn Decapsulate, packet: &[u8], window: &mut SequenceWindo
     !window.accept(sequence.expect("the carrier expects one"))
 }
 
+/// And R-11, on the GRE device that numbers.
 #[test]
 fn d_01_to_d_21_what_linux_forwards() {
     let corpus = records(include_str!("../data/kernel/decap.jsonl"));

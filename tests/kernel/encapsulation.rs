@@ -349,6 +349,7 @@ fn check(corpus: &Corpus) {
     assert_eq!((records.len(), equal), corpus.counts, "{}", corpus.name);
 }
 
+/// And N-06, which is Linux's way, and I-14, on a path too small for the packet.
 #[test]
 fn e_01_to_e_20_outer_packets_of_linux() {
     check(&IPIP);

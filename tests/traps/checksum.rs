@@ -62,6 +62,7 @@ fn t02_c_09_update_that_changes_nothing_still_verifies() {
     assert_eq!(Delta::new().apply(zeros), zeros, "no change at all");
 }
 
+/// C-12.
 #[test]
 fn t03_both_zeros_verify_and_only_0000_is_emitted() {
     let atomic = Plain {
@@ -104,6 +105,7 @@ fn t03_both_zeros_verify_and_only_0000_is_emitted() {
     assert_eq!(reason(&other), None);
 }
 
+/// U-03.
 #[test]
 fn t04_computed_udp_zero_goes_out_as_ffff() {
     // Source port 65498, everything else zero: 0xffda + protocol 17 + twice the length 10 is 0xffff.
@@ -140,6 +142,7 @@ fn t04_computed_udp_zero_goes_out_as_ffff() {
     assert!(Tcp::parse(&segment).unwrap().verifies(A.into(), B.into()));
 }
 
+/// C-13.
 #[test]
 fn t05_absent_udp_checksum_stays_absent() {
     let mut header = UdpHeader::new(40000, 53, 8);
@@ -159,6 +162,7 @@ fn t05_absent_udp_checksum_stays_absent() {
     assert_eq!(header.checksum(), 0);
 }
 
+/// C-04.
 #[test]
 fn t06_t07_every_split_of_every_length() {
     let split = Sum::new().add_bytes(&[1, 2, 3]).add_bytes(&[4, 5]);
@@ -208,6 +212,7 @@ fn t08_taking_odd_bytes_away_gives_back_what_was() {
     assert!(verify(&data));
 }
 
+/// C-11.
 #[test]
 fn t09_field_at_an_odd_offset() {
     // The options NOP, MSS 1460: the value begins at the odd offset 23 of the segment.
@@ -398,6 +403,7 @@ fn t14_the_odd_byte_is_the_upper_half_of_its_word() {
     }
 }
 
+/// V-05.
 #[test]
 fn t15_corrupt_checksum_is_refused() {
     let packet = inner().packet(b"payload");

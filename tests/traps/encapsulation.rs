@@ -121,6 +121,7 @@ fn t35_ttl_0_and_1_and_the_checksum_after_the_decrement() {
     assert!(!wrong.verifies(&[]));
 }
 
+/// F-05.
 #[test]
 fn t36_inner_df_is_always_kept() {
     for df in [

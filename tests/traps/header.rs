@@ -50,6 +50,7 @@ fn t17_ihl_0_with_protocol_4_does_not_recurse() {
     assert_eq!(reason(&nested), Some(Reason::InnerEqualsOuter));
 }
 
+/// V-06.
 #[test]
 fn t18_t21_total_length_below_the_header() {
     for total_len in 0..20 {
@@ -81,6 +82,7 @@ fn t18_t21_total_length_below_the_header() {
     assert_eq!(Ipv4::parse(&packet).err(), Some(error));
 }
 
+/// V-07.
 #[test]
 fn t19_total_length_beyond_the_buffer() {
     let whole = inner().packet(&[0x77; 100]);
@@ -98,6 +100,7 @@ fn t19_total_length_beyond_the_buffer() {
     }
 }
 
+/// V-08 and E-20.
 #[test]
 fn t20_padding_reaches_neither_the_inner_packet_nor_the_outer_length() {
     let packet = inner().packet(b"ok");

@@ -23,21 +23,25 @@ use crate::reception::check_payload_form;
 pub(crate) const MIDDLE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const MIDDLE_EXIT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
+/// UDP-01 to UDP-08 show U-01 to U-04, U-13, G-14, C-20 and C-22.
 #[test]
 fn udp_transmission() {
     udp(&mut Book::open());
 }
 
+/// GRE-01 to GRE-04 show and C-22.
 #[test]
 fn gre_transmission() {
     gre(&mut Book::open());
 }
 
+/// MIN-01 and MIN-02 show M-01 to M-03, M-06 and M-07.
 #[test]
 fn min_transmission() {
     min(&mut Book::open());
 }
 
+/// TCP-01 and TCP-02 show S-04 and S-10.
 #[test]
 fn tcp_transmission() {
     tcp(&mut Book::open());
@@ -337,6 +341,7 @@ pub(crate) fn tcp(book: &mut Book) {
     });
 }
 
+/// And S-23.
 #[test]
 fn q_08_n_02_one_dscp_and_no_ecn_on_a_connection() {
     let marked = p_with(|p| p[1] = 0xbb);

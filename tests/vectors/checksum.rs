@@ -13,11 +13,13 @@ use serde_json::Value;
 use crate::oracle::{A, B, L, P, R, accumulate, fold, hex, number, unhex, word};
 use crate::{Book, MIXED};
 
+/// CK-01 to CK-23 show C-01 to C-06, C-12 and S-02.
 #[test]
 fn ck_sums() {
     ck(&mut Book::open());
 }
 
+/// INC-01 to INC-26 show C-07, C-08, C-10, C-11 and C-13 to C-15.
 #[test]
 fn inc_incremental_updates() {
     inc(&mut Book::open());

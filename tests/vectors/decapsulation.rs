@@ -19,11 +19,13 @@ use crate::encapsulation::wrapped;
 use crate::oracle::{L, P, R, hex, plain_outer};
 use crate::{Book, MIXED};
 
+/// DC-00 to DC-37 show D-01 to D-07, D-09, D-11 to D-21, V-11, T-07, T-08, F-10, L-01 and A-45.
 #[test]
 fn dc_decapsulation_pipeline() {
     dc(&mut Book::open());
 }
 
+/// EC-01 to EC-16 show N-10, N-11, N-13, N-14, D-21 and Q-06.
 #[test]
 fn ec_ecn_at_decapsulation() {
     ec(&mut Book::open());

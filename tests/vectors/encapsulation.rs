@@ -15,16 +15,20 @@ use crate::doors::through_doors;
 use crate::oracle::{A, B, L, P, R, hex, mend, p_with, plain_outer, tunnel, unhex, word};
 use crate::{Book, MIXED};
 
+/// ENC-01 to ENC-10 show E-03, E-08, E-09, E-11, E-15, E-16, E-21, T-01, T-03, F-01, F-02, F-10
+/// and L-08.
 #[test]
 fn enc_encapsulation() {
     enc(&mut Book::open());
 }
 
+/// TX-01 to TX-07 show E-17, E-18, T-04, T-06 and L-04.
 #[test]
 fn tx_refusals_at_encapsulation() {
     tx(&mut Book::open());
 }
 
+/// E-12, by the table of outer checksums.
 #[test]
 fn tmpl_outer_checksums() {
     tmpl(&mut Book::open());

@@ -7,6 +7,7 @@ use crate::Book;
 use crate::doors::through_doors;
 use crate::oracle::{L, P, R, hex, number, p_with};
 
+/// U-13 and U-15.
 #[test]
 fn fh_flow_hashes() {
     fh(&mut Book::open());

@@ -16,6 +16,7 @@ use crate::decapsulation::opened;
 use crate::doors::through_doors;
 use crate::oracle::{L, hex};
 
+/// LIN-01 and LIN-02 show G-13 and G-14, and F-08.
 #[test]
 fn lin_captured_from_linux() {
     lin(&mut Book::open());

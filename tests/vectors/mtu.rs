@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::Book;
 use crate::oracle::{B, L, R, plain_outer};
 
+/// And O-06.
 #[test]
 fn o_01_o_02_overheads() {
     overheads(&mut Book::open());
@@ -22,6 +23,7 @@ fn s_31_tcp_with_timestamps() {
     tcp_timestamps(&mut Book::open());
 }
 
+/// And P-14.
 #[test]
 fn o_03_o_04_required_link_mtu() {
     required(&mut Book::open());

@@ -14,6 +14,7 @@ use crate::carriers::{MIDDLE, MIDDLE_EXIT, udp_tunnel};
 use crate::doors::through_doors;
 use crate::oracle::{A, B, L, P, R, hex, p_with, word};
 
+/// C-20 and P-06, by the table of outer checksums.
 #[test]
 fn lco_outer_checksums() {
     lco(&mut Book::open());

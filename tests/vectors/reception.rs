@@ -12,21 +12,25 @@ use crate::decapsulation::{Verdict, opened, opened_by_policy};
 use crate::oracle::{P, hex};
 use crate::{Book, RECEIVED};
 
+/// UR-01 to UR-09 show U-05 to U-09, U-11 and C-24.
 #[test]
 fn ur_reception_over_udp() {
     ur(&mut Book::open());
 }
 
+/// GU-01 to GU-15 show G-01 to G-13.
 #[test]
 fn gu_reception_of_gue() {
     gu(&mut Book::open());
 }
 
+/// GR-01 to GR-08 show.
 #[test]
 fn gr_reception_of_gre() {
     gr(&mut Book::open());
 }
 
+/// ME-01 to ME-03 show M-04, M-05 and M-08.
 #[test]
 fn me_reception_of_minimal_encapsulation() {
     me(&mut Book::open());

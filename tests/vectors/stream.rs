@@ -90,6 +90,7 @@ fn framed(framing: StreamFraming, packet: &[u8]) -> Vec<u8> {
     framing.frame(&mut frame).unwrap().to_vec()
 }
 
+/// And P-08.
 #[test]
 fn s_19_tcp_01_in_every_split() {
     for (id, framing) in [("TCP-01", Exclusive), ("TCP-02", Inclusive)] {
