@@ -2,3 +2,6 @@
 
 #[doc = include_str!("guide/carriers.md")]
 pub mod carriers {}
+
+#[doc = include_str!("guide/conformance.md")]
+pub mod conformance {}

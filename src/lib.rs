@@ -59,6 +59,7 @@
 //! | parse a packet, patch a field | [`wire`] |
 //! | compute or update a checksum | [`checksum`] |
 //! | choose a tunnel | [`guide::carriers`] |
+//! | see what of the RFCs is met, and where | [`guide::conformance`] |
 //! | know what a tunnel costs in MTU and MSS | [`mtu`] |
 //! | nest tunnels | [`encap::Stack`], [`encap::decap_nested`] |
 //! | keep a tunnel for each backend, choose layers at run time | [`encap::Template`] |
@@ -77,7 +78,8 @@
 //! # Rule ids
 //!
 //! Ids such as V-03, E-17 or D-07 in these pages name the project's own rules, gathered from the RFCs
-//! that stand beside them; the tests that check a rule carry its id.
+//! that stand beside them; the tests that check a rule carry its id. All of them, by RFC and section,
+//! stand in [`guide::conformance`].
 //!
 //! # Features
 //!
