@@ -9,7 +9,7 @@ use ipencap::error::{EncapError, Refused};
 use ipencap::filter::Access;
 use ipencap::packet::{Packet, PacketMeta};
 
-use crate::oracle::{NaiveCarrier, NaiveEncapsulator, Switches};
+use crate::oracle::{NaiveCarrier, NaiveEncapsulator, OuterPolicy, Switches};
 use crate::subjects::{
     GreSubject, IpIpSubject, MinEncSubject, StackSubject, TcpSubject, UdpSubject,
 };
@@ -34,14 +34,23 @@ pub struct Enrolled {
     pub name: &'static str,
     generate: fn(&mut Unstructured<'_>, Wishes) -> Result<Box<dyn Subject>>,
     typical: fn(Endpoints) -> Box<dyn Subject>,
+    forms: fn(OuterPolicy) -> Vec<(String, Box<dyn Subject>)>,
 }
 
 impl Enrolled {
-    const fn new<S: Enrol + 'static>(name: &'static str) -> Self {
+    /// The encapsulator `S` under this name.
+    #[must_use]
+    pub const fn new<S: Enrol + 'static>(name: &'static str) -> Self {
         Self {
             name,
             generate: |u, wishes| Ok(Box::new(S::generate(u, wishes)?)),
             typical: |endpoints| Box::new(S::typical(endpoints)),
+            forms: |outer| {
+                let forms = S::forms(outer).into_iter();
+                let boxed =
+                    forms.map(|(name, form)| -> (_, Box<dyn Subject>) { (name, Box::new(form)) });
+                boxed.collect()
+            },
         }
     }
 
@@ -57,6 +66,12 @@ impl Enrolled {
     #[must_use]
     pub fn typical(&self, endpoints: Endpoints) -> Box<dyn Subject> {
         (self.typical)(endpoints)
+    }
+
+    /// One in each of its forms, for golden bytes.
+    #[must_use]
+    pub fn forms(&self, outer: OuterPolicy) -> Vec<(String, Box<dyn Subject>)> {
+        (self.forms)(outer)
     }
 }
 
@@ -89,6 +104,9 @@ pub trait Enrol: Subject + Sized {
 
     /// One with the default policies.
     fn typical(endpoints: Endpoints) -> Self;
+
+    /// One in each of the forms that it has besides the policies of its outer header, by name.
+    fn forms(outer: OuterPolicy) -> Vec<(String, Self)>;
 }
 
 /// An encapsulator under the laws: the real one, and the naive one beside it.

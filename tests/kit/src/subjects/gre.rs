@@ -3,7 +3,7 @@ use ipencap::encap::{Gre, GreCarrier};
 
 use super::{Layer, ends, generated_outer, typical_outer, with_outer};
 use crate::generate::odds;
-use crate::oracle::NaiveGre;
+use crate::oracle::{NaiveGre, OuterPolicy};
 use crate::registry::{Endpoints, Enrol, Wishes};
 
 /// [`Gre`].
@@ -69,5 +69,36 @@ impl Enrol for GreSubject {
             first_ordinal: None,
             wants_sequence: false,
         })
+    }
+
+    fn forms(outer: OuterPolicy) -> Vec<(String, Self)> {
+        let mut forms = Vec::new();
+        for checksum in [false, true] {
+            for key in [None, Some(0xdead_beef)] {
+                for first_ordinal in [None, Some(3)] {
+                    let naive = NaiveGre {
+                        outer,
+                        key,
+                        checksum,
+                        first_ordinal,
+                        wants_sequence: first_ordinal.is_some(),
+                    };
+                    let flags = [
+                        (checksum, "checksum"),
+                        (key.is_some(), "key"),
+                        (first_ordinal.is_some(), "sequence"),
+                    ];
+                    let names: Vec<_> = flags.into_iter().filter(|flag| flag.0).collect();
+                    let names: Vec<_> = names.into_iter().map(|flag| flag.1).collect();
+                    let name = if names.is_empty() {
+                        "plain".to_owned()
+                    } else {
+                        names.join(" ")
+                    };
+                    forms.push((name, Self::of(naive)));
+                }
+            }
+        }
+        forms
     }
 }

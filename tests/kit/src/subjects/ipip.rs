@@ -29,6 +29,10 @@ impl Enrol for IpIpSubject {
     fn typical(endpoints: Endpoints) -> Self {
         Self::of(typical_outer(endpoints))
     }
+
+    fn forms(outer: OuterPolicy) -> Vec<(String, Self)> {
+        vec![("plain".to_owned(), Self::of(outer))]
+    }
 }
 
 impl fmt::Debug for IpIpSubject {

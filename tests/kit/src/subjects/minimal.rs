@@ -47,4 +47,15 @@ impl Enrol for MinEncSubject {
             keeps_source: true,
         })
     }
+
+    fn forms(outer: OuterPolicy) -> Vec<(String, Self)> {
+        let form = |name: &str, keeps_source| {
+            let naive = NaiveMinimal {
+                outer,
+                keeps_source,
+            };
+            (name.to_owned(), Self::of(naive))
+        };
+        vec![form("with source", true), form("without source", false)]
+    }
 }

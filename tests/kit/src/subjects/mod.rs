@@ -240,6 +240,56 @@ fn typical_outer(endpoints: Endpoints) -> OuterPolicy {
     }
 }
 
+/// The policies of an outer header, one choice of each kind beside the default.
+const CHOICES: [(&str, fn(&mut OuterPolicy)); 9] = [
+    ("TTL 255", |outer| outer.ttl = Some(255)),
+    ("TTL inherited", |outer| outer.ttl = None),
+    ("DSCP 46", |outer| outer.dscp = Some(46)),
+    ("ECN compatibility", |outer| {
+        outer.ecn = oracle::ECN_COMPATIBILITY
+    }),
+    ("ECN RFC 3168", |outer| outer.ecn = oracle::ECN_RFC3168),
+    ("DF copied, ordinal", |outer| {
+        outer.df_follows = Some(Ids::Ordinal)
+    }),
+    ("DF copied, constant", |outer| {
+        outer.df_follows = Some(Ids::Constant(0xbeef))
+    }),
+    ("identification", |outer| {
+        outer.atomic_identification = 0x1234
+    }),
+    ("forwarding", |outer| outer.forwards = true),
+];
+
+/// The default policies of an outer header, and each other choice by itself, by name.
+#[must_use]
+pub fn single_policies(endpoints: Endpoints) -> Vec<(&'static str, OuterPolicy)> {
+    let typical = typical_outer(endpoints);
+    let mut policies = vec![("default", typical)];
+    for (name, choose) in CHOICES {
+        let mut policy = typical;
+        choose(&mut policy);
+        policies.push((name, policy));
+    }
+    policies
+}
+
+/// Every set of these choices; of two that exclude each other the later counts.
+#[must_use]
+pub fn all_policies(endpoints: Endpoints) -> Vec<OuterPolicy> {
+    (0..1_u32 << CHOICES.len())
+        .map(|chosen| {
+            let mut policy = typical_outer(endpoints);
+            for (bit, (_, choose)) in CHOICES.iter().enumerate() {
+                if chosen >> bit & 1 == 1 {
+                    choose(&mut policy);
+                }
+            }
+            policy
+        })
+        .collect()
+}
+
 /// Arbitrary policies of an outer header.
 fn generated_outer(u: &mut Unstructured<'_>, wishes: Wishes) -> Result<OuterPolicy> {
     Ok(OuterPolicy {

@@ -7,7 +7,7 @@ use ipencap::error::{EncapError, Refused};
 use ipencap::packet::PacketMeta;
 use ipencap::wire::Ipv4;
 
-use crate::oracle::{NaiveEncapsulator, NaiveStack};
+use crate::oracle::{NaiveEncapsulator, NaiveStack, OuterPolicy};
 use crate::registry::{CarrierSubject, Door, Endpoints, Enrol, Subject, Wishes};
 
 /// [`Stack`] of two encapsulators.
@@ -62,6 +62,20 @@ impl<O: Enrol, I: Enrol> Enrol for StackSubject<O, I> {
             outer: O::typical(endpoints),
             inner: I::typical(inner_endpoints(endpoints)),
         }
+    }
+
+    /// Each form of the outer one around the typical inner one, which has forms of its own.
+    fn forms(outer: OuterPolicy) -> Vec<(String, Self)> {
+        let endpoints = inner_endpoints(Endpoints {
+            source: outer.source,
+            destination: outer.destination,
+        });
+        let forms = O::forms(outer).into_iter();
+        let around = forms.map(|(name, outer)| {
+            let inner = I::typical(endpoints);
+            (name, Self { outer, inner })
+        });
+        around.collect()
     }
 }
 

@@ -70,4 +70,28 @@ impl Enrol for TcpSubject {
             prefix: None,
         })
     }
+
+    fn forms(outer: OuterPolicy) -> Vec<(String, Self)> {
+        let timestamps = [1, 1, 8, 10, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
+        let mut forms = Vec::new();
+        for (options, with) in [(&[][..], "no options"), (&timestamps, "timestamps")] {
+            let framings = [
+                (None, "bare"),
+                (Some(0), "exclusive"),
+                (Some(2), "inclusive"),
+            ];
+            for (prefix, framing) in framings {
+                let naive = NaiveTcp {
+                    outer,
+                    ports: [40000, 443],
+                    flags: 0x18,
+                    window: 512,
+                    options: options.to_vec(),
+                    prefix,
+                };
+                forms.push((format!("{framing}, {with}"), Self::of(naive)));
+            }
+        }
+        forms
+    }
 }

@@ -153,4 +153,59 @@ impl<const WORDS: usize> Enrol for UdpSubject<WORDS> {
             requires_checksum: false,
         })
     }
+
+    fn forms(outer: OuterPolicy) -> Vec<(String, Self)> {
+        let gre = |key| {
+            let sent = NaiveGre {
+                outer,
+                key,
+                checksum: false,
+                first_ordinal: None,
+                wants_sequence: false,
+            };
+            UdpKind::Gre {
+                sent,
+                expected: sent,
+            }
+        };
+        let gue = || UdpKind::Gue(vec![0x0102_0304; WORDS]);
+        let kinds = match WORDS {
+            0 => vec![
+                ("FOU", false, UdpKind::Direct),
+                ("GUE", true, gue()),
+                ("GUE variant 1", true, UdpKind::Direct),
+                ("GRE", false, gre(None)),
+                ("GRE key", false, gre(Some(0xdead_beef))),
+            ],
+            _ => vec![("GUE words", true, gue())],
+        };
+        // Each checksum with the default port, each port with the default checksum.
+        let choices = [
+            ("offload", Summed::Offload, None, Ports::Dynamic),
+            ("full", Summed::Full, None, Ports::Dynamic),
+            ("zero", Summed::Zero, None, Ports::Dynamic),
+            ("folded port", Summed::Offload, None, Ports::DynamicFolded),
+            ("port of Linux", Summed::Offload, None, Ports::Linux),
+            ("port of GLB", Summed::Offload, None, Ports::Glb),
+            ("fixed port", Summed::Offload, Some(0xc123), Ports::Dynamic),
+        ];
+        let mut forms = Vec::new();
+        for (kind_name, receives_gue, kind) in kinds {
+            for (choice, checksum, source_port, ports) in choices {
+                let naive = NaiveUdp {
+                    outer,
+                    destination_port: 5555,
+                    source_port,
+                    ports,
+                    seed: 0,
+                    checksum,
+                    kind: kind.clone(),
+                    receives_gue,
+                    requires_checksum: false,
+                };
+                forms.push((format!("{kind_name}, {choice}"), Self::of(naive)));
+            }
+        }
+        forms
+    }
 }

@@ -1,0 +1,353 @@
+//! The bytes that every configuration writes, so that none of them changes unnoticed.
+//!
+//! `packets.txt` has the headers: every encapsulator of the kit's registry in each of its forms, with
+//! each policy of the outer header by itself, and nested, around a few inner packets. `digests.txt`
+//! has a digest for each form with every set of policies. Whoever has deployed a tunnel sees these
+//! bytes: a change is a breaking one, even where both ends still understand each other.
+//!
+//! If it is meant, `UPDATE_GOLDEN=1 cargo test --test golden` writes both anew, and the changelog has
+//! to name it with the mark **wire**.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test that panics fails"
+)]
+
+use core::fmt::Write;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use ipencap::Span;
+use ipencap::encap::{InnerChecksum, PerPacket};
+use ipencap::stream::StreamFraming;
+use ipencap_kit::oracle::Plain;
+use ipencap_kit::registry::{Door, ENCAPSULATORS, Endpoints, Enrolled, Subject};
+use ipencap_kit::subjects::{
+    GreSubject, IpIpSubject, MinEncSubject, StackSubject, TcpSubject, UdpSubject, all_policies,
+    single_policies,
+};
+use sha2::{Digest, Sha256};
+
+const ENDPOINTS: Endpoints = Endpoints {
+    source: [198, 51, 100, 1],
+    destination: [203, 0, 113, 2],
+};
+
+/// Nestings that the registry has not, for it has each pair of kinds once at most.
+const NESTED: [Enrolled; 5] = [
+    Enrolled::new::<Twice<IpIpSubject>>("Stack<IpIp, Stack<IpIp, IpIp>>"),
+    Enrolled::new::<StackSubject<IpIpSubject, Twice<IpIpSubject>>>(
+        "Stack<IpIp, Stack<IpIp, Stack<IpIp, IpIp>>>",
+    ),
+    Enrolled::new::<Twice<UdpSubject<0>>>("Stack<Udp, Stack<IpIp, IpIp>>"),
+    Enrolled::new::<StackSubject<IpIpSubject, UdpSubject<0>>>("Stack<IpIp, Udp>"),
+    Enrolled::new::<StackSubject<GreSubject, StackSubject<TcpSubject, MinEncSubject>>>(
+        "Stack<Gre, Stack<Tcp, MinEnc>>",
+    ),
+];
+
+/// Around two layers of IP-in-IP.
+type Twice<S> = StackSubject<S, StackSubject<IpIpSubject, IpIpSubject>>;
+
+/// A packet to wrap, and what its caller says of it.
+struct Inner {
+    name: &'static str,
+    bytes: Vec<u8>,
+    header_len: usize,
+    said: PerPacket,
+}
+
+/// One of each kind that the encapsulators treat in a way of its own.
+fn inner_packets() -> Vec<Inner> {
+    let plain = |tos, flags_offset, ttl, protocol| Plain {
+        tos,
+        identification: 0x1234,
+        flags_offset,
+        ttl,
+        protocol,
+        source: [10, 1, 0, 5],
+        destination: [10, 2, 0, 9],
+        options: vec![],
+    };
+    // The checksum of this datagram is right; of the others it is 0, or partial, or none.
+    let datagram = b"\x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
+    let unsummed = b"\x9c\x40\x00\x35\x00\x10\x00\x00ipencap!";
+    let partial = b"\x9c\x40\x00\x35\x00\x10\x14\x32ipencap!";
+    let echo = b"\x08\x00\x19\x2d\x00\x01\x00\x01ping";
+    let segment =
+        b"\x9c\x40\x00\x50\x00\x00\x00\x01\x00\x00\x00\x00\x50\x10\x00\x00\x00\x00\xff\x30";
+    let with_options = Plain {
+        options: vec![0x94, 4, 0, 0],
+        ..plain(0x28, 0x4000, 64, 17)
+    };
+    let nested = plain(0, 0x4000, 63, 4);
+    let own = Plain {
+        source: ENDPOINTS.source,
+        ..plain(0, 0x4000, 64, 1)
+    };
+    let said = PerPacket::new()
+        .with_ordinal(0x0001_0203)
+        .with_tcp_numbers(0x0102_0304, 0x0a0b_0c0d);
+    let inner = |name, header: &Plain, payload: &[u8], said| Inner {
+        name,
+        bytes: header.packet(payload),
+        header_len: 20 + header.options.len(),
+        said,
+    };
+    let partially = said.with_inner_checksum(InnerChecksum::Partial);
+    vec![
+        inner("UDP", &plain(0, 0x4000, 64, 17), datagram, said),
+        inner(
+            "UDP without checksum, AF11, ECT(0), no DF",
+            &plain(0x2a, 0, 2, 17),
+            unsummed,
+            said,
+        ),
+        inner("from the encapsulator", &own, echo, said),
+        inner(
+            "UDP, partial checksum",
+            &plain(0, 0x4000, 64, 17),
+            partial,
+            partially,
+        ),
+        inner(
+            "TCP, EF, CE, TTL 1",
+            &plain(0xbb, 0x4000, 1, 6),
+            segment,
+            said,
+        ),
+        inner("ICMP, no DF", &plain(0, 0, 255, 1), echo, said),
+        inner(
+            "first fragment, ECT(1)",
+            &plain(1, 0x2000, 64, 17),
+            datagram,
+            said,
+        ),
+        inner("options", &with_options, datagram, said),
+        inner(
+            "IP-in-IP",
+            &nested,
+            &plain(0, 0x4000, 64, 17).packet(datagram),
+            said,
+        ),
+    ]
+}
+
+/// What `subject` writes in front of the payload of `inner`, or why it refuses.
+fn written(subject: &dyn Subject, inner: &Inner) -> String {
+    let overhead = subject.encapsulator().overhead();
+    let mut buffer = [&vec![0xa5; overhead], &inner.bytes[..]].concat();
+    let place = Span::new(overhead, inner.bytes.len());
+    match subject.encap(Door::Function, &mut buffer, place, &inner.said) {
+        Err(error) => error.reason().to_owned(),
+        Ok(outer) => {
+            assert_eq!((outer.start, outer.len), (0, buffer.len()));
+            let (headers, payload) = buffer.split_at(overhead + inner.header_len);
+            assert_eq!(payload, &inner.bytes[inner.header_len..]);
+            hex(headers)
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+fn encapsulators() -> impl Iterator<Item = &'static Enrolled> {
+    ENCAPSULATORS.iter().chain(&NESTED)
+}
+
+/// A line for each configuration and inner packet.
+fn packets() -> String {
+    let inner_packets = inner_packets();
+    let mut lines = String::new();
+    let mut add = |name: &str, form: &str, subject: &dyn Subject, inner_packets: &[Inner]| {
+        for inner in inner_packets {
+            let headers = written(subject, inner);
+            writeln!(lines, "{name} | {form} | {} | {headers}", inner.name).unwrap();
+        }
+    };
+    for enrolled in encapsulators() {
+        let name = enrolled.name;
+        add(
+            name,
+            "typical",
+            &*enrolled.typical(ENDPOINTS),
+            &inner_packets,
+        );
+        for (policy, outer) in single_policies(ENDPOINTS) {
+            let forms = enrolled.forms(outer);
+            let [(form, subject), others @ ..] = &forms[..] else {
+                continue;
+            };
+            let form = format!("{form}, {policy}");
+            add(name, &form, &**subject, &inner_packets);
+            // The digests have the rest.
+            for (form, subject) in others.iter().filter(|_| policy == "default") {
+                add(name, form, &**subject, &inner_packets[..3]);
+            }
+            if enrolled.typical(ENDPOINTS).carrier().is_none() {
+                break;
+            }
+        }
+    }
+    for framing in [
+        StreamFraming::Exclusive,
+        StreamFraming::Inclusive,
+        StreamFraming::Rfc4571,
+        StreamFraming::Bare,
+    ] {
+        let preamble = hex(framing.preamble());
+        writeln!(lines, "stream | {framing:?} | preamble | {preamble}").unwrap();
+        for inner in &inner_packets {
+            let len = framing.prefix_len();
+            let mut frame = [&vec![0xa5; len], &inner.bytes[..]].concat();
+            let frame = framing.frame(&mut frame).unwrap();
+            assert_eq!(frame[len..], inner.bytes);
+            let prefix = hex(&frame[..len]);
+            writeln!(lines, "stream | {framing:?} | {} | {prefix}", inner.name).unwrap();
+        }
+    }
+    lines
+}
+
+/// A line for each form: how many packets with every set of policies, and their digest.
+fn digests() -> String {
+    let inner_packets = inner_packets();
+    let policies = all_policies(ENDPOINTS);
+    let mut lines = String::new();
+    for enrolled in encapsulators() {
+        let mut digests: Vec<(String, usize, Sha256)> = Vec::new();
+        for outer in &policies {
+            for (index, (form, subject)) in enrolled.forms(*outer).into_iter().enumerate() {
+                if index == digests.len() {
+                    digests.push((form, 0, Sha256::new()));
+                }
+                for inner in &inner_packets {
+                    let headers = written(&*subject, inner);
+                    digests[index].1 += usize::from(headers.starts_with('4'));
+                    digests[index].2.update(headers);
+                    digests[index].2.update("\n");
+                }
+            }
+        }
+        for (form, count, digest) in digests {
+            let digest = hex(&digest.finalize());
+            writeln!(
+                lines,
+                "{} | {form} | {count} packets | {digest}",
+                enrolled.name
+            )
+            .unwrap();
+        }
+    }
+    lines
+}
+
+/// The lines in which two texts differ.
+fn differences(expected: &str, found: &str) -> Vec<String> {
+    let (old, new) = (expected.lines(), found.lines());
+    let counts = [old.clone().count(), new.clone().count()];
+    let mut differences: Vec<String> = old
+        .zip(new)
+        .filter(|(old, new)| old != new)
+        .map(|(old, new)| format!("- {old}\n+ {new}"))
+        .collect();
+    if counts[0] != counts[1] {
+        differences.push(format!("{} lines, now {}", counts[0], counts[1]));
+    }
+    differences
+}
+
+fn compare(file: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(file);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, found).unwrap();
+    }
+    let differences = differences(&fs::read_to_string(&path).unwrap(), found);
+    let first: Vec<_> = differences.iter().take(10).map(String::as_str).collect();
+    assert!(
+        differences.is_empty(),
+        "{file}: what is written on the wire has changed in {} lines, among them\n{}\n\
+         If that is meant: UPDATE_GOLDEN=1 cargo test --test golden, and CHANGELOG.md names it, marked **wire**.",
+        differences.len(),
+        first.join("\n"),
+    );
+}
+
+#[test]
+fn packets_are_as_they_were() {
+    compare("packets.txt", &packets());
+}
+
+#[test]
+fn digests_are_as_they_were() {
+    compare("digests.txt", &digests());
+}
+
+/// The control: another byte, a line more, a line less.
+#[test]
+fn differences_are_found() {
+    let golden = include_str!("packets.txt");
+    assert!(differences(golden, golden).is_empty());
+    assert_eq!(
+        differences(golden, &golden.replacen("4500", "4501", 1)).len(),
+        1
+    );
+    assert_eq!(differences(golden, &format!("{golden}new\n")).len(), 1);
+    assert!(!differences(golden, &golden[golden.find('\n').unwrap() + 1..]).is_empty());
+}
+
+/// Whatever is an encapsulator in `src/` has golden bytes, but for those that the laws hold equal to
+/// what has.
+#[test]
+fn every_encapsulator_has_golden_bytes() {
+    let equal_by_law = ["E", "Layer", "Template"];
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/encap")).unwrap() {
+        let path = entry.unwrap().path();
+        let source = if path.is_file() {
+            fs::read_to_string(path).unwrap()
+        } else {
+            String::new()
+        };
+        for line in source.lines().filter(|line| line.starts_with("impl")) {
+            let Some((_, of)) = line.split_once(" Encapsulate for ") else {
+                continue;
+            };
+            let name: String = of
+                .trim_start_matches('&')
+                .chars()
+                .take_while(|c| c.is_alphanumeric())
+                .collect();
+            found.insert(name);
+        }
+    }
+    // `()` has no name, and no header.
+    found.remove("");
+    assert!(found.len() > 5, "{found:?}");
+    for golden in [include_str!("packets.txt"), include_str!("digests.txt")] {
+        let missing: Vec<_> = found
+            .iter()
+            .filter(|name| !equal_by_law.contains(&&name[..]))
+            .filter(|name| !golden.lines().any(|line| line.starts_with(&name[..])))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        for enrolled in encapsulators() {
+            let start = format!("{} | ", enrolled.name);
+            assert!(
+                golden.lines().any(|line| line.starts_with(&start)),
+                "{start}"
+            );
+        }
+    }
+}
