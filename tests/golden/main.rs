@@ -1,7 +1,8 @@
 //! The bytes that every configuration writes, so that none of them changes unnoticed.
 //!
 //! `packets.txt` has the headers: every encapsulator of the kit's registry in each of its forms, with
-//! each policy of the outer header by itself, and nested, around a few inner packets. `digests.txt`
+//! each policy of the outer header by itself, and nested, around a few inner packets; first of all
+//! what each constructor makes without a choice. `digests.txt`
 //! has a digest for each form with every set of policies. Whoever has deployed a tunnel sees these
 //! bytes: a change is a breaking one, even where both ends still understand each other.
 //!
@@ -17,12 +18,16 @@
 )]
 
 use core::fmt::Write;
+use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use ipencap::Span;
-use ipencap::encap::{InnerChecksum, PerPacket};
+use ipencap::encap::{
+    Encapsulate, Gre, InnerChecksum, IpIp, MinEnc, PerPacket, Tcp, Template, Udp,
+};
+use ipencap::error::EncapError;
 use ipencap::stream::StreamFraming;
 use ipencap_kit::oracle::Plain;
 use ipencap_kit::registry::{Door, ENCAPSULATORS, Endpoints, Enrolled, Subject};
@@ -137,12 +142,16 @@ fn inner_packets() -> Vec<Inner> {
     ]
 }
 
-/// What `subject` writes in front of the payload of `inner`, or why it refuses.
-fn written(subject: &dyn Subject, inner: &Inner) -> String {
-    let overhead = subject.encapsulator().overhead();
+/// What `encap`, which needs `overhead` bytes, writes in front of the payload of `inner`, or why it
+/// refuses.
+fn written(
+    overhead: usize,
+    inner: &Inner,
+    encap: impl FnOnce(&mut [u8], Span, &PerPacket) -> Result<Span, EncapError>,
+) -> String {
     let mut buffer = [&vec![0xa5; overhead], &inner.bytes[..]].concat();
     let place = Span::new(overhead, inner.bytes.len());
-    match subject.encap(Door::Function, &mut buffer, place, &inner.said) {
+    match encap(&mut buffer, place, &inner.said) {
         Err(error) => error.reason().to_owned(),
         Ok(outer) => {
             assert_eq!((outer.start, outer.len), (0, buffer.len()));
@@ -151,6 +160,40 @@ fn written(subject: &dyn Subject, inner: &Inner) -> String {
             hex(headers)
         }
     }
+}
+
+fn written_by(subject: &dyn Subject, inner: &Inner) -> String {
+    let overhead = subject.encapsulator().overhead();
+    written(overhead, inner, |buffer, place, said| {
+        subject.encap(Door::Function, buffer, place, said)
+    })
+}
+
+/// Every constructor, without a choice: what users get who make none.
+fn as_constructed() -> Vec<(&'static str, Box<dyn Encapsulate>)> {
+    let [l, r]: [Ipv4Addr; 2] = [ENDPOINTS.source.into(), ENDPOINTS.destination.into()];
+    let tcp = || Tcp::new((l, 40000), (r, 443)).unwrap();
+    vec![
+        ("IpIp::new", Box::new(IpIp::new(l, r).unwrap())),
+        ("Udp::fou", Box::new(Udp::fou(l, r, 5555).unwrap())),
+        ("Udp::gue", Box::new(Udp::gue(l, r).unwrap())),
+        (
+            "Udp::gue_variant_1",
+            Box::new(Udp::gue_variant_1(l, r).unwrap()),
+        ),
+        ("Udp::gre", Box::new(Udp::gre(l, r, None).unwrap())),
+        ("Tcp::new", Box::new(tcp())),
+        (
+            "Tcp::with_timestamps",
+            Box::new(tcp().with_timestamps(0x1122_3344, 0x5566_7788)),
+        ),
+        ("Gre::new", Box::new(Gre::new(l, r).unwrap())),
+        ("MinEnc::new", Box::new(MinEnc::new(l, r).unwrap())),
+        (
+            "Template::single",
+            Box::new(Template::single(IpIp::new(l, r).unwrap())),
+        ),
+    ]
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -168,9 +211,22 @@ fn encapsulators() -> impl Iterator<Item = &'static Enrolled> {
 fn packets() -> String {
     let inner_packets = inner_packets();
     let mut lines = String::new();
+    for (name, tunnel) in as_constructed() {
+        for inner in &inner_packets {
+            let headers = written(tunnel.overhead(), inner, |buffer, place, said| {
+                Door::Function.encap(&*tunnel, buffer, place, said)
+            });
+            writeln!(
+                lines,
+                "{name} | as constructed | {} | {headers}",
+                inner.name
+            )
+            .unwrap();
+        }
+    }
     let mut add = |name: &str, form: &str, subject: &dyn Subject, inner_packets: &[Inner]| {
         for inner in inner_packets {
-            let headers = written(subject, inner);
+            let headers = written_by(subject, inner);
             writeln!(lines, "{name} | {form} | {} | {headers}", inner.name).unwrap();
         }
     };
@@ -231,7 +287,7 @@ fn digests() -> String {
                     digests.push((form, 0, Sha256::new()));
                 }
                 for inner in &inner_packets {
-                    let headers = written(&*subject, inner);
+                    let headers = written_by(&*subject, inner);
                     digests[index].1 += usize::from(headers.starts_with('4'));
                     digests[index].2.update(headers);
                     digests[index].2.update("\n");
@@ -350,4 +406,31 @@ fn every_encapsulator_has_golden_bytes() {
             );
         }
     }
+}
+
+/// The public interface's list knows the constructors.
+#[test]
+fn every_constructor_has_golden_bytes() {
+    let interface = include_str!("../../checks/api/baseline.txt");
+    let mut constructors = 0;
+    for line in interface.lines().filter(|line| !line.contains("(self")) {
+        let Some((_, path)) = line.split_once("fn ipencap::encap::") else {
+            continue;
+        };
+        if !line.ends_with("-> core::result::Result<Self, ipencap::error::ConfigError>") {
+            continue;
+        }
+        let name = path.split('(').next().unwrap();
+        if name.starts_with("Template<") {
+            continue; // It is compiled from what others have constructed.
+        }
+        let start = format!("{name} | as constructed | ");
+        let golden = include_str!("packets.txt");
+        assert!(
+            golden.lines().any(|line| line.starts_with(&start)),
+            "{name}"
+        );
+        constructors += 1;
+    }
+    assert!(constructors > 5, "only {constructors}");
 }
