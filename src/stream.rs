@@ -428,6 +428,11 @@ impl<'b> Decoder<'b> {
         &mut self,
         input: &mut &'a [u8],
     ) -> Result<Option<(Frame, Option<&'a [u8]>)>, StreamError> {
+        let is_beyond_hope = self.buffer.len() < self.framing.head_len();
+        if is_beyond_hope && !input.is_empty() {
+            // Before a head is read that other splits of the stream would not show.
+            return Err(StreamError::FrameTooLong);
+        }
         if self.held == 0 {
             if let Some(frame) = self.framing.read_head(input) {
                 let frame = self.bounded(frame?)?;
@@ -440,11 +445,7 @@ impl<'b> Decoder<'b> {
         self.hold(input, self.framing.head_len());
         let held = self.buffer.get(..self.held).unwrap_or_default();
         let Some(frame) = self.framing.read_head(held) else {
-            return if self.held < self.framing.head_len() && input.is_empty() {
-                Ok(None)
-            } else {
-                Err(StreamError::FrameTooLong)
-            };
+            return Ok(None);
         };
         let frame = self.bounded(frame?)?;
         self.hold(input, frame.len);

@@ -229,6 +229,25 @@ fn s_17_frames_beyond_the_limit() {
     }
 }
 
+/// Found by fuzzing: a buffer that holds no head said `BadFrameLength` of a bad one that came whole,
+/// and `FrameTooLong` of the same in pieces.
+#[test]
+fn s_17_s_19_buffer_too_small_for_a_head() {
+    for (framing, head_len) in [(Exclusive, 2), (Rfc4571, 2), (Inclusive, 2), (Bare, 4)] {
+        for room in 0..head_len {
+            for stream in [b"\0\0\0\0", b"\0\x24\x45\0"] {
+                for piece in 1..=stream.len() {
+                    let mut buffer = vec![0; room];
+                    let mut decoder = Decoder::new(framing, &mut buffer).without_preamble();
+                    let answer = read(&mut decoder, stream.chunks(piece));
+                    let too_long = (vec![], Some(StreamError::FrameTooLong));
+                    assert_eq!(answer, too_long, "{framing:?} in {room}, by {piece}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn s_18_incomplete_frames() {
     for framing in [Exclusive, Rfc4571, Inclusive, Bare] {
