@@ -201,6 +201,21 @@ fn n_12_a_45_inspect_apply_agree() {
     check(1000, laws::law_inspect_apply_agree);
 }
 
+#[test]
+fn s_12_s_20_s_22_frame_matches_oracle() {
+    check(1000, laws::law_frame_matches_oracle);
+}
+
+#[test]
+fn s_10_to_s_21_decoder_matches_oracle() {
+    check(1500, laws::law_decoder_matches_oracle);
+}
+
+#[test]
+fn o_01_to_o_05_x_01_lengths_match_oracle() {
+    check(2000, laws::law_lengths_match_oracle);
+}
+
 /// A law that nobody drives holds nothing.
 #[test]
 fn every_law_is_driven() {

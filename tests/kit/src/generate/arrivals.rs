@@ -3,7 +3,7 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::packets::{address, faults, filled, flags_offset, options, protocol, tos, ttl};
-use super::{Bytes, MutatedPacket, odds, raw};
+use super::{Bytes, MutatedPacket, odds, raw, verbatim};
 use crate::oracle::{self, Net, Network, Peer, Plain, Switches};
 use crate::registry::{ENCAPSULATORS, Endpoints, Subject, Wishes};
 
@@ -59,6 +59,11 @@ impl<'a> Arbitrary<'a> for DecapCase {
             }
             packet.extend(&slack);
             arrivals.push((subject, Bytes(packet)));
+        }
+        if let Some(packet) = verbatim(u)? {
+            for (_, arrival) in &mut arrivals {
+                arrival.0.clone_from(&packet);
+            }
         }
         Ok(Self {
             arrivals,

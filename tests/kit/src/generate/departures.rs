@@ -4,7 +4,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use ipencap::encap::{InnerChecksum, PerPacket};
 
 use super::packets::{flags_offset, options, payload, protocol, tos, unicast};
-use super::{Bytes, Ipv4Packet, MutatedPacket, odds, raw};
+use super::{Bytes, Ipv4Packet, MutatedPacket, odds, raw, verbatim};
 use crate::oracle::{self, Plain};
 use crate::registry::{ENCAPSULATORS, Endpoints, Subject, Wishes};
 
@@ -81,12 +81,14 @@ impl<'a> Arbitrary<'a> for EncapCase {
         } else {
             u.int_in_range(20..=160)?
         };
+        let packet = per_packet(u)?;
+        let behind = Bytes(raw(u, 9)?);
         Ok(Self {
             subjects,
-            packet: per_packet(u)?,
+            packet,
             headroom,
-            inner,
-            behind: Bytes(raw(u, 9)?),
+            inner: verbatim(u)?.map_or(inner, Bytes),
+            behind,
         })
     }
 }
@@ -147,11 +149,21 @@ impl<'a> Arbitrary<'a> for OrdinaryPacket {
             destination: [10, 2, to[0], to[1]],
             options: options(u)?,
         };
+        let mut payload = payload(u, &plain, 0)?;
+        if let Some(packet) = verbatim(u)? {
+            if let Ok(fields) = oracle::validate(&packet, true) {
+                plain.tos = fields.tos;
+                plain.identification = fields.identification;
+                plain.flags_offset = fields.flags_offset;
+                plain.protocol = fields.protocol;
+                plain.options = fields.options.to_vec();
+                payload = fields.payload.to_vec();
+            }
+        }
         if oracle::has_source_route(&plain.options) {
             // Minimal encapsulation leaves options in the outer header, where D-08 refuses these.
             plain.options.clear();
         }
-        let mut payload = payload(u, &plain, 0)?;
         payload.truncate(65535 - 60 - 512);
         // An outer checksum from the headers alone takes the inner one to be right (C-21).
         let bytes = plain.packet(&payload);

@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use super::{Bytes, Ipv4Packet, blocks, odds, raw};
+use super::{Bytes, Ipv4Packet, blocks, odds, pieces, raw, verbatim};
 use crate::oracle;
 
 /// Data to be summed, at some alignment, in some split.
@@ -18,21 +18,20 @@ pub struct ChecksumCase {
 
 impl<'a> Arbitrary<'a> for ChecksumCase {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let data = blocks(u, 12)?;
-        let mut left = data.len();
-        let mut pieces = Vec::new();
-        for _ in 0..u.int_in_range(0..=6u8)? {
-            let piece = match u.int_in_range(0..=3u8)? {
-                0 => 0,
-                1 => u.int_in_range(0..=left.min(3))?,
-                _ => u.int_in_range(0..=left)?,
-            };
-            pieces.push(piece);
-            left -= piece;
+        let mut data = blocks(u, 12)?;
+        let pieces = pieces(u, data.len())?;
+        let alignment = u.int_in_range(0..=15)?;
+        if odds(u, 1, 32)? {
+            // Beyond what 32 bits hold of 16-bit words (trap T11), and beyond the library's blocks.
+            let long = *u.choose(&[131_078, 131_078, 131_078, (1 << 20) + 136])?;
+            data.resize(data.len() + long, *u.choose(&[0xff, 0x00])?);
+        }
+        if let Some(bytes) = verbatim(u)? {
+            data = bytes;
         }
         Ok(Self {
             data: Bytes(data),
-            alignment: u.int_in_range(0..=15)?,
+            alignment,
             pieces,
         })
     }

@@ -14,14 +14,18 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 mod arrivals;
 mod departures;
 mod fields;
+mod lengths;
 mod packets;
+mod streams;
 
 pub use arrivals::DecapCase;
 pub use departures::{CompositionCase, EncapCase, NestCase, OrdinaryPacket, TrainCase, mtu};
 pub use fields::{
     ChecksumCase, Ipv4Setter, Replacement, SetterCase, TransportCase, TransportSetter, UpdateCase,
 };
+pub use lengths::{LengthCase, Part};
 pub use packets::{Ipv4Packet, MutatedPacket, POOL, SlackCase};
+pub use streams::StreamCase;
 
 /// The input of type `T` that an engine's bytes stand for.
 #[must_use]
@@ -55,6 +59,32 @@ impl fmt::Debug for Bytes {
 pub(crate) fn raw(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<u8>> {
     let len = u.int_in_range(0..=len)?;
     (0..len).map(|_| u.arbitrary()).collect()
+}
+
+/// Now and then all that is left of the input, as it is: so packets of others enter a fuzzer's corpus.
+/// The last thing that a generator asks for, because nothing is left after it.
+pub(crate) fn verbatim(u: &mut Unstructured<'_>) -> Result<Option<Vec<u8>>> {
+    if odds(u, 1, 16)? {
+        Ok(Some(u.bytes(u.len())?.to_vec()))
+    } else {
+        Ok(None)
+    }
+}
+
+/// Lengths of pieces that together are at most `len`, some of them 0.
+pub(crate) fn pieces(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<usize>> {
+    let mut left = len;
+    let mut pieces = Vec::new();
+    for _ in 0..u.int_in_range(0..=6u8)? {
+        let piece = match u.int_in_range(0..=3u8)? {
+            0 => 0,
+            1 => u.int_in_range(0..=left.min(3))?,
+            _ => u.int_in_range(0..=left)?,
+        };
+        pieces.push(piece);
+        left -= piece;
+    }
+    Ok(pieces)
 }
 
 /// Blocks of zeros, of ones, of one byte, of a pattern: few bytes of input make long data.

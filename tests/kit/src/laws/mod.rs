@@ -7,10 +7,12 @@ use crate::generate::from_bytes;
 mod batch;
 mod decap;
 mod encap;
+mod lengths;
 mod nest;
 mod parse;
 mod payload;
 mod setters;
+mod stream;
 mod sums;
 mod template;
 
@@ -20,6 +22,7 @@ pub use encap::{
     law_dirty_headroom, law_doors_agree, law_emitted_checksums_verify, law_encap_is_all_or_nothing,
     law_encap_matches_oracle, law_overhead_is_exact, law_untouched_payload,
 };
+pub use lengths::law_lengths_match_oracle;
 pub use nest::{law_nested_inspection_equals_sequential, law_roundtrip, law_stack_is_associative};
 pub use parse::{law_no_panic, law_parse_matches_oracle, law_parse_never_reads_past_total_len};
 pub use payload::{law_payload_equals_packet, law_payload_form_is_the_packets_payload};
@@ -27,6 +30,7 @@ pub use setters::{
     law_icmpv4_setters_keep_the_checksum, law_setters_commute, law_setters_then_getters,
     law_tcp_setters_keep_the_checksum, law_udp_setters_keep_the_checksum,
 };
+pub use stream::{law_decoder_matches_oracle, law_frame_matches_oracle};
 pub use sums::{
     law_checksum_ignores_word_order, law_checksum_matches_oracle, law_incremental_equals_full,
 };
@@ -79,4 +83,7 @@ laws! {
     law_payload_equals_packet,
     law_payload_form_is_the_packets_payload,
     law_inspect_apply_agree,
+    law_frame_matches_oracle,
+    law_decoder_matches_oracle,
+    law_lengths_match_oracle,
 }

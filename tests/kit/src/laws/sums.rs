@@ -46,6 +46,14 @@ pub fn law_checksum_matches_oracle(case: &ChecksumCase) {
     assert_eq!(const_added.checksum(), expected, "in pieces, in constants");
     assert_eq!(joined.checksum(), expected, "joined from sums of pieces");
 
+    if data.len() <= 128 {
+        for at in 0..=data.len() {
+            let (head, tail) = data.split_at(at);
+            let sum = Sum::new().add_bytes(head).add_bytes(tail);
+            assert_eq!(sum.checksum(), expected, "split at {at}");
+        }
+    }
+
     // The same bytes as values, where they divide into values.
     let mut values = Sum::new();
     let mut words = data.chunks_exact(6);

@@ -12,6 +12,8 @@ mod carriers;
 mod decap;
 mod encap;
 mod flow;
+mod lengths;
+mod stream;
 
 pub use carriers::{
     NaiveGre, NaiveIpIp, NaiveMinimal, NaiveTcp, NaiveUdp, Summed, UdpKind, refill,
@@ -22,6 +24,8 @@ pub use decap::{
 };
 pub use encap::{Ids, NaiveEncapsulator, NaiveStack, OuterPolicy};
 pub use flow::{Ports, flow_hash, innermost, known_sum_of, murmur3, source_port};
+pub use lengths::{fragment_count, outer_len};
+pub use stream::{Heard, Receiver, Said, hear};
 
 /// The C program of RFC 1071 §4.1, read byte by byte in network order.
 #[must_use]
