@@ -149,10 +149,11 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
         .collect();
     let pairs = digits?;
-    let (pairs, []) = pairs.as_chunks() else {
+    if !pairs.len().is_multiple_of(2) {
         return None;
-    };
-    Some(pairs.iter().map(|[high, low]| high << 4 | low).collect())
+    }
+    let pairs = pairs.chunks_exact(2);
+    Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// Whether this is what arrives in the case, and one of its carriers delivers what is inside.
@@ -168,12 +169,13 @@ fn accepted(case: &DecapCase, packet: &[u8]) -> bool {
 
 /// How many of the case's encapsulators take its packet.
 fn welcome(case: &EncapCase) -> usize {
-    let takes = |subject: &&Box<dyn Subject>| {
+    let takes = |subject: &dyn Subject| {
         let naive = subject.naive();
         naive.objections(&case.inner.0, &case.packet).is_empty()
             && naive.overhead() <= case.headroom
     };
-    case.subjects.iter().filter(takes).count()
+    let subjects = case.subjects.iter();
+    subjects.filter(|subject| takes(&***subject)).count()
 }
 
 /// Streams of one packet and of several, in every framing.

@@ -177,6 +177,11 @@ impl<'a> Arbitrary<'a> for TransportCase {
         let mut bytes = raw(u, 40)?;
         bytes.extend(blocks(u, 2)?);
         bytes.resize(bytes.len().max(20), 0);
+        if odds(u, 1, 32)? {
+            // Around what 16 bits can say (trap T12).
+            let len = u.int_in_range(65_500..=65_580)?;
+            bytes.resize(len, u.arbitrary()?);
+        }
         Ok(Self {
             addresses,
             bytes: Bytes(bytes),

@@ -1,5 +1,6 @@
 use core::net::Ipv4Addr;
 
+use ipencap::error::EncapError;
 use ipencap::wire::{
     Dscp, Ecn, FragmentOffset, Icmpv4, Icmpv4Header, IpProtocol, Ipv4Edit, Ipv4Flags, Ipv4Header,
     Tcp, TcpFlags, TcpHeader, Udp, UdpChecksum, UdpHeader,
@@ -178,16 +179,13 @@ fn pseudo_header([source, destination]: [[u8; 4]; 2], protocol: u8, len: u16) ->
     .concat()
 }
 
-/// The low 16 bits of a length.
-fn low_u16(len: usize) -> u16 {
-    u16::try_from(len % 65536).unwrap()
-}
-
 /// C-12 to C-14: an absent checksum stays absent, a present one never becomes 0 and keeps its error.
 pub fn law_udp_setters_keep_the_checksum(case: &TransportCase) {
     let mut bytes = case.bytes.0.clone();
+    // The longest datagram.
+    bytes.truncate(65_535);
     let mut addresses = case.addresses;
-    let len = low_u16(bytes.len());
+    let len = u16::try_from(bytes.len()).unwrap();
     oracle::put_u16(&mut bytes, 4, len);
     // By the length field, for the checksum covers it twice.
     let covered = |addresses, bytes: &[u8]| {
@@ -250,14 +248,26 @@ pub fn law_udp_setters_keep_the_checksum(case: &TransportCase) {
     }
 }
 
-/// S-02: a TCP checksum follows its fields and addresses; 0 is a value as any other.
+/// S-02: a TCP checksum follows its fields and addresses; 0 is a value as any other. A segment that
+/// is too long for the pseudo-header has none (trap T12).
 pub fn law_tcp_setters_keep_the_checksum(case: &TransportCase) {
     let mut bytes = case.bytes.0.clone();
     let mut addresses = case.addresses;
     // A data offset within the segment, and the reserved bits as they come.
     let words = u8::try_from((bytes.len() / 4).min(15)).unwrap();
     bytes[12] = (bytes[12] >> 4).clamp(5, words) << 4 | bytes[12] & 15;
-    let len = low_u16(bytes.len());
+    let Ok(len) = u16::try_from(bytes.len()) else {
+        let before = bytes.clone();
+        let (header, options, payload) = TcpHeader::split_mut(&mut bytes).unwrap();
+        let answer =
+            header.fill_checksum(addresses[0].into(), addresses[1].into(), options, payload);
+        let len = u32::try_from(before.len()).unwrap();
+        assert_eq!(answer, Err(EncapError::TooLong { len }));
+        assert_eq!(bytes, before);
+        let tcp = Tcp::parse(&bytes).unwrap();
+        assert!(!tcp.verifies(addresses[0].into(), addresses[1].into()));
+        return;
+    };
     let covered =
         |addresses, bytes: &[u8]| [pseudo_header(addresses, 6, len), bytes.to_vec()].concat();
     if case.valid {
