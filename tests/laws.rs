@@ -230,6 +230,24 @@ fn every_law_is_driven() {
     }
 }
 
+/// And one that no fuzz target calls is not fuzzed.
+#[test]
+fn every_law_has_a_fuzz_target() {
+    let targets = [
+        include_str!("../fuzz/fuzz_targets/parse.rs"),
+        include_str!("../fuzz/fuzz_targets/checksum.rs"),
+        include_str!("../fuzz/fuzz_targets/encap.rs"),
+        include_str!("../fuzz/fuzz_targets/decap.rs"),
+        include_str!("../fuzz/fuzz_targets/roundtrip.rs"),
+        include_str!("../fuzz/fuzz_targets/stream.rs"),
+    ];
+    for law in LAWS {
+        let call = format!("laws::{}(", law.name);
+        let callers = targets.iter().filter(|target| target.contains(&call));
+        assert_eq!(callers.count(), 1, "{}", law.name);
+    }
+}
+
 /// An engine that knows only bytes can run every law, also on none.
 #[test]
 fn every_law_runs_from_raw_bytes() {
