@@ -18,8 +18,12 @@ fi
 
 copy=$project/fuzz/target/plants/copy
 built=$project/fuzz/target/plants/built
+mkdir -p "$built"
+# One run at a time: there is one copy.
+exec 9>"$built/lock"
+flock 9
 rm -rf "$copy"
-mkdir -p "$copy" "$built"
+mkdir -p "$copy"
 (cd "$project" && git ls-files -z -- Cargo.toml README.md src tests/kit fuzz ':!fuzz/seeds' |
     xargs -0 cp --parents --target-directory "$copy")
 # The copy lies inside the project, but is no part of it to git.
