@@ -16,7 +16,7 @@ use ipencap::Span;
 use ipencap::checksum::{Sum, checksum, const_checksum, update_u16};
 use ipencap::encap::{
     Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy, EgressDscp, IdSource, InnerTunnels,
-    IpIp, IpIpCarrier, PerPacket, Role, TtlPolicy, inspect_without_filter,
+    IpIp, IpIpCarrier, PerPacket, Role, Stack, TtlPolicy, Udp, inspect_without_filter,
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, Reason};
 use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix, is_class_e, is_unicast};
@@ -1084,5 +1084,51 @@ fn packet_buf_at_every_headroom_and_length() {
             (packet.headroom(), packet.as_slice()),
             (headroom, &inner[..])
         );
+    }
+}
+
+/// Found by fuzzing: with more IP-in-IP headers than are looked behind for the flow inside, a stack and
+/// one layer after the other choose different source ports. Up to there they are the same, and beyond
+/// nothing else differs.
+#[test]
+fn l_05_l_08_a_stack_around_ip_in_ip_of_every_depth() {
+    let ends = |number: u8| -> [Ipv4Addr; 2] {
+        [[192, 0, 2, number].into(), [198, 51, 100, number].into()]
+    };
+    let [source, destination] = ends(1);
+    let stack = Stack {
+        outer: Udp::gue(source, destination).unwrap(),
+        inner: IpIp::new(ends(2)[0], ends(2)[1]).unwrap(),
+    };
+    let said = PerPacket::new();
+    let mut packet = inner().packet(&[0x9c, 0x40, 0, 53, 0, 9, 0, 0, 0]);
+    for depth in 0..=12 {
+        let place = Span::new(52, packet.len());
+        let mut at_once = [&[0xa5; 52], &packet[..]].concat();
+        let at_once = ipencap::encap(&stack, &mut at_once, place, &said)
+            .unwrap()
+            .to_vec();
+        let mut one_by_one = [&[0xa5; 52], &packet[..]].concat();
+        ipencap::encap(&stack.inner, &mut one_by_one, place, &said).unwrap();
+        let place = Span::new(32, packet.len() + 20);
+        let one_by_one = ipencap::encap(&stack.outer, &mut one_by_one, place, &said).unwrap();
+
+        let differing: Vec<usize> = (0..at_once.len())
+            .filter(|&at| at_once[at] != one_by_one[at])
+            .collect();
+        // Two more headers than the depth: the stack's own, and the one that all others are in front of.
+        if depth + 2 <= 9 {
+            assert!(differing.is_empty(), "{depth}: {differing:?}");
+        } else {
+            let is_port_or_checksum = |at: &usize| [20, 21, 26, 27].contains(at);
+            assert!(!differing.is_empty(), "{depth}");
+            assert!(differing.iter().all(is_port_or_checksum), "{depth}");
+        }
+        packet = Plain {
+            source: [10, 3, 0, u8::try_from(depth).unwrap()],
+            protocol: 4,
+            ..inner()
+        }
+        .packet(&packet);
     }
 }

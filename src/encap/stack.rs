@@ -14,6 +14,10 @@ use crate::wire::Ipv4;
 /// All layers judge before any writes, so a refusal by the outermost leaves no byte changed. The
 /// bytes are those of one layer after the other. `()` is the layer that does nothing: the identity.
 ///
+/// One exception: no more than eight IP-in-IP headers are looked behind for the flow inside, from where
+/// the innermost layer reads the packet. With more, one layer after the other would find another flow
+/// each, and so hash other source ports (`l_05_l_08_…` in `tests/tables.rs`).
+///
 /// ```
 /// use core::net::Ipv4Addr;
 /// use ipencap::encap::{Encapsulate, IpIp, Stack, Udp};

@@ -72,6 +72,22 @@ pub fn innermost(packet: &[u8]) -> usize {
     start
 }
 
+/// How many IP-in-IP headers stand in front of what [`innermost`] would find if it looked further.
+#[must_use]
+pub fn depth(packet: &[u8]) -> usize {
+    let (mut start, mut depth) = (0, 0);
+    loop {
+        let next = start + innermost(&packet[start..]);
+        if next == start {
+            return depth;
+        }
+        while start < next {
+            start += usize::from(packet[start] & 15) * 4;
+            depth += 1;
+        }
+    }
+}
+
 /// The hash of the innermost packet's flow: addresses, ports where it has any and is whole (E-22),
 /// three zeros and the protocol.
 #[must_use]

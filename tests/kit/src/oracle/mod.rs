@@ -23,7 +23,7 @@ pub use decap::{
     has_source_route, in_net, is_martian, refuse,
 };
 pub use encap::{Ids, NaiveEncapsulator, NaiveStack, OuterPolicy};
-pub use flow::{Ports, flow_hash, innermost, known_sum_of, murmur3, source_port};
+pub use flow::{Ports, depth, flow_hash, innermost, known_sum_of, murmur3, source_port};
 pub use lengths::{fragment_count, outer_len};
 pub use stream::{Heard, Receiver, Said, hear};
 
