@@ -58,7 +58,12 @@ for trap; do
     work=$copy/work
     rm -rf "$work"
     mkdir -p "$work"
-    (cd "$copy" && git apply "$patch")
+    # With one line of context it survives changes around it.
+    if ! (cd "$copy" && git apply -C1 "$patch"); then
+        printf '| %s | %s | | | does not apply: plant it anew | |\n' "$trap" "$target"
+        missed+=("$trap")
+        continue
+    fi
     if ! (cd "$copy/fuzz" && cargo fuzz build -s none --target-dir "$built" "$target") >"$work/build" 2>&1; then
         cat "$work/build" >&2
         exit 1
@@ -74,7 +79,7 @@ for trap; do
         missed+=("$trap")
     fi
     printf '%s | %s |\n' "$row" "$(sed -n 's/^trap: //p' "$patch")"
-    (cd "$copy" && git apply -R "$patch")
+    (cd "$copy" && git apply -C1 -R "$patch")
 done
 
 if [ ${#found[@]} -gt 0 ]; then
