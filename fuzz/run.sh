@@ -10,4 +10,4 @@ shift
 mkdir -p "corpus/$target"
 # No sanitizer: the library has no unsafe code. Overflow checks and debug assertions are on.
 exec cargo fuzz run -s none "$target" "corpus/$target" "seeds/$target" -- \
-    -dict=ipencap.dict -max_len=1024 -timeout=10 "$@"
+    -dict=ipencap.dict -max_len=1024 -len_control=0 -timeout=10 "$@"

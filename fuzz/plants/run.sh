@@ -36,7 +36,7 @@ fuzz() {
     mkdir -p "$work/corpus" "$work/nothing"
     local start=${EPOCHREALTIME/./} result=0
     "$built/x86_64-unknown-linux-gnu/release/$1" "$work/corpus" "$2" \
-        -dict="$project/fuzz/ipencap.dict" -max_len=1024 -timeout=10 -seed="$seed" \
+        -dict="$project/fuzz/ipencap.dict" -max_len=1024 -len_control=0 -timeout=10 -seed="$seed" \
         -max_total_time="$limit" -print_final_stats=1 -artifact_prefix="$work/" \
         >"$work/log" 2>&1 || result=$?
     milliseconds=$(((${EPOCHREALTIME/./} - start) / 1000))
