@@ -1,0 +1,150 @@
+//! Every value of every word: of flags and fragment offset, through every carrier, and of what stands
+//! between the outer header and the inner packet.
+
+use ipencap::error::Reason;
+use ipencap_kit::oracle::{self, Plain};
+use ipencap_kit::registry::ENCAPSULATORS;
+
+use crate::{
+    DATAGRAM, ENDPOINTS, Form, NESTED, decapsulated, default_policy, forms, inner_for, said, wrap,
+};
+
+/// Every flags and offset word of an inner packet: refused, or wrapped into the bytes that the rules say.
+/// GRE in UDP insists on a checksum for fragments (U-16), minimal encapsulation takes none (M-01).
+#[test]
+fn e_08_e_09_e_21_m_01_u_16_every_flags_and_offset_word_goes_in() {
+    let typical = ENCAPSULATORS.iter().chain(&NESTED).map(|enrolled| Form {
+        name: enrolled.name.to_owned(),
+        subject: enrolled.typical(ENDPOINTS),
+    });
+    let chosen = ["Udp | GRE, zero", "Udp | GUE, full", "Gre | checksum"];
+    let chosen = forms(default_policy())
+        .into_iter()
+        .filter(|form| chosen.contains(&form.name.as_str()));
+    let (mut accepted, mut refused) = (0, 0);
+    for form in typical.chain(chosen) {
+        let naive = form.subject.naive();
+        let mut packet = inner_for(&form).packet(DATAGRAM);
+        for word in 0..=0xffff {
+            oracle::put_u16(&mut packet, 6, word);
+            oracle::fill_checksum(&mut packet);
+            match wrap(&form, &packet) {
+                Ok(outer) => {
+                    let expected = naive.outer(&packet, &said());
+                    assert_eq!(outer, expected, "{}: {word:04x}", form.name);
+                    accepted += 1;
+                }
+                Err(error) => {
+                    let objections = naive.objections(&packet, &said());
+                    assert!(
+                        objections.contains(&error),
+                        "{}: {word:04x}: {error}",
+                        form.name
+                    );
+                    refused += 1;
+                }
+            }
+        }
+    }
+    // Those without MF and offset are four; MinEnc by itself and inside of TCP refuses the others.
+    assert_eq!((accepted, refused), (12 * 0x1_0000 + 8, 2 * (0x1_0000 - 4)));
+}
+
+/// Every flags and offset word of an outer packet: fragments are refused, and nothing else is.
+#[test]
+fn d_03_f_10_every_flags_and_offset_word_comes_out() {
+    for form in forms(default_policy()) {
+        let packet = inner_for(&form).packet(DATAGRAM);
+        let wrapped = wrap(&form, &packet).unwrap();
+        for word in 0..=0xffff {
+            // The reserved flag says nothing; the other bits are the offset and MF.
+            let is_fragment = word & 0x3fff != 0;
+            let mut outer = wrapped.clone();
+            oracle::put_u16(&mut outer, 6, word);
+            oracle::fill_checksum(&mut outer);
+            match ipencap::decap(form.subject.decapsulator(), &mut outer) {
+                Ok(inner) => {
+                    assert!(!is_fragment, "{}: {word:04x}", form.name);
+                    let mut expected = packet.clone();
+                    // M-06: there is only one such word.
+                    if form.subject.naive().is_transparent() {
+                        oracle::put_u16(&mut expected, 6, word);
+                        oracle::fill_checksum(&mut expected);
+                    }
+                    assert_eq!(inner.packet, expected, "{}: {word:04x}", form.name);
+                }
+                Err(refused) => {
+                    assert!(is_fragment, "{}: {word:04x}: {refused}", form.name);
+                    assert_eq!((refused.reason, refused.layer), (Reason::OuterFragment, 0));
+                }
+            }
+        }
+    }
+}
+
+/// Forms that have each kind of word between the headers.
+const SHIMS: [&str; 8] = [
+    "Udp | FOU, zero",
+    "Udp | GUE, offload",
+    "Udp<2> | GUE words, zero",
+    "Udp | GRE key, offload",
+    "Tcp | exclusive, no options",
+    "Gre | plain",
+    "Gre | checksum key sequence",
+    "MinEnc | with source",
+];
+
+/// D-10: with the checksum that belongs to it, each word is accepted or refused as the rules say, and for
+/// their reason; what comes out is what they say.
+#[test]
+fn u_05_to_u_11_g_01_to_g_12_r_01_to_r_09_s_01_s_18_s_20_m_04_to_m_08_every_word_of_every_shim() {
+    let forms = forms(default_policy());
+    let mut words = 0;
+    let (mut accepted, mut refused) = (0, 0);
+    for name in SHIMS {
+        let form = forms.iter().find(|form| form.name == name).expect(name);
+        let packet = inner_for(form).packet(DATAGRAM);
+        let mut outer = wrap(form, &packet).unwrap();
+        let header = Plain {
+            protocol: outer[9],
+            source: oracle::address_at(&outer, 12),
+            destination: oracle::address_at(&outer, 16),
+            ..inner_for(form)
+        };
+        let naive = form.subject.carrier().unwrap().naive();
+        let shim_end = outer.len() - DATAGRAM.len() - if outer[9] == 55 { 0 } else { 20 };
+        let has_checksum = !name.ends_with("zero");
+        for at in (20..shim_end).step_by(2) {
+            words += 1;
+            let before = outer.clone();
+            for word in 0..=0xffff {
+                oracle::put_u16(&mut outer, at, word);
+                if has_checksum {
+                    oracle::refill(&header, &mut outer[20..]);
+                }
+                let opened = form.subject.decapsulator().inspect(&outer);
+                let expected = decapsulated(naive, &outer);
+                match (&opened, &expected) {
+                    (Ok(opened), Ok(expected)) => {
+                        let mut delivered = outer.clone();
+                        let delivered = opened.apply(&mut delivered);
+                        assert_eq!(delivered, expected.inner.0, "{name}: {word:04x} at {at}");
+                        assert_eq!(opened.sequence(), expected.sequence);
+                        accepted += 1;
+                    }
+                    (Err(refusal), Err(expected)) => {
+                        assert_eq!(
+                            refusal.reason, expected.reason,
+                            "{name}: {word:04x} at {at}"
+                        );
+                        refused += 1;
+                    }
+                    _ => panic!("{name}: {word:04x} at {at}: {opened:?}, {expected:?}"),
+                }
+            }
+            outer = before;
+        }
+    }
+    println!("{words} words: {accepted} packets accepted, {refused} refused");
+    assert!(words > 50 && accepted > 500_000 && refused > 500_000);
+}
