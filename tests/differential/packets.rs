@@ -44,27 +44,23 @@ pub(crate) fn committed() -> Packets {
     packets
 }
 
-/// The captures of others, where there are any.
-pub(crate) fn captured() -> Packets {
+/// The captures of others, or a word about why there are none.
+pub(crate) fn captured() -> Option<Packets> {
+    let folder = std::env::var_os("IPENCAP_CAPTURES").map(PathBuf::from);
+    let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
+        println!("skipped: IPENCAP_CAPTURES names no folder; only our own packets are compared");
+        return None;
+    };
     let mut packets = Packets {
         known: BTreeSet::new(),
         all: Vec::new(),
     };
-    match std::env::var_os("IPENCAP_CAPTURES").map(PathBuf::from) {
-        Some(folder) if folder.is_dir() => {
-            for extension in ["pcap", "pcapng", "cap"] {
-                for file in files(&folder, extension) {
-                    packets.add_capture(&file);
-                }
-            }
-        }
-        _ => {
-            println!(
-                "skipped: IPENCAP_CAPTURES names no folder; only our own packets are compared"
-            );
+    for extension in ["pcap", "pcapng", "cap"] {
+        for file in files(&folder, extension) {
+            packets.add_capture(&file);
         }
     }
-    packets
+    Some(packets)
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
@@ -153,8 +149,11 @@ fn crafted() -> Vec<(&'static str, Vec<u8>)> {
     oracle::put_u16(&mut short, 10, 0);
     let checksum = oracle::checksum(&short[..16]);
     oracle::put_u16(&mut short, 10, checksum);
+    let mut cut = header(51).packet(b"cut");
+    cut[10] ^= 1;
     vec![
         ("a checksum of four words that verifies", short),
+        ("authentication header, cut, under a wrong checksum", cut),
         ("authentication header", header(51).packet(&authenticated)),
         (
             "all options of TCP",

@@ -368,7 +368,11 @@ fn u_05_missing_checks_and_rows_are_reported() {
     assert_eq!(reported, ["all flips are refused: Tcp | TCP checksum"]);
     assert_eq!(complaints(&format!("{row}\n{row}\n"), &found).len(), 1);
     assert_eq!(
-        complaints(&format!("{row}\nTcp | TCP checksum | no rule | why\n"), &found).len(),
+        complaints(
+            &format!("{row}\nTcp | TCP checksum | no rule | why\n"),
+            &found
+        )
+        .len(),
         1
     );
 
