@@ -5,7 +5,7 @@
 //! all the same; the reduction's premise is tested beside it.
 //!
 //! One walk takes longer and is left out: all 2^32 changes of a word, against each checksum of
-//! [`update::EDGES`]. `cargo test --release --test exhaustion -- --ignored` runs it.
+//! [`update::EDGES`], a minute. `cargo test --release --test exhaustion -- --ignored` runs it.
 
 #![allow(
     clippy::arithmetic_side_effects,

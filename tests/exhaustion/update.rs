@@ -149,9 +149,9 @@ fn c_08_wrong_equations_are_found() {
     }
 }
 
-/// Nearly 10^11 updates: see the module.
+/// 24 times 2^32 updates: 53 s on one processor of an EPYC, 2026-11-27.
 #[test]
-#[ignore = "takes minutes; cargo test --release --test exhaustion -- --ignored"]
+#[ignore = "takes a minute; cargo test --release --test exhaustion -- --ignored"]
 fn c_07_every_pair_of_words() {
     for checksum in EDGES {
         for old in 0..=0xffff {
