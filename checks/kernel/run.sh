@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Puts packets of every carrier, policy and nesting in front of a Linux kernel in a virtual machine, and compares
+# what it delivers with the inner packets. A control among them: damaged packets, which must be reported.
+#
+#   IPENCAP_KERNEL_VM=FOLDER checks/kernel/run.sh            compares
+#   IPENCAP_KERNEL_VM=FOLDER checks/kernel/run.sh record     and writes records/ today
+#
+# FOLDER has the `run.sh` and `orc.py` of the virtual machine. It is copied into the target folder, where it is built
+# once (450 MB, with apt-get), unless it is built where it is.
+set -euo pipefail
+cd "$(dirname "$0")"
+target_dir=${CARGO_TARGET_DIR:-$PWD/target}
+
+if [ -z "${IPENCAP_KERNEL_VM:-}" ]; then
+    echo "skipped: IPENCAP_KERNEL_VM does not say where the virtual machine is"
+    exit
+fi
+if ! [ -x "$IPENCAP_KERNEL_VM/run.sh" ] || ! [ -r "$IPENCAP_KERNEL_VM/orc.py" ]; then
+    echo "skipped: there is no virtual machine in $IPENCAP_KERNEL_VM"
+    exit
+fi
+vm=$IPENCAP_KERNEL_VM
+if ! compgen -G "$vm/kernel-*/initrd.cpio" >/dev/null; then
+    vm=$target_dir/vm
+    mkdir -p "$vm"
+    cp -r "$IPENCAP_KERNEL_VM/." "$vm"
+    # The guest's programs are taken from where this machine takes its own.
+    compgen -G "$vm/kernel-*/initrd.cpio" >/dev/null || timeout 300 apt-get -o Acquire::Retries=3 update -qq
+fi
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cargo build --quiet --locked --target-dir "$target_dir"
+program=$target_dir/debug/ipencap-kernel-check
+"$program" emit >"$folder/packets.jsonl"
+start=$SECONDS
+"$vm/run.sh" -t 1500 -i "$vm/orc.py" -i "$folder/packets.jsonl" -o "$folder/out" guest.py || {
+    tail -n 20 "$folder/out/guest.log" "$folder/out/console.log"
+    exit 1
+}
+kernel=$(sed -n 's/^kernel //p' "$folder/out/guest.log")
+result=0
+"$program" judge <"$folder/out/answers.jsonl" >"$folder/report" || result=$?
+echo "Linux $kernel"
+cat "$folder/report"
+if [ "${1:-}" = record ]; then
+    mkdir -p records
+    {
+        echo "# What a Linux kernel makes of the crate's packets, $(date -u +%F)"
+        echo
+        echo "\`checks/kernel/run.sh record\`: Linux $kernel, in QEMU, in $((SECONDS - start)) s; commit $(git rev-parse --short HEAD)."
+        echo
+        cat "$folder/report"
+    } >"records/$(date -u +%F).md"
+fi
+exit $result
