@@ -17,6 +17,8 @@
     reason = "a test that panics fails"
 )]
 
+mod inner;
+
 use core::fmt::Write;
 use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
@@ -24,23 +26,17 @@ use std::fs;
 use std::path::Path;
 
 use ipencap::Span;
-use ipencap::encap::{
-    Encapsulate, Gre, InnerChecksum, IpIp, MinEnc, PerPacket, Tcp, Template, Udp,
-};
+use ipencap::encap::{Encapsulate, Gre, IpIp, MinEnc, PerPacket, Tcp, Template, Udp};
 use ipencap::error::EncapError;
 use ipencap::stream::StreamFraming;
-use ipencap_kit::oracle::Plain;
-use ipencap_kit::registry::{Door, ENCAPSULATORS, Endpoints, Enrolled, Subject};
+use ipencap_kit::registry::{Door, ENCAPSULATORS, Enrolled, Subject};
 use ipencap_kit::subjects::{
     GreSubject, IpIpSubject, MinEncSubject, StackSubject, TcpSubject, UdpSubject, all_policies,
     single_policies,
 };
 use sha2::{Digest, Sha256};
 
-const ENDPOINTS: Endpoints = Endpoints {
-    source: [198, 51, 100, 1],
-    destination: [203, 0, 113, 2],
-};
+use inner::{ENDPOINTS, Inner, inner_packets};
 
 /// Nestings that the registry has not, for it has each pair of kinds once at most.
 const NESTED: [Enrolled; 5] = [
@@ -57,90 +53,6 @@ const NESTED: [Enrolled; 5] = [
 
 /// Around two layers of IP-in-IP.
 type Twice<S> = StackSubject<S, StackSubject<IpIpSubject, IpIpSubject>>;
-
-/// A packet to wrap, and what its caller says of it.
-struct Inner {
-    name: &'static str,
-    bytes: Vec<u8>,
-    header_len: usize,
-    said: PerPacket,
-}
-
-/// One of each kind that the encapsulators treat in a way of its own.
-fn inner_packets() -> Vec<Inner> {
-    let plain = |tos, flags_offset, ttl, protocol| Plain {
-        tos,
-        identification: 0x1234,
-        flags_offset,
-        ttl,
-        protocol,
-        source: [10, 1, 0, 5],
-        destination: [10, 2, 0, 9],
-        options: vec![],
-    };
-    // The checksum of this datagram is right; of the others it is 0, or partial, or none.
-    let datagram = b"\x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
-    let unsummed = b"\x9c\x40\x00\x35\x00\x10\x00\x00ipencap!";
-    let partial = b"\x9c\x40\x00\x35\x00\x10\x14\x32ipencap!";
-    let echo = b"\x08\x00\x19\x2d\x00\x01\x00\x01ping";
-    let segment =
-        b"\x9c\x40\x00\x50\x00\x00\x00\x01\x00\x00\x00\x00\x50\x10\x00\x00\x00\x00\xff\x30";
-    let with_options = Plain {
-        options: vec![0x94, 4, 0, 0],
-        ..plain(0x28, 0x4000, 64, 17)
-    };
-    let nested = plain(0, 0x4000, 63, 4);
-    let own = Plain {
-        source: ENDPOINTS.source,
-        ..plain(0, 0x4000, 64, 1)
-    };
-    let said = PerPacket::new()
-        .with_ordinal(0x0001_0203)
-        .with_tcp_numbers(0x0102_0304, 0x0a0b_0c0d);
-    let inner = |name, header: &Plain, payload: &[u8], said| Inner {
-        name,
-        bytes: header.packet(payload),
-        header_len: 20 + header.options.len(),
-        said,
-    };
-    let partially = said.with_inner_checksum(InnerChecksum::Partial);
-    vec![
-        inner("UDP", &plain(0, 0x4000, 64, 17), datagram, said),
-        inner(
-            "UDP without checksum, AF11, ECT(0), no DF",
-            &plain(0x2a, 0, 2, 17),
-            unsummed,
-            said,
-        ),
-        inner("from the encapsulator", &own, echo, said),
-        inner(
-            "UDP, partial checksum",
-            &plain(0, 0x4000, 64, 17),
-            partial,
-            partially,
-        ),
-        inner(
-            "TCP, EF, CE, TTL 1",
-            &plain(0xbb, 0x4000, 1, 6),
-            segment,
-            said,
-        ),
-        inner("ICMP, no DF", &plain(0, 0, 255, 1), echo, said),
-        inner(
-            "first fragment, ECT(1)",
-            &plain(1, 0x2000, 64, 17),
-            datagram,
-            said,
-        ),
-        inner("options", &with_options, datagram, said),
-        inner(
-            "IP-in-IP",
-            &nested,
-            &plain(0, 0x4000, 64, 17).packet(datagram),
-            said,
-        ),
-    ]
-}
 
 /// What `encap`, which needs `overhead` bytes, writes in front of the payload of `inner`, or why it
 /// refuses.
