@@ -172,7 +172,7 @@ impl Tcp {
             .wrapping_add(halves(self.fourth_word()));
         let mut options: &[u8] = &self.options;
         while let Some((&[a, b], rest)) = options.split_first_chunk() {
-            sum = sum.wrapping_add(u32::from_ne_bytes([a, b, 0, 0]));
+            sum = sum.wrapping_add(stored(u16::from_be_bytes([a, b])));
             options = rest;
         }
         Self {
@@ -245,7 +245,7 @@ impl Tcp {
             .wrapping_add(stored_payload_len(outer))
             .wrapping_add(halves(sequence.to_be()))
             .wrapping_add(halves(acknowledgment.to_be()))
-            .wrapping_add(u32::from_ne_bytes([high, low, 0, 0]))
+            .wrapping_add(stored(u16::from_be_bytes([high, low])))
             .wrapping_add(stored(inner_sum));
         let [sequence, acknowledgment] = numbers;
         let tcp = [
