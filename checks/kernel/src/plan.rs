@@ -239,7 +239,7 @@ pub fn plan() -> Vec<Setup> {
         for (form, subject) in configurations(enrolled) {
             let cases = setups.entry(commands(enrolled.name, &form)).or_default();
             for inner in inner_packets(subject.encapsulator().overhead()) {
-                let case = case(enrolled.name, &form, &*subject, inner, cases.len());
+                let case = case(enrolled.name, &form, &*subject, &inner, cases.len());
                 cases.push(case);
             }
         }
@@ -258,7 +258,7 @@ fn case(
     encapsulator: &str,
     form: &str,
     subject: &dyn Subject,
-    inner: Inner,
+    inner: &Inner,
     number: usize,
 ) -> Case {
     let ordinal = u32::try_from(number).unwrap() + 3; // The first sequence number of GRE is 0.

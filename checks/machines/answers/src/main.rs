@@ -5,6 +5,9 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 mod answers;
+mod arrivals;
+mod checksums;
+mod departures;
 mod table;
 mod tunnels;
 

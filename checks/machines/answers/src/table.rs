@@ -1,6 +1,14 @@
 //! The answers, which `build.rs` writes.
 
+#![allow(clippy::unreadable_literal, reason = "nobody writes or reads them")]
+
+use ipencap::encap::{InnerChecksum, PerPacket};
+
+use crate::checksums::fill_checksum;
 use crate::tunnels::Ends;
+
+/// Longer than any packet of the tables, with room in front.
+pub type Buffer = [u8; 600];
 
 /// A packet to wrap, and what its caller says of it.
 pub struct Inner {
@@ -10,6 +18,32 @@ pub struct Inner {
     pub is_partial: bool,
     pub ordinal: u32,
     pub tcp_numbers: (u32, u32),
+}
+
+impl Inner {
+    pub fn said(&self) -> PerPacket {
+        let (sequence, acknowledgment) = self.tcp_numbers;
+        let said = PerPacket::new()
+            .with_ordinal(self.ordinal)
+            .with_tcp_numbers(sequence, acknowledgment);
+        if self.is_partial {
+            said.with_inner_checksum(InnerChecksum::Partial)
+        } else {
+            said
+        }
+    }
+
+    /// As it comes out of a tunnel, which takes a hop off or does not.
+    pub fn arriving(&self, is_forwarded: bool) -> Buffer {
+        let mut buffer = [0; 600];
+        let arriving = &mut buffer[..self.bytes.len()];
+        arriving.copy_from_slice(self.bytes);
+        if is_forwarded {
+            arriving[8] -= 1;
+            fill_checksum(&mut arriving[..self.header_len]);
+        }
+        buffer
+    }
 }
 
 /// What a tunnel makes of the inner packets.
