@@ -2,14 +2,15 @@
 # The known answers on other machines than this one, in an emulator or an interpreter. What cannot be had here is
 # skipped, with the reason.
 #
-#   checks/machines/run.sh                 all machines but Miri's
+#   checks/machines/run.sh                 the first five, which take seconds
 #   checks/machines/run.sh MACHINE...      these
 #   checks/machines/run.sh --list          the machines
 #
 # cortex-m4, cortex-m0, riscv32    without an operating system: `answers/`
 # aarch64, s390x                   with Linux: `answers/`, s390x is big-endian
 # tests-aarch64, tests-s390x       the same two, with the project's tests: some minutes
-# miri-host, miri-i686, miri-s390x those tests that Miri gets through: a quarter of an hour each
+# miri-host, miri-i686, miri-s390x `answers/` in Miri, which also finds undefined behaviour: six minutes each; it does
+#                                  not get through the tests in a quarter of an hour
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=checks/embedded/targets.sh
@@ -103,9 +104,8 @@ answer() { # MACHINE
 }
 
 interpret() { # MACHINE
-    # What is left out takes hours, or is about the host: whole corpora, each with every byte flipped.
-    MIRIFLAGS=-Zmiri-disable-isolation timeout 1800 cargo +nightly miri test --locked --no-fail-fast \
-        --target "${target_of[$1]}" --target-dir target/miri --test vectors
+    timeout 1800 cargo +nightly miri run --quiet --locked --manifest-path $folder/Cargo.toml \
+        --target "${target_of[$1]}" --target-dir $folder/target/miri
 }
 
 run() { # MACHINE
@@ -113,9 +113,9 @@ run() { # MACHINE
     case $1 in
     miri-*)
         if ! cargo +nightly miri --version >/dev/null 2>&1 &&
-            ! timeout 300 rustup component add --toolchain nightly miri rust-src; then
-            why="there is no Miri for this toolchain"
-            return
+            ! timeout 600 rustup toolchain install nightly --profile minimal --component miri,rust-src; then
+            why="rustup cannot install Miri"
+            return 0
         fi
         interpret "$1"
         ;;
@@ -150,7 +150,7 @@ done
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 machines=("$@")
-[ $# -gt 0 ] || machines=("${answering[@]}" "${testing[@]}")
+[ $# -gt 0 ] || machines=("${answering[@]}")
 failed=0
 table=""
 for machine in "${machines[@]}"; do
