@@ -3,7 +3,7 @@
 //! | bytes | 64-bit | 32-bit |
 //! |---|---|---|
 //! | a header of 20 | straight line | straight line |
-//! | whole vectors of 128 | `wide_sum` | [`chained_sum`] |
+//! | in steps of 128, whole vectors | `wide_sum` | [`chained_sum`] |
 //! | the rest | [`chained_sum`] | [`chained_sum`] |
 //!
 //! All agree with the sum of RFC 1071, of any length and alignment (P-12, P-13 in `tests/laws.rs`).
@@ -90,26 +90,20 @@ pub(super) fn header_sum(header: &[u8; 20]) -> Word {
     words.fold(0, add_with_end_around_carry)
 }
 
-/// Whole vectors, whatever their width: so many bytes are summed at once, the rest in a chain.
+/// The bits of a length that are whole vectors in two places, whatever the vectors' width.
+///
+/// What is beyond the highest of them, far more than a packet, is left to the chain: the sums of the
+/// high halves in [`wide_sum`] must not wrap.
 #[cfg(target_pointer_width = "64")]
-const WIDE: usize = 128;
+const WIDE: usize = 0xf_ff80;
 
-/// Bytes summed before the two sums of [`wide_sum`] are joined: keeps that of the high halves exact.
+/// Inlined into each of the few functions that are made of it: a call costs as much as summing a header.
 #[cfg(target_pointer_width = "64")]
-const BLOCK: usize = 1 << 20;
-
-#[cfg(target_pointer_width = "64")]
-#[inline]
+#[inline(always)]
 pub(super) fn sum(bytes: &[u8]) -> Word {
-    let wide_len = bytes.len() & !(WIDE.wrapping_sub(1));
-    if wide_len == 0 {
-        return chained_sum(bytes, bytes);
-    }
-    let (wide, rest) = bytes.split_at_checked(wide_len).unwrap_or_default();
-    let wide = if wide_len > BLOCK {
-        long_sum(wide)
-    } else {
-        wide_sum(wide)
+    let (wide, rest) = match split_wide(bytes) {
+        Some((left, right, rest)) => (wide_sum(left, right), rest),
+        None => (0, bytes),
     };
     add_with_end_around_carry(wide, chained_sum(bytes, rest))
 }
@@ -118,35 +112,46 @@ pub(super) fn sum(bytes: &[u8]) -> Word {
     chained_sum(bytes, bytes)
 }
 
+/// Two places of as many whole vectors each, and the rest.
 #[cfg(target_pointer_width = "64")]
-#[cold]
-fn long_sum(bytes: &[u8]) -> Word {
-    bytes.chunks(BLOCK).fold(0, |sum, block| {
-        add_with_end_around_carry(sum, wide_sum(block))
-    })
+#[inline]
+fn split_wide(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let len = bytes.len() & WIDE;
+    if len == 0 {
+        return None;
+    }
+    let (wide, rest) = bytes.split_at_checked(len)?;
+    let (left, right) = wide.split_at_checked(len / 2)?;
+    Some((left, right, rest))
 }
 
 /// Two sums: of the words, which may wrap, and of their high halves, which cannot. That of the low
 /// halves follows without a compare or a carry, so the compiler makes the loop vector code, for
-/// whatever vectors the target has.
+/// whatever vectors the target has. Two halves of the bytes side by side keep its adders busy.
 #[cfg(target_pointer_width = "64")]
 #[inline]
-fn wide_sum(wide: &[u8]) -> Word {
-    let (mut words, mut high_halves) = (0u64, 0u64);
-    for word in wide.chunks_exact(WORD) {
-        let word = word
-            .first_chunk()
-            .map_or(0, |word| Word::from_ne_bytes(*word));
-        words = words.wrapping_add(word);
-        high_halves = high_halves.wrapping_add(word >> 32);
+fn wide_sum(left: &[u8], right: &[u8]) -> Word {
+    let (mut left_words, mut right_words) = (0u64, 0u64);
+    let (mut left_highs, mut right_highs) = (0u64, 0u64);
+    for (left, right) in left.chunks_exact(WORD).zip(right.chunks_exact(WORD)) {
+        let [left, right] = [left, right].map(|word| {
+            word.first_chunk()
+                .map_or(0, |word| Word::from_ne_bytes(*word))
+        });
+        left_words = left_words.wrapping_add(left);
+        right_words = right_words.wrapping_add(right);
+        left_highs = left_highs.wrapping_add(left >> 32);
+        right_highs = right_highs.wrapping_add(right >> 32);
     }
+    let high_halves = left_highs.wrapping_add(right_highs);
+    let words = left_words.wrapping_add(right_words);
     let low_halves = words.wrapping_sub(high_halves << 32);
     add_with_end_around_carry(high_halves, low_halves)
 }
 
 /// The sum of `rest`, which ends where `bytes` does: four words a step in one chain of carries, which
 /// is what processors have for it.
-#[inline]
+#[inline(always)]
 fn chained_sum(bytes: &[u8], mut rest: &[u8]) -> Word {
     let mut sum = 0;
     while let Some((chunk, behind)) = rest.split_first_chunk::<{ 4 * WORD }>() {
@@ -204,9 +209,20 @@ fn tail_sum(bytes: &[u8], tail: &[u8]) -> Word {
     }
 }
 
-/// The sum where all that there is is less than a word: not by a copy, which a compiler would call
-/// `memcpy` for.
-fn tiny_sum(tail: &[u8]) -> Word {
-    let bytes = tail.iter().rev();
-    Word::from_le(bytes.fold(0, |word, &byte| word.wrapping_shl(8) | Word::from(byte)))
+/// The sum where all that there is is less than a word: piece by piece, without a call for it.
+#[inline]
+fn tiny_sum(mut tail: &[u8]) -> Word {
+    let mut sum: Word = 0;
+    if let Some((&[a, b, c, d], rest)) = tail.split_first_chunk() {
+        sum = Word::from(u32::from_ne_bytes([a, b, c, d]));
+        tail = rest;
+    }
+    if let Some((&[a, b], rest)) = tail.split_first_chunk() {
+        sum = add_with_end_around_carry(sum, Word::from(u16::from_ne_bytes([a, b])));
+        tail = rest;
+    }
+    if let [last] = *tail {
+        sum = add_with_end_around_carry(sum, Word::from(u16::from_ne_bytes([last, 0])));
+    }
+    sum
 }

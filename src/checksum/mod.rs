@@ -50,7 +50,7 @@ use bytes::{Word, add_with_end_around_carry, fold, header_sum, sum, widen, widen
 #[inline]
 #[must_use]
 pub fn checksum(bytes: &[u8]) -> u16 {
-    Sum::new().add_bytes(bytes).checksum()
+    Sum::of(bytes).checksum()
 }
 
 /// Whether `bytes`, with their checksum in place, sum to 0xFFFF (RFC 1624 §5).
@@ -59,7 +59,7 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 #[inline]
 #[must_use]
 pub fn verify(bytes: &[u8]) -> bool {
-    Sum::new().add_bytes(bytes).is_valid()
+    Sum::of(bytes).is_valid()
 }
 
 /// [`checksum`] in constant evaluation, byte by byte: for tables and templates in flash.
@@ -161,7 +161,15 @@ impl Sum {
     /// Adds `bytes` behind what was added before.
     #[inline]
     pub fn add_bytes(self, bytes: &[u8]) -> Self {
-        self.append(sum(bytes), bytes.len() % 2 == 1)
+        self.join(Self::of(bytes))
+    }
+
+    #[inline]
+    fn of(bytes: &[u8]) -> Self {
+        Self {
+            native: sum(bytes),
+            odd: bytes.len() % 2 == 1,
+        }
     }
 
     /// Adds the five words of a 20-byte header, straight-line.
