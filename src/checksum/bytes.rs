@@ -8,6 +8,9 @@
 //!
 //! All agree with the sum of RFC 1071, of any length and alignment (P-12, P-13 in `tests/laws.rs`).
 
+#[cfg(target_pointer_width = "64")]
+use zerocopy::FromBytes as _;
+
 /// What sums are kept in: as wide as a register.
 #[cfg(target_pointer_width = "64")]
 pub(super) type Word = u64;
@@ -133,11 +136,12 @@ fn split_wide(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn wide_sum(left: &[u8], right: &[u8]) -> Word {
     let (mut left_words, mut right_words) = (0u64, 0u64);
     let (mut left_highs, mut right_highs) = (0u64, 0u64);
-    for (left, right) in left.chunks_exact(WORD).zip(right.chunks_exact(WORD)) {
-        let [left, right] = [left, right].map(|word| {
-            word.first_chunk()
-                .map_or(0, |word| Word::from_ne_bytes(*word))
-        });
+    let [left, right] = [left, right].map(|half| {
+        let words = <[[u8; WORD]]>::ref_from_bytes(half);
+        words.unwrap_or_default()
+    });
+    for (left, right) in left.iter().zip(right) {
+        let [left, right] = [left, right].map(|word| Word::from_ne_bytes(*word));
         left_words = left_words.wrapping_add(left);
         right_words = right_words.wrapping_add(right);
         left_highs = left_highs.wrapping_add(left >> 32);
