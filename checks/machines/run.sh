@@ -4,6 +4,7 @@
 #
 #   checks/machines/run.sh                 the first five, which take seconds
 #   checks/machines/run.sh MACHINE...      these
+#   checks/machines/run.sh record          all of them, and writes records/ today: half an hour
 #   checks/machines/run.sh --list          the machines
 #
 # cortex-m4, cortex-m0, riscv32    without an operating system: `answers/`
@@ -141,6 +142,12 @@ case "${1:-}" in
     exit 2
     ;;
 esac
+recording=false
+if [ "${1:-}" = record ]; then
+    recording=true
+    shift
+    [ $# -gt 0 ] || set -- "${every[@]}"
+fi
 for machine; do
     if [[ " ${every[*]} " != *" $machine "* ]]; then
         echo "no machine '$machine'; the machines are: ${every[*]}" >&2
@@ -164,4 +171,15 @@ for machine in "${machines[@]}"; do
     table+=$(printf '%-14s %4d s  %s' "$machine" $((SECONDS - start)) "$result")$'\n'
 done
 printf '\n%s' "$table"
+if $recording; then
+    mkdir -p checks/machines/records
+    {
+        printf '# The known answers on other machines, %s\n\n' "$(date -u +%F)"
+        printf '`checks/machines/run.sh record` at %s; %s' "$(git rev-parse --short HEAD)" "$(rustc --version)"
+        for emulator in qemu-system-arm qemu-user; do
+            printf '; %s' "$(dpkg-query -W -f '${Package} ${Version}' $emulator 2>/dev/null || echo "no $emulator")"
+        done
+        printf '.\n\n```text\n%s```\n' "$table"
+    } >"checks/machines/records/$(date -u +%F).md"
+fi
 exit $failed
