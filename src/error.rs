@@ -1,6 +1,6 @@
 //! What can go wrong, and whose fault it is.
 //!
-//! Three small `Copy` types, at most 8 bytes each:
+//! Small `Copy` types, at most 8 bytes each:
 //!
 //! | type | at fault | meaning |
 //! |---|---|---|
@@ -8,9 +8,11 @@
 //! | [`EncapError`] | the caller | this packet cannot go into this tunnel |
 //! | [`Refused`] | the peer, or somebody who poses as it | a decapsulator will not open this packet |
 //!
-//! [`ConfigError`] is a fourth, for a tunnel that must not be built at all.
+//! [`ConfigError`] is for a tunnel that must not be built at all; byte streams have a
+//! [`FrameError`](crate::stream::FrameError) and a [`StreamError`](crate::stream::StreamError).
 //!
-//! Each reason has a stable number below a `COUNT`, so that counters are a plain array:
+//! Each reason has a stable number below its type's `COUNT`, and a name, so that counters are a plain
+//! array:
 //!
 //! ```
 //! use ipencap::error::{Reason, Refused};
@@ -83,6 +85,7 @@ macro_rules! numbered {
         impl core::error::Error for $Name {}
     };
 }
+pub(crate) use numbered;
 
 numbered! {
     /// Why bytes are not the header that was asked for.
@@ -115,7 +118,7 @@ numbered! {
             /// The total length found, in bytes.
             total_len: u16,
         } = 4, "total length {total_len} is below the header length; drop, or switch segmentation offload off";
-        /// The UDP length is below 8 or does not match (U-07; RFC 768).
+        /// The UDP length is below 8 (U-07; RFC 768).
         BadUdpLength {
             /// The UDP length found, in bytes.
             len: u16,
@@ -136,7 +139,10 @@ numbered! {
 numbered! {
     /// Why a packet cannot go into a tunnel: the caller's side.
     ///
-    /// On any of these no byte of the buffer has changed (E-23).
+    /// On any of these no byte of the buffer has changed (E-23). To count them, use
+    /// [`counter`](Self::counter), [`reason`](Self::reason) and [`counters`](Self::counters), which tell
+    /// what is wrong with an invalid inner packet; [`index`](Self::index), [`name`](Self::name) and
+    /// [`NAMES`](Self::NAMES) take all of these for one, `Inner`.
     pub enum EncapError (32) {
         /// The inner packet is not a valid IPv4 packet (E-01).
         Inner {
@@ -174,7 +180,7 @@ numbered! {
             /// The largest inner packet that fits, in bytes: what ICMP 3/4 reports. Below 68 IPv4 cannot
             /// run over this link at all (O-05), and no such value may be reported.
             mtu: u16,
-        } = 22, "outer packet exceeds the link; fragment the inner packet or send ICMP 3/4 with MTU {mtu}";
+        } = 22, "outer packet exceeds the link; send ICMP 3/4 with MTU {mtu} if DF is set, else fragment; below MTU 68 the link carries no IPv4 through this tunnel";
         /// DF may be clear but the packet has no ordinal to derive an identification from
         /// (F-02; RFC 6864 §4.3).
         NoIdentification = 23, "outer DF is clear and the packet has no ordinal; set PerPacket::with_ordinal";
@@ -246,6 +252,23 @@ impl EncapError {
             Self::Inner { error } => error.index(),
             other => other.index(),
         }
+    }
+
+    /// Every [`counter`](Self::counter) with its [`reason`](Self::reason): what an exporter of counters
+    /// walks.
+    ///
+    /// ```
+    /// use ipencap::error::{EncapError, ParseError};
+    ///
+    /// let mut drops = [0u64; EncapError::COUNT];
+    /// drops[EncapError::from(ParseError::BadChecksum).counter()] += 1;
+    /// let mut seen = EncapError::counters().filter(|&(counter, _)| drops[counter] > 0);
+    /// assert_eq!(seen.next(), Some((3, "BadChecksum")));
+    /// ```
+    #[inline]
+    pub fn counters() -> impl Iterator<Item = (usize, &'static str)> {
+        let own = Self::NAMES.iter().filter(|(_, name)| *name != "Inner");
+        ParseError::NAMES.iter().chain(own).copied()
     }
 }
 
@@ -522,7 +545,9 @@ impl fmt::Display for ConfigError {
             Self::TooManyPrivateWords => "a GUE header takes at most 31 private words",
             Self::BadTcpOptions => "TCP options are at most 40 bytes, in words of 4",
             Self::TooManyLayers => "the template holds fewer layers",
-            Self::TooFewLayers => "the template holds more layers, and none of them does nothing",
+            Self::TooFewLayers => {
+                "the template holds more layers; hold them as Layer, which fills up with what does nothing"
+            },
         })
     }
 }

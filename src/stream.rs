@@ -52,14 +52,14 @@
 //! use ipencap::wire::Ecn;
 //! # let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
 //! #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
-//! let (ours, theirs) = (Ipv4Addr::new(203, 0, 113, 2), Ipv4Addr::new(198, 51, 100, 1));
+//! let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
 //! let inner_sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
 //! let receiver = Decapsulator::tcp(
-//!     TcpCarrier::new(443), PointToPoint::new(ours, theirs, &inner_sources));
+//!     TcpCarrier::new(443), PointToPoint::new(right, left, &inner_sources));
 //!
 //! // Of the connection; its ECN field is TCP's own affair.
 //! let connection = OuterMeta {
-//!     source: theirs, source_port: 40001, destination: ours, destination_port: 443, ecn: Ecn::NotEct,
+//!     source: left, source_port: 40001, destination: right, destination_port: 443, ecn: Ecn::NotEct,
 //! };
 //! assert!(receiver.inspect_payload(&connection, &packet).is_ok());
 //! ```
@@ -69,7 +69,7 @@
 
 use core::fmt;
 
-use crate::error::{EncapError, ParseError};
+use crate::error::{EncapError, ParseError, numbered};
 use crate::wire::{Ipv4, LengthPrefix, copy};
 
 /// How packets are told apart on a stream (S-10 to S-16).
@@ -218,6 +218,27 @@ pub enum FrameError {
 }
 
 impl FrameError {
+    /// One more than the largest [`counter`](Self::counter): the length of an array of counters.
+    pub const COUNT: usize = ParseError::COUNT + 1;
+
+    /// The stable number of the reason, below [`COUNT`](Self::COUNT): [`ParseError`]'s, and one more.
+    #[inline]
+    #[must_use]
+    pub const fn counter(self) -> usize {
+        match self {
+            Self::Inner(error) => error.index(),
+            Self::InnerLengthMismatch => ParseError::COUNT,
+        }
+    }
+
+    /// Every [`counter`](Self::counter) with its [`name`](Self::name).
+    #[inline]
+    pub fn counters() -> impl Iterator<Item = (usize, &'static str)> {
+        let own = Self::InnerLengthMismatch;
+        let own = core::iter::once((own.counter(), own.name()));
+        ParseError::NAMES.iter().copied().chain(own)
+    }
+
     /// The bare name of the reason.
     #[inline]
     #[must_use]
@@ -241,44 +262,17 @@ impl fmt::Display for FrameError {
 
 impl core::error::Error for FrameError {}
 
-/// Why the framing is lost: close the connection (S-13, S-14, S-17, S-21).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum StreamError {
-    /// A length that no frame can have, or a bare packet without an IPv4 header.
-    BadFrameLength,
-    /// A frame longer than the decoder's buffer or limit.
-    FrameTooLong,
-    /// The stream does not begin with the magic.
-    BadMagic,
-}
-
-impl StreamError {
-    /// The bare name of the reason.
-    #[inline]
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::BadFrameLength => "BadFrameLength",
-            Self::FrameTooLong => "FrameTooLong",
-            Self::BadMagic => "BadMagic",
-        }
+numbered! {
+    /// Why the framing is lost: close the connection (S-13, S-14, S-17, S-21).
+    pub enum StreamError (3) {
+        /// A length that no frame can have, or a bare packet without an IPv4 header.
+        BadFrameLength = 0, "impossible frame length; close the connection";
+        /// A frame longer than the decoder's buffer or limit.
+        FrameTooLong = 1, "frame exceeds the limit; close the connection";
+        /// The stream does not begin with the magic.
+        BadMagic = 2, "stream does not begin with its magic; close the connection";
     }
 }
-
-impl fmt::Display for StreamError {
-    #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BadFrameLength => "impossible frame length; close the connection",
-            Self::FrameTooLong => "frame exceeds the limit; close the connection",
-            Self::BadMagic => "stream does not begin with its magic; close the connection",
-        })
-    }
-}
-
-impl core::error::Error for StreamError {}
 
 /// Takes packets off a byte stream that arrives in any split.
 ///

@@ -14,12 +14,13 @@ use std::collections::BTreeSet;
 use ipencap::Span;
 use ipencap::encap::{
     Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, Encapsulate, Gre, GreCarrier,
-    IdSource, InnerChecksum, IpIp, Layer, MinEnc, MinEncCarrier, PerPacket, Role, Stack, Tcp,
+    IdSource, InnerChecksum, IpIp, Layer, MinEnc, MinEncCarrier, PerPacket, Ring, Role, Stack, Tcp,
     TcpCarrier, Template, Udp, UdpCarrier,
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
 use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::PacketMeta;
+use ipencap::stream::{FrameError, StreamError};
 use ipencap::wire::{self, HeaderOptions, Icmpv4, Ipv4, TcpHeader};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -711,7 +712,7 @@ fn too_few_layers_l_08() {
     let wan = tunnel();
     let error = Template::<IpIp, 3>::compile(&[wan; 2]).unwrap_err();
     assert_eq!(error, ConfigError::TooFewLayers);
-    assert_says(&error, &["template", "more layers", "none", "nothing"]);
+    assert_says(&error, &["template", "more layers", "Layer", "nothing"]);
     assert_eq!(Template::<IpIp, 1>::compile(&()), Err(error), "no layer");
     assert_eq!(Template::<IpIp, 1>::compile([].as_slice()), Err(error));
     let stack = Stack {
@@ -842,6 +843,14 @@ fn counters_are_plain_arrays() {
         EncapError::LoopToExit { layer: 0 }.index(),
     ];
     assert_eq!(counted, expected);
+    // Every counter has its name, and each only one.
+    let names: Vec<(usize, &str)> = EncapError::counters().collect();
+    for error in errors {
+        assert!(names.contains(&(error.counter(), error.reason())));
+    }
+    let counters: BTreeSet<usize> = names.iter().map(|&(counter, _)| counter).collect();
+    assert_eq!(counters.len(), names.len());
+    assert_eq!(names.len(), ParseError::COUNT + EncapError::NAMES.len() - 1);
     // The two ranges do not meet.
     let own = EncapError::NAMES
         .iter()
@@ -849,6 +858,60 @@ fn counters_are_plain_arrays() {
         .filter(|&index| index > 0);
     assert!(own.min().unwrap() >= 16);
     const { assert!(ParseError::COUNT <= 16) };
+}
+
+/// A packet of a ring that has no slot is refused, not passed over.
+#[test]
+fn a_span_without_a_slot_is_counted_v_04_d_01() {
+    let packet = inner().packet(&[]);
+    let mut memory = vec![0; 2 * 64 + 63];
+    memory[20..20 + packet.len()].copy_from_slice(&packet);
+    for (stride, slots) in [(64, 2), (256, 0), (0, 0)] {
+        let mut memory = memory.clone();
+        let mut spans = [Span::new(20, packet.len()); 3];
+        memory[64 + 20..64 + 20 + packet.len()].copy_from_slice(&packet);
+        let mut refused = Vec::new();
+        let mut ring = Ring::new(&mut memory, stride, &mut spans);
+        let wrapped = ring.encap(
+            &tunnel(),
+            |_| PerPacket::new(),
+            |place, error| refused.push((place, error.reason())),
+        );
+        let without: Vec<_> = (slots..3).map(|place| (place, "Truncated")).collect();
+        assert_eq!((wrapped, refused), (slots, without), "slots of {stride}");
+
+        let opener = Decapsulator::ipip(access(&ANY));
+        let mut verdicts = Vec::new();
+        Ring::new(&mut memory, stride, &mut spans).decap(&opener, |place, verdict| {
+            verdicts.push((place, verdict.map_err(|refused| refused.reason)));
+        });
+        assert_eq!(verdicts.len(), 3);
+        for (place, verdict) in verdicts {
+            let without = place >= slots;
+            assert_eq!(verdict == Err(Reason::OuterTruncated), without, "{place}");
+        }
+    }
+}
+
+/// The drops of byte streams fit an array, too.
+#[test]
+fn stream_errors_have_counters_s_20() {
+    let names: Vec<(usize, &str)> = FrameError::counters().collect();
+    assert_eq!(names.len(), FrameError::COUNT);
+    for (place, &(counter, _)) in names.iter().enumerate() {
+        assert_eq!(place, counter);
+    }
+    for error in [
+        FrameError::Inner(ParseError::BadChecksum),
+        FrameError::Inner(ParseError::BadOption { kind: 7 }),
+        FrameError::InnerLengthMismatch,
+    ] {
+        assert_eq!(names[error.counter()], (error.counter(), error.name()));
+    }
+    let lost = ["BadFrameLength", "FrameTooLong", "BadMagic"];
+    let lost: Vec<(usize, &str)> = lost.into_iter().enumerate().collect();
+    assert_eq!(StreamError::NAMES, lost);
+    assert_eq!(StreamError::COUNT, lost.len());
 }
 
 /// Whoever passes errors on as trait objects can.

@@ -103,8 +103,8 @@ pub struct Ring<'b> {
 }
 
 impl<'b> Ring<'b> {
-    /// The slots of `stride` bytes in `memory`, of which the first have packets at `spans`. A span
-    /// without a whole slot is left as it is.
+    /// The slots of `stride` bytes in `memory`, of which the first have packets at `spans`. The packet
+    /// of a span without a whole slot counts as truncated.
     #[inline]
     #[must_use]
     pub const fn new(memory: &'b mut [u8], stride: usize, spans: &'b mut [Span]) -> Self {
@@ -117,9 +117,10 @@ impl<'b> Ring<'b> {
 
     #[inline]
     fn slots(&mut self) -> impl Iterator<Item = (&mut [u8], &mut Span)> {
-        // A ring without length has no slots; `max` keeps the division possible.
-        let slots = self.memory.chunks_exact_mut(self.stride.max(1));
-        slots.zip(self.spans.iter_mut())
+        // In slots of one byte, to which `max` makes slots without length, there is no packet.
+        let mut slots = self.memory.chunks_exact_mut(self.stride.max(1));
+        let spans = self.spans.iter_mut();
+        spans.map(move |span| (slots.next().unwrap_or_default(), span))
     }
 
     /// [`encap_each`] for the packets of the ring, whose spans become those of the outer ones.
@@ -188,10 +189,13 @@ impl<'b> Ring<'b> {
 /// let mut packets = frames.each_mut().map(|frame| Packet::new(frame, Span::new(20, 20)));
 /// let mut rest = &mut packets[..];
 /// let mut trains = 0;
+/// let mut drops = [0; ipencap::error::EncapError::COUNT];
 /// while !rest.is_empty() {
-///     let taken = encap_train(&tunnel, rest, &PerPacket::new())?;
+///     let taken = match encap_train(&tunnel, rest, &PerPacket::new()) {
+///         Ok(taken) => { trains += 1; taken } // send them in one call
+///         Err(error) => { drops[error.counter()] += 1; 1 } // it is about the first packet
+///     };
 ///     rest = &mut rest[taken..];
-///     trains += 1;
 /// }
 /// assert_eq!(trains, 1);
 /// # Ok(())

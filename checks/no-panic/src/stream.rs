@@ -15,11 +15,15 @@ pub fn call(buffer: &mut [u8]) {
 
     let frame_error = || black_box(FrameError::InnerLengthMismatch);
     seen(FrameError::name(frame_error()));
+    seen(FrameError::counter(frame_error()));
+    seen(FrameError::counters());
+    FrameError::counters().for_each(seen);
     display::<FrameError>(&frame_error());
     value::<FrameError>(frame_error());
 
     let stream_error = || black_box(StreamError::BadMagic);
     seen(StreamError::name(stream_error()));
+    seen(StreamError::index(stream_error()));
     display::<StreamError>(&stream_error());
     value::<StreamError>(stream_error());
 
