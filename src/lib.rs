@@ -23,18 +23,18 @@
 //! # fn main() -> Result<(), Box<dyn core::error::Error>> {
 //! # let inner = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
 //! #     \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
-//! let (ours, theirs) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
+//! let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
 //!
 //! // Sender: the inner packet lies behind at least 20 free bytes.
-//! let tunnel = IpIp::new(ours, theirs)?;
+//! let tunnel = IpIp::new(left, right)?;
 //! let mut buffer = [0; 1520];
 //! buffer[20..56].copy_from_slice(&inner);
 //! let outer = ipencap::encap(&tunnel, &mut buffer, Span::new(20, 36), &PerPacket::new())?;
 //! assert_eq!(outer.len(), 56);
 //!
-//! // Receiver: who may send, and which inner sources the sender may use.
+//! // Receiver: its own address, who may send, and which inner sources the sender may use.
 //! let inner_sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16)?];
-//! let receiver = Decapsulator::ipip(PointToPoint::new(theirs, ours, &inner_sources));
+//! let receiver = Decapsulator::ipip(PointToPoint::new(right, left, &inner_sources));
 //! let opened = ipencap::decap(&receiver, outer)?;
 //! assert_eq!(opened.packet, inner);
 //! # Ok(())
@@ -56,24 +56,24 @@
 //!
 //! | task | start at |
 //! |---|---|
-//! | parse a packet, patch a field | [`wire`] |
-//! | compute or update a checksum | [`checksum`] |
+//! | wrap and unwrap | [`encap()`], [`decap()`] |
 //! | choose a tunnel | [`guide::carriers`] |
-//! | see what of the RFCs is met, and where | [`guide::conformance`] |
+//! | tunnel over UDP, TCP, GRE | [`encap::Udp`], [`encap::Tcp`], [`encap::Gre`], [`encap::MinEnc`] |
+//! | say who may send what | [`filter`] |
+//! | choose TTL, DSCP, ECN, DF, MTU | [`encap::IpIp`] |
 //! | know what a tunnel costs in MTU and MSS | [`mtu`] |
+//! | count drops | [`error`] |
 //! | nest tunnels | [`encap::Stack`], [`encap::decap_nested`] |
 //! | keep a tunnel for each backend, choose layers at run time | [`encap::Template`] |
 //! | wrap many packets at once | [`encap::encap_each`], [`encap::Ring`], [`encap::encap_train`] |
+//! | validate once, hand on | [`packet::Packet::prove`] |
 //! | tunnel through an ordinary UDP socket | [`encap::Udp::encap_payload`] |
 //! | send packets over a TCP connection | [`stream`] |
-//! | write an encapsulator of one's own | [`encap`](mod@encap) |
+//! | parse a packet, patch a field | [`wire`] |
+//! | compute or update a checksum | [`checksum`] |
 //! | read a packet quoted in an ICMP error | [`wire::Ipv4::parse_quoted`] |
-//! | wrap and unwrap | [`encap()`], [`decap()`] |
-//! | choose TTL, DSCP, ECN, DF, MTU | [`encap::IpIp`] |
-//! | tunnel over UDP, TCP, GRE | [`encap::Udp`], [`encap::Tcp`], [`encap::Gre`], [`encap::MinEnc`] |
-//! | say who may send what | [`filter`] |
-//! | count drops | [`error`] |
-//! | validate once, hand on | [`packet::Packet::prove`] |
+//! | write an encapsulator of one's own | [`encap`](mod@encap) |
+//! | see what of the RFCs is met, and where | [`guide::conformance`] |
 //!
 //! # Rule ids
 //!
