@@ -169,7 +169,7 @@ fn l_08_p_05_template_equals_stack() {
 
 #[test]
 fn c_30_c_32_c_35_batch_equals_one_by_one() {
-    check(2000, laws::law_batch_equals_one_by_one);
+    check(6000, laws::law_batch_equals_one_by_one);
 }
 
 /// With what every carrier asks for itself: V-14, N-11, N-14, N-17, U-05 to U-09, U-11, G-01 to

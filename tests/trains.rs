@@ -12,7 +12,8 @@ use core::net::Ipv4Addr;
 
 use ipencap::Span;
 use ipencap::encap::{
-    DfPolicy, Encapsulate, Gre, IdSource, IpIp, PerPacket, SourcePort, Tcp, Udp, encap_train,
+    ChecksumPolicy, DfPolicy, Encapsulate, Gre, IdSource, IpIp, PerPacket, SourcePort, Stack, Tcp,
+    Template, Udp, encap_train,
 };
 use ipencap::packet::Packet;
 use ipencap_kit::oracle::{Plain, fill_checksum, put_u16};
@@ -110,6 +111,23 @@ fn c_32_headers_that_count_make_no_train() {
     for tunnel in tunnels {
         assert_eq!(train(tunnel, &segments(&[500; 3])), 1);
     }
+}
+
+/// Each had the checksum of the first, whatever its bytes.
+#[test]
+fn c_32_u_02_checksums_over_all_bytes_make_no_train() {
+    let udp = Udp::fou(L, R, 5555).unwrap();
+    let full = udp.with_checksum(ChecksumPolicy::Full);
+    let lens = [300; 3];
+    let stack = Stack {
+        outer: full,
+        inner: IpIp::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)).unwrap(),
+    };
+    let full: [&dyn Encapsulate; 3] = [&full, &stack, &Template::single(full)];
+    for tunnel in full {
+        assert_eq!(train(tunnel, &segments(&lens)), 1);
+    }
+    assert_eq!(train(&udp, &segments(&lens)), 3);
 }
 
 #[test]

@@ -114,16 +114,20 @@ impl Tcp {
     /// # Errors
     /// [`ConfigError::BadTcpOptions`] above 40 bytes or between words.
     #[inline]
-    pub fn with_options(mut self, options: &[u8]) -> Result<Self, ConfigError> {
-        let len = u8::try_from(options.len()).map_err(|_| ConfigError::BadTcpOptions)?;
-        let target = self
-            .options
-            .get_mut(..options.len())
-            .ok_or(ConfigError::BadTcpOptions)?;
-        if len % 4 != 0 {
+    pub const fn with_options(mut self, options: &[u8]) -> Result<Self, ConfigError> {
+        let mut all = [0; MAX_OPTIONS];
+        let (mut from, mut to, mut len) = (options, all.as_mut_slice(), 0u8);
+        while let Some((&word, rest)) = from.split_first_chunk::<4>() {
+            let Some((place, free)) = to.split_first_chunk_mut() else {
+                return Err(ConfigError::BadTcpOptions);
+            };
+            *place = word;
+            (from, to, len) = (rest, free, len.wrapping_add(4));
+        }
+        if !from.is_empty() {
             return Err(ConfigError::BadTcpOptions);
         }
-        copy(options, target);
+        self.options = all;
         self.options_len = len;
         Ok(self.completed())
     }

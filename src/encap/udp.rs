@@ -472,7 +472,7 @@ impl<const WORDS: usize> Encapsulate for Udp<WORDS> {
 
     #[inline]
     fn shares_headers(&self) -> bool {
-        true
+        self.checksum != ChecksumPolicy::Full
     }
 
     #[inline(always)]

@@ -19,7 +19,7 @@ mod mtu;
 mod streams;
 
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Decapsulator, IpIp, IpIpCarrier, PerPacket};
+use ipencap::encap::{Decapsulate, Decapsulator, Encapsulate, IpIp, IpIpCarrier, PerPacket};
 use ipencap::error::{EncapError, Reason};
 use ipencap::filter::{PointToPoint, Prefix};
 use ipencap_kit::oracle::Plain;
@@ -73,9 +73,10 @@ fn reason(packet: &[u8]) -> Option<Reason> {
 }
 
 /// `packet` wrapped into `tunnel`, in a buffer that is poisoned in front and behind.
-fn wrap(tunnel: &IpIp, packet: &[u8]) -> Result<Vec<u8>, EncapError> {
-    let mut buffer = [&[0xa5; 20], packet, &[0x5a; 4]].concat();
-    let inner = Span::new(20, packet.len());
+fn wrap(tunnel: &dyn Encapsulate, packet: &[u8]) -> Result<Vec<u8>, EncapError> {
+    let overhead = tunnel.overhead();
+    let mut buffer = [&vec![0xa5; overhead], packet, &[0x5a; 4]].concat();
+    let inner = Span::new(overhead, packet.len());
     ipencap::encap(tunnel, &mut buffer, inner, &PerPacket::new()).map(|outer| outer.to_vec())
 }
 

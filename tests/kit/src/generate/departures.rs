@@ -256,6 +256,11 @@ impl<'a> Arbitrary<'a> for TrainCase {
             if is_packet && usize::from(oracle::u16_at(&next, 2)) == next.len() {
                 oracle::fill_checksum(&mut next);
                 next = oracle::known_sum_of(&next).unwrap_or(next);
+                // Other bytes, which the header does not tell.
+                if u.ratio(1, 2)? && next.len() > header_len {
+                    let last = next.len() - 1;
+                    next[last] ^= 1;
+                }
             }
             packets.push(Bytes(next));
         }
