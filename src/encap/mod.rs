@@ -579,9 +579,9 @@ fn ending_with(span: Span, buffer: &mut [u8]) -> &mut [u8] {
 
 /// [`encap()`], check by check, of the packet from `inner_start` to the end of `buffer`.
 ///
-/// Out of line, the last thing its callers do, and with no more to hand over than fits registers, in
-/// the order in which [`Proven::encap`] has them: so their fast path keeps all in registers and saves
-/// none. Where there is no fast path it is all of the door.
+/// Out of line, the last thing its caller does, and with no more to hand over than fits registers: so
+/// the caller's fast path keeps all in registers and saves none. Where there is no fast path it is all
+/// of the door.
 #[cfg_attr(
     not(all(target_os = "none", not(target_pointer_width = "64"))),
     cold,
@@ -594,14 +594,26 @@ fn encap_unusual<'b, E: Encapsulate + ?Sized>(
     buffer: &'b mut [u8],
 ) -> Result<&'b mut [u8], EncapError> {
     let meta = PacketMeta::read_any(buffer.get(inner_start..).unwrap_or_default())?;
+    encap_read(inner_start, tunnel, packet, buffer, &meta)
+}
+
+/// [`encap_unusual`] of a packet that has been read.
+#[inline(always)]
+fn encap_read<'b, E: Encapsulate + ?Sized>(
+    inner_start: usize,
+    tunnel: &E,
+    packet: &PerPacket,
+    buffer: &'b mut [u8],
+    meta: &PacketMeta,
+) -> Result<&'b mut [u8], EncapError> {
     let overhead = tunnel.overhead();
     // Slack is not tunnelled (E-20), nor does a checksum cover it.
     let len = usize::from(meta.header().total_len()).saturating_add(overhead);
     let outer_start = inner_start.checked_sub(overhead);
     let frame = outer_start.and_then(|start| Span::new(start, len).get_mut(buffer));
     let frame = frame.ok_or_else(|| no_headroom(overhead, inner_start))?;
-    let outer = tunnel.judge(&meta, packet)?;
-    tunnel.write(frame, &meta, &outer, packet);
+    let outer = tunnel.judge(meta, packet)?;
+    tunnel.write(frame, meta, &outer, packet);
     Ok(frame)
 }
 
@@ -659,20 +671,34 @@ impl<'b> Proven<'b> {
         packet: &PerPacket,
     ) -> Result<&'b mut [u8], EncapError> {
         if !ORDINARY_FIRST {
-            return encap_unusual(self.span().start, tunnel, packet, self.buffer);
+            return self.encap_unusual(tunnel, packet);
         }
         let Some(outer) = tunnel.judge_ordinary(&self.meta, packet) else {
-            let start = self.span().start;
-            return encap_unusual(start, tunnel, packet, self.buffer);
+            return self.encap_unusual(tunnel, packet);
         };
         // The buffer ends with the packet.
         let len = usize::try_from(outer.len_if_ipv4()).unwrap_or(usize::MAX);
         let Some(start) = self.buffer.len().checked_sub(len) else {
-            let start = self.span().start;
-            return encap_unusual(start, tunnel, packet, self.buffer);
+            return self.encap_unusual(tunnel, packet);
         };
         let (_, frame) = self.buffer.split_at_mut_checked(start).unwrap_or_default();
         tunnel.write_ordinary(frame, &self.meta, &outer, packet);
         Ok(frame)
+    }
+
+    /// [`encap_unusual`] without reading the packet again; with the arguments of its caller, where they
+    /// are.
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        cold,
+        inline(never)
+    )]
+    fn encap_unusual<E: Encapsulate + ?Sized>(
+        self,
+        tunnel: &E,
+        packet: &PerPacket,
+    ) -> Result<&'b mut [u8], EncapError> {
+        let start = self.span().start;
+        encap_read(start, tunnel, packet, self.buffer, &self.meta)
     }
 }
