@@ -156,11 +156,11 @@ numbered! {
             /// Bytes free in front of the inner packet.
             have: u16,
         } = 16, "{need} bytes of headroom needed, {have} free; place the packet further back";
-        /// The outer packet would exceed 65535 bytes (E-06).
+        /// The outer packet, or the frame on a stream, would exceed 65535 bytes (E-06, S-12).
         TooLong {
-            /// The total length the outer packet would have, in bytes.
+            /// The length that it would have, in bytes.
             len: u32,
-        } = 17, "outer packet of {len} bytes exceeds 65535; send a shorter packet";
+        } = 17, "{len} bytes with headers or prefix exceed 65535; send a shorter packet";
         /// The inner TTL is 0: such a packet must not travel (T-06; RFC 2003 §3.1).
         TtlZero = 18, "inner TTL is 0; drop";
         /// Forwarding would take the inner TTL to 0 (T-04; RFC 2003 §3.1).

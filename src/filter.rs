@@ -36,10 +36,19 @@ use crate::wire::IpProtocol;
 
 /// An IPv4 prefix: an address without host bits and a length of 0 to 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Prefix {
     network: u32,
     mask: u32,
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Prefix {
+    #[inline]
+    fn format(&self, formatter: defmt::Formatter<'_>) {
+        let [a, b, c, d] = self.network.to_be_bytes();
+        let len = self.mask.leading_ones();
+        defmt::write!(formatter, "{=u8}.{=u8}.{=u8}.{=u8}/{=u32}", a, b, c, d, len);
+    }
 }
 
 impl Prefix {

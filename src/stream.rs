@@ -142,9 +142,8 @@ impl StreamFraming {
             return Err(ParseError::BadTotalLength { total_len: len }.into());
         }
         if let Some(prefix) = self.length_prefix() {
-            let prefix = prefix.of(len).ok_or(EncapError::TooLong {
-                len: u32::from(len),
-            })?;
+            let framed = u32::from(len).wrapping_add(u32::from(need));
+            let prefix = prefix.of(len).ok_or(EncapError::TooLong { len: framed })?;
             if let Some(start) = frame.first_chunk_mut() {
                 *start = prefix;
             }
@@ -196,6 +195,7 @@ fn read_bare_head(head: &[u8]) -> Option<Result<Frame, StreamError>> {
 
 /// What the decoder found on the stream.
 #[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A valid packet.

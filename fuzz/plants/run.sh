@@ -1,16 +1,25 @@
 #!/usr/bin/env bash
 # fuzz/plants/run.sh [TRAP...]
+# fuzz/plants/run.sh check          whether all of them can still be planted
 #
 # Shows that the fuzz targets find bugs: plants one at a time in a copy of the library, each a trap
 # that other implementations fell into (T01.patch to T49.patch, or only those named), and fuzzes the
 # target that its file names, from nothing and from the seeds, until it is found. Prints a row for each;
-# fails if one is not found from the seeds within PLANT_SECONDS, 1200 if not set. PLANT_SEED is the seed of libFuzzer's choices, 1 if
-# not set.
+# fails if one is not found from the seeds within PLANT_SECONDS, 1200 if not set. PLANT_SEED is the seed
+# of libFuzzer's choices, 1 if not set.
 set -euo pipefail
 limit=${PLANT_SECONDS:-1200}
 seed=${PLANT_SEED:-1}
 plants=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$plants/../.." && pwd)
+if [ "${1:-}" = check ]; then
+    cd "$project"
+    result=0
+    for patch in "$plants"/T*.patch; do
+        git apply --check -C1 "$patch" || result=1
+    done
+    exit $result
+fi
 if [ $# -eq 0 ]; then
     mapfile -t traps < <(cd "$plants" && printf '%s\n' T*.patch | sed 's/\.patch$//')
     set -- "${traps[@]}"

@@ -224,7 +224,7 @@ impl Opened {
     }
 
     /// Bytes of the carrier's payload behind the inner packet's total length, which are not part of
-    /// it (D-12).
+    /// it (D-12); of a stack's, those of all of its layers.
     #[inline]
     #[must_use]
     pub const fn slack(&self) -> u16 {
@@ -327,6 +327,7 @@ impl Opened {
             layers: self.layers.saturating_add(outer.layers),
             alarm,
             sequence,
+            slack: self.slack.saturating_add(outer.slack),
             ..self
         }
     }

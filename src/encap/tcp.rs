@@ -116,13 +116,15 @@ impl Tcp {
     #[inline]
     pub const fn with_options(mut self, options: &[u8]) -> Result<Self, ConfigError> {
         let mut all = [0; MAX_OPTIONS];
-        let (mut from, mut to, mut len) = (options, all.as_mut_slice(), 0u8);
+        let (mut from, mut len) = (options, 0u8);
+        let mut to: &mut [u8] = &mut all;
         while let Some((&word, rest)) = from.split_first_chunk::<4>() {
             let Some((place, free)) = to.split_first_chunk_mut() else {
                 return Err(ConfigError::BadTcpOptions);
             };
             *place = word;
-            (from, to, len) = (rest, free, len.wrapping_add(4));
+            (from, to) = (rest, free);
+            len = len.wrapping_add(4);
         }
         if !from.is_empty() {
             return Err(ConfigError::BadTcpOptions);

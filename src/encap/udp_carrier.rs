@@ -70,7 +70,9 @@ impl UdpCarrier {
         }
     }
 
-    /// Refuses datagrams without checksum (U-06).
+    /// Refuses datagrams without checksum (U-06). Not in
+    /// [`inspect_payload`](Decapsulator::inspect_payload): an ordinary socket takes them and does not
+    /// say so.
     #[inline]
     pub const fn requiring_checksum(self) -> Self {
         Self {

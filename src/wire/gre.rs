@@ -25,6 +25,14 @@ bitflags::bitflags! {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for GreFlags {
+    #[inline]
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=u16:x}", self.bits());
+    }
+}
+
 /// The first 4 bytes of a GRE header (RFC 2784 §2.1, RFC 2890 §2).
 ///
 /// ```text

@@ -153,7 +153,8 @@ fn s_12_longest_packets() {
                 let answer = seen(framing, usize::MAX, [&frame[..]]);
                 assert_eq!(answer, (vec![Packet(packet)], None), "S-12: {framing:?}");
             } else {
-                let len = u32::try_from(len).unwrap();
+                // With the two bytes of the length itself.
+                let len = u32::try_from(len + 2).unwrap();
                 let answer = framing.frame(&mut frame).unwrap_err();
                 assert_eq!(answer, EncapError::TooLong { len }, "S-12: {framing:?}");
                 assert_eq!(frame, untouched, "S-12: {framing:?}");

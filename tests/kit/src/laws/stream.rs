@@ -34,7 +34,7 @@ pub fn law_frame_matches_oracle(case: &MutatedPacket) {
             }),
             Ok(fields) => match u16::try_from(fields.total_len + itself) {
                 Err(_) => Err(EncapError::TooLong {
-                    len: u32::try_from(fields.total_len).unwrap(),
+                    len: u32::try_from(fields.total_len + prefix_len).unwrap(),
                 }),
                 Ok(len) if prefix_len > 0 => Ok([&len.to_be_bytes(), &packet[..]].concat()),
                 Ok(_) => Ok(packet.clone()),

@@ -1,0 +1,149 @@
+use super::{InnerChecksum, narrowed};
+
+/// What changes from packet to packet, for all encapsulators.
+///
+/// The default is right for the default policies.
+///
+/// ```
+/// use ipencap::encap::PerPacket;
+/// let seventh = PerPacket::new().with_ordinal(7).with_link_mtu(1500);
+/// # let _ = seventh;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct PerPacket {
+    ordinal: Option<u32>,
+    /// 65535 where nothing is said: no packet is longer.
+    link_mtu: u16,
+    flow_hash: Option<u32>,
+    inner_checksum: InnerChecksum,
+    tcp_sequence: u32,
+    tcp_acknowledgment: u32,
+}
+
+impl Default for PerPacket {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PerPacket {
+    /// Nothing said.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            ordinal: None,
+            link_mtu: u16::MAX,
+            flow_hash: None,
+            inner_checksum: InnerChecksum::Complete,
+            tcp_sequence: 0,
+            tcp_acknowledgment: 0,
+        }
+    }
+
+    /// Numbers the packet: layers whose outer header may be fragmented derive their
+    /// identification from it ([`IdSource::Ordinal`](super::IdSource::Ordinal)), GRE its sequence number. Count packets per
+    /// tunnel; identifications must not repeat within two minutes (F-02; RFC 6864 §4.3).
+    #[inline]
+    pub const fn with_ordinal(self, ordinal: u32) -> Self {
+        Self {
+            ordinal: Some(ordinal),
+            ..self
+        }
+    }
+
+    /// Says the MTU of the path that the outermost packet will take, in bytes: a packet that would
+    /// exceed it is [`FragmentationNeeded`](crate::error::EncapError::FragmentationNeeded) instead. 65535 is no limit.
+    #[inline]
+    pub const fn with_link_mtu(self, mtu: u16) -> Self {
+        Self {
+            link_mtu: mtu,
+            ..self
+        }
+    }
+
+    /// Says the hash of the packet's flow, for outer source ports ([`SourcePort::Entropy`](super::SourcePort::Entropy)), where
+    /// the caller has one: a card's receive hash, a load balancer's. All fragments of a datagram
+    /// must have the same.
+    #[inline]
+    pub const fn with_flow_hash(self, hash: u32) -> Self {
+        Self {
+            flow_hash: Some(hash),
+            ..self
+        }
+    }
+
+    /// Says what is known of the inner packet's own checksum.
+    #[inline]
+    pub const fn with_inner_checksum(self, inner_checksum: InnerChecksum) -> Self {
+        Self {
+            inner_checksum,
+            ..self
+        }
+    }
+
+    /// Says sequence and acknowledgment number of an outer TCP segment ([`Tcp`](super::Tcp)).
+    #[inline]
+    pub const fn with_tcp_numbers(self, sequence: u32, acknowledgment: u32) -> Self {
+        Self {
+            tcp_sequence: sequence,
+            tcp_acknowledgment: acknowledgment,
+            ..self
+        }
+    }
+
+    /// The hash of the packet's flow.
+    #[inline]
+    #[must_use]
+    pub const fn flow_hash(&self) -> Option<u32> {
+        self.flow_hash
+    }
+
+    /// What is known of the inner packet's own checksum.
+    #[inline]
+    #[must_use]
+    pub const fn inner_checksum(&self) -> InnerChecksum {
+        self.inner_checksum
+    }
+
+    /// Sequence and acknowledgment number of an outer TCP segment.
+    #[inline]
+    #[must_use]
+    pub const fn tcp_numbers(&self) -> (u32, u32) {
+        (self.tcp_sequence, self.tcp_acknowledgment)
+    }
+
+    /// The number of the packet.
+    #[inline]
+    #[must_use]
+    pub const fn ordinal(&self) -> Option<u32> {
+        self.ordinal
+    }
+
+    /// The MTU of the outermost packet's path, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn link_mtu(&self) -> Option<u16> {
+        match self.link_mtu {
+            u16::MAX => None,
+            mtu => Some(mtu),
+        }
+    }
+
+    /// What it says to a layer that `outside` bytes of headers will be around: what they leave of the
+    /// MTU.
+    #[inline]
+    pub(super) fn inside(&self, outside: usize) -> Self {
+        match self.link_mtu() {
+            Some(mtu) => self.with_link_mtu(mtu.saturating_sub(narrowed(outside))),
+            None => *self,
+        }
+    }
+
+    /// The longest outermost packet, in bytes: the MTU, or what 16 bits can say.
+    #[inline]
+    pub(crate) const fn max_len(&self) -> u16 {
+        self.link_mtu
+    }
+}
