@@ -23,7 +23,8 @@ use crate::wire::{self, GreFlags, GreHeader, IpProtocol, Ipv4, copy};
 ///
 /// The outer header is written as [`IpIp`](super::IpIp) writes it, but for the protocol. The
 /// sequence number follows the packet's ordinal ([`PerPacket::with_ordinal`]). A GRE checksum covers
-/// header and payload, all of it.
+/// header and payload, all of it. Receive with [`Decapsulator::gre`] and a [`GreCarrier`] that expects
+/// the same fields.
 ///
 /// ```
 /// use core::net::Ipv4Addr;

@@ -171,12 +171,6 @@ impl IpIp {
     pub(super) const fn needs_bytes(&self, _inner: &PacketMeta) -> bool {
         false
     }
-
-    /// A decapsulator of this kind; see [`Decapsulator::ipip`].
-    #[inline]
-    pub const fn decapsulator<A: Access>(access: A) -> Decapsulator<IpIpCarrier, A> {
-        Decapsulator::new(IpIpCarrier, access)
-    }
 }
 
 impl Encapsulate for IpIp {

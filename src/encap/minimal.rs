@@ -25,7 +25,18 @@ use crate::wire::{IpProtocol, Ipv4, MinimalHeader};
 ///
 /// Of all encapsulators this one alone **moves and changes the inner header** (it is exempt from E-16
 /// and E-19); the doors still restore every byte. TTL, DSCP, ECN and DF need no policy: there is only
-/// one header (M-06). Fragments cannot be carried (M-01).
+/// one header (M-06). Fragments cannot be carried (M-01). Receive with [`Decapsulator::minimal`].
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::encap::{Encapsulate, MinEnc};
+///
+/// # fn main() -> Result<(), ipencap::error::ConfigError> {
+/// let tunnel = MinEnc::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+/// assert_eq!(tunnel.overhead(), 12);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct MinEnc {

@@ -31,7 +31,21 @@ use crate::wire::{
 ///
 /// ECN starts as [`EcnPolicy::Compatibility`] and DSCP as `Fixed(0)`: one connection, one of each
 /// (RFC 9329 §9.3, §9.5). The checksum is always there, from the headers alone where these tell it
-/// (C-20).
+/// (C-20). Receive with [`Decapsulator::tcp`] and a [`TcpCarrier`].
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::encap::{Encapsulate, PerPacket, Tcp};
+///
+/// # fn main() -> Result<(), ipencap::error::ConfigError> {
+/// let (ours, theirs) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
+/// let tunnel = Tcp::new((ours, 40001), (theirs, 443))?.with_timestamps(7, 9);
+/// assert_eq!(tunnel.overhead(), 52);
+/// let said = PerPacket::new().with_tcp_numbers(1000, 2000); // of the connection, for this packet
+/// # let _ = said;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Tcp {

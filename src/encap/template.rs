@@ -53,6 +53,11 @@ use crate::packet::PacketMeta;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// It takes as much memory as `N` encapsulators: 32 bytes for IP-in-IP, at most 64 for FOU, 96 for a
+/// [`Layer`](super::Layer), which may be any of them. Different layers in flash are a `const`
+/// [`Stack`](super::Stack): compiling is done at run time, and on firmware once, as it takes some
+/// hundred bytes of stack a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Template<L, const N: usize> {

@@ -27,7 +27,11 @@ use crate::wire::{GueHeader, IpProtocol, UdpHeader, copy};
 /// | GRE in UDP (RFC 8086) | 4, or 8 with a key | [`gre`](Self::gre) |
 ///
 /// The outer IPv4 header is written as [`IpIp`](super::IpIp) writes it, but for the protocol. UDP
-/// source port and checksum follow [`SourcePort`] and [`ChecksumPolicy`].
+/// source port and checksum follow [`SourcePort`] and [`ChecksumPolicy`]; the default port is a hash of
+/// the inner flow with the seed 0, so set one of your own where its spread must not be foreseen.
+///
+/// Receive with [`Decapsulator::udp`](super::Decapsulator::udp) and a
+/// [`UdpCarrier`](super::UdpCarrier) of the same kind.
 ///
 /// ```
 /// use core::net::Ipv4Addr;

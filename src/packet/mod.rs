@@ -169,6 +169,9 @@ impl<'b> Packet<'b> {
     /// # }
     /// ```
     ///
+    /// For a tunnel that is known beforehand [`encap`](crate::encap()) alone is quicker: it validates
+    /// and wraps in one go.
+    ///
     /// # Errors
     /// As [`Ipv4::parse`](crate::wire::Ipv4::parse).
     #[inline(always)]

@@ -74,6 +74,14 @@ bitflags::bitflags! {
 /// | ECN | `EcnDrop` | D-21 |
 /// | LAND, if [refused](Self::refusing_land) | `InnerSourceEqualsDestination` | D-22 |
 ///
+/// | opens what was wrapped by | constructor |
+/// |---|---|
+/// | [`IpIp`](super::IpIp) | [`ipip`](Self::ipip) |
+/// | [`Udp`](super::Udp) | [`udp`](Self::udp), with a [`UdpCarrier`](super::UdpCarrier) |
+/// | [`Tcp`](super::Tcp) | [`tcp`](Self::tcp), with a [`TcpCarrier`](super::TcpCarrier) |
+/// | [`Gre`](super::Gre) | [`gre`](Self::gre), with a [`GreCarrier`](super::GreCarrier) |
+/// | [`MinEnc`](super::MinEnc) | [`minimal`](Self::minimal) |
+///
 /// Not checked: outer TTL, DSCP, identification and reserved flag; the inner packet's transport
 /// checksum and fragment bits.
 ///

@@ -24,7 +24,7 @@ pub fn call(buffer: &mut [u8]) {
     let ipip = configured(black_box(Decapsulator::ipip(access)));
     decapsulate::<Decapsulator<_, _>>(&ipip, buffer);
     decapsulate::<&Decapsulator<_, _>>(&&ipip, buffer);
-    let ipip = configured(black_box(IpIp::decapsulator(&edge)));
+    let ipip = configured(black_box(Decapsulator::ipip(&edge)));
     decapsulate::<Decapsulator<_, _>>(&ipip, buffer);
     let minimal = configured(black_box(Decapsulator::minimal(&edge)));
     decapsulate::<Decapsulator<_, _>>(&minimal, buffer);
