@@ -2,7 +2,7 @@ use core::hint::black_box;
 
 use ipencap::encap::{
     self, Arrived, Carried, Carrier, Decapsulate, Decapsulator, EgressDscp, GreCarrier,
-    InnerTunnels, IpIp, IpIpCarrier, MinEncCarrier, Opened, OuterMeta, SequenceWindow,
+    InnerTunnels, IpIpCarrier, MinEncCarrier, Opened, OuterMeta, SequenceWindow,
     SocketCarrier, Stack, TcpCarrier, UdpCarrier,
 };
 use ipencap::error::Refused;
