@@ -1041,6 +1041,19 @@ fn packet_buf_at_every_headroom_and_length() {
         for len in 0..=70 {
             let made = PacketBuf::<64>::new(headroom, &bytes[..len]);
             assert_eq!(made.is_some(), headroom + len <= 64);
+            // Received in place, over another packet, by a driver that says more than there is.
+            let mut received = PacketBuf::<64>::EMPTY;
+            assert_eq!((received.headroom(), received.as_slice()), (0, &[][..]));
+            received.receive(7, |free| free.len());
+            let room = 64 - headroom.min(64);
+            received.receive(headroom, |free| {
+                assert_eq!(free.len(), room);
+                let len = len.min(free.len());
+                free[..len].copy_from_slice(&bytes[..len]);
+                if len < free.len() { len } else { usize::MAX }
+            });
+            assert_eq!(received.headroom(), headroom.min(64));
+            assert_eq!(received.as_slice(), &bytes[..len.min(room)]);
             let Some(mut packet) = made else {
                 continue;
             };

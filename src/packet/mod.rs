@@ -29,6 +29,8 @@
 use core::ops::Range;
 
 use crate::error::ParseError;
+#[cfg(feature = "heapless")]
+use crate::wire::copy;
 
 mod meta;
 
@@ -233,9 +235,12 @@ impl Proven<'_> {
 /// ```
 /// use ipencap::packet::PacketBuf;
 ///
-/// let mut packet = PacketBuf::<256>::new(60, b"received from somewhere").unwrap();
-/// assert_eq!(packet.headroom(), 60);
-/// assert_eq!(packet.as_packet().as_slice(), b"received from somewhere");
+/// # let mut radio: &[u8] = b"received from somewhere";
+/// # use std::io::Read as _;
+/// let mut packet = PacketBuf::<256>::EMPTY; // or in a static, behind a lock
+/// packet.receive(60, |free| radio.read(free).unwrap_or(0)); // straight into its place
+/// assert_eq!((packet.headroom(), packet.as_slice()), (60, &b"received from somewhere"[..]));
+///
 /// assert!(PacketBuf::<64>::new(60, b"too long for it").is_none());
 /// ```
 #[cfg(feature = "heapless")]
@@ -248,18 +253,38 @@ pub struct PacketBuf<const N: usize> {
 
 #[cfg(feature = "heapless")]
 impl<const N: usize> PacketBuf<N> {
+    /// A buffer that holds no packet yet.
+    pub const EMPTY: Self = Self {
+        bytes: heapless::Vec::new(),
+        span: Span::new(0, 0),
+    };
+
     /// A copy of `packet` behind `headroom` free bytes, `None` if the two exceed `N` bytes.
     #[inline]
     #[must_use]
     pub fn new(headroom: usize, packet: &[u8]) -> Option<Self> {
-        let mut bytes = heapless::Vec::new();
-        bytes.resize(headroom, 0).ok()?;
-        bytes.extend_from_slice(packet).ok()?;
-        bytes.resize(N, 0).ok()?;
-        Some(Self {
-            bytes,
-            span: Span::new(headroom, packet.len()),
-        })
+        if packet.len() > N.checked_sub(headroom)? {
+            return None;
+        }
+        let mut new = Self::EMPTY;
+        new.receive(headroom, |free| {
+            copy(packet, free);
+            packet.len()
+        });
+        Some(new)
+    }
+
+    /// Puts another packet into the buffer, behind `headroom` free bytes: `read` writes it into the
+    /// bytes behind these, as a driver does, and returns its length in bytes.
+    ///
+    /// Without room for the headroom there are no bytes behind it, and so no packet.
+    #[inline]
+    pub fn receive(&mut self, headroom: usize, read: impl FnOnce(&mut [u8]) -> usize) {
+        // It is `N` bytes that are asked for, which there always are.
+        let _ = self.bytes.resize(N, 0);
+        let free = self.bytes.get_mut(headroom..).unwrap_or_default();
+        let len = read(free).min(free.len());
+        self.span = Span::new(headroom.min(N), len);
     }
 
     /// Free bytes in front of the packet.

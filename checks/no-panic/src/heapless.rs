@@ -12,6 +12,12 @@ pub fn call() {
 }
 
 fn owned<const N: usize>() {
+    let mut received = black_box(PacketBuf::<N>::EMPTY);
+    PacketBuf::receive(black_box(&mut received), size(), |free| {
+        seen(free);
+        size()
+    });
+    seen(PacketBuf::as_slice(black_box(&received)));
     let Some(mut packet) = black_box(PacketBuf::<N>::new(size(), bytes())) else {
         return;
     };

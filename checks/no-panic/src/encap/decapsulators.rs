@@ -2,8 +2,8 @@ use core::hint::black_box;
 
 use ipencap::encap::{
     self, Arrived, Carried, Carrier, Decapsulate, Decapsulator, EgressDscp, GreCarrier,
-    InnerTunnels, IpIpCarrier, MinEncCarrier, Opened, OuterMeta, SequenceWindow,
-    SocketCarrier, Stack, TcpCarrier, UdpCarrier,
+    InnerTunnels, IpIpCarrier, MinEncCarrier, Opened, OuterMeta, SequenceWindow, SocketCarrier,
+    Stack, TcpCarrier, UdpCarrier,
 };
 use ipencap::error::Refused;
 use ipencap::filter::{Access, Edge, Peer, PointToPoint};
