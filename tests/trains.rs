@@ -1,5 +1,5 @@
-//! Which packets share one outer header, and how many: C-30 to C-32, C-35. (That their bytes are those
-//! of one by one is a law.)
+//! Many packets in one call: what comes of each, which of them share one outer header, and how many:
+//! P-05, C-30 to C-32, C-35. (That the bytes of a train are those of one by one is a law.)
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -12,15 +12,19 @@ use core::net::Ipv4Addr;
 
 use ipencap::Span;
 use ipencap::encap::{
-    ChecksumPolicy, DfPolicy, Encapsulate, Gre, IdSource, IpIp, PerPacket, SourcePort, Stack, Tcp,
-    Template, Udp, encap_train,
+    ChecksumPolicy, Decapsulator, DfPolicy, Encapsulate, Gre, IdSource, IpIp, Layer, PerPacket,
+    Ring, SourcePort, Stack, Tcp, Template, Udp, decap_each, encap_each, encap_train,
 };
+use ipencap::error::{EncapError, Reason};
+use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::Packet;
 use ipencap_kit::oracle::{Plain, fill_checksum, put_u16};
 
 const L: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const R: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const HEADROOM: usize = 64;
+const STRIDE: usize = HEADROOM + 80;
+static ANY: [Prefix; 1] = [Prefix::ANY];
 
 /// A TCP segment of a flow to this port, `len` bytes with its headers.
 fn segment(number: u16, port: u16, len: usize) -> Vec<u8> {
@@ -67,12 +71,118 @@ fn segments(lens: &[usize]) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Slots of [`STRIDE`] bytes with a packet in each.
+fn slots(packets: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
+    let mut memory = vec![0; STRIDE * packets.len()];
+    let mut spans = Vec::new();
+    for (slot, packet) in memory.chunks_exact_mut(STRIDE).zip(packets) {
+        slot[HEADROOM..HEADROOM + packet.len()].copy_from_slice(packet);
+        spans.push(Span::new(HEADROOM, packet.len()));
+    }
+    (memory, spans)
+}
+
+/// F-02: every packet has a header of its own here, with its own identification. The second is not
+/// let in (T-06), and so is no tunnel packet on the way back.
+#[test]
+fn p_05_many_in_one_call_are_each_alone() {
+    let tunnel = IpIp::new(L, R)
+        .unwrap()
+        .with_df(DfPolicy::Copy(IdSource::Ordinal));
+    let receiver = Decapsulator::ipip(PointToPoint::new(R, L, &ANY));
+    let said = |place| PerPacket::new().with_ordinal(7 + u32::try_from(place).unwrap());
+    let mut packets = segments(&[60, 61, 62, 63]);
+    for packet in &mut packets {
+        packet[6] = 0; // DF is clear.
+        fill_checksum(packet);
+    }
+    packets[1][8] = 0; // The TTL.
+    fill_checksum(&mut packets[1]);
+    let mut wrapped = packets.clone();
+    for (place, identification) in [(0, 7), (2, 9), (3, 10)] {
+        let header = Plain {
+            tos: 0,
+            identification,
+            flags_offset: 0,
+            ttl: 64,
+            protocol: 4,
+            source: L.octets(),
+            destination: R.octets(),
+            options: vec![],
+        };
+        wrapped[place] = header.packet(&packets[place]);
+    }
+    let refusals = [(1, EncapError::TtlZero)];
+    let reasons = [None, Some(Reason::NotTunnel), None, None];
+
+    let (mut memory, spans) = slots(&packets);
+    let whole = memory.chunks_exact_mut(STRIDE).zip(&spans);
+    let mut cars: Vec<_> = whole.map(|(slot, span)| Packet::new(slot, *span)).collect();
+    let as_they_are = |cars: &[Packet<'_>]| -> Vec<_> {
+        cars.iter().map(|car| car.as_slice().to_vec()).collect()
+    };
+    let mut refused = Vec::new();
+    let tell = |place, error| refused.push((place, error));
+    assert_eq!(encap_each(&tunnel, &mut cars, said, tell), 3);
+    assert_eq!(
+        (&refused[..], as_they_are(&cars)),
+        (&refusals[..], wrapped.clone())
+    );
+    let mut verdicts = Vec::new();
+    let tell = |place, verdict: Result<_, ipencap::error::Refused>| {
+        assert_eq!(place, verdicts.len());
+        verdicts.push(verdict.err().map(|refused| refused.reason));
+    };
+    assert_eq!(decap_each(&receiver, &mut cars, tell), 3);
+    assert_eq!(
+        (&verdicts[..], as_they_are(&cars)),
+        (&reasons[..], packets.clone())
+    );
+
+    let (mut memory, mut spans) = slots(&packets);
+    let in_ring = |memory: &[u8], spans: &[Span]| -> Vec<_> {
+        let whole = memory.chunks_exact(STRIDE).zip(spans);
+        whole
+            .map(|(slot, span)| span.get(slot).unwrap().to_vec())
+            .collect()
+    };
+    refused.clear();
+    let tell = |place, error| refused.push((place, error));
+    let mut ring = Ring::new(&mut memory, STRIDE, &mut spans);
+    assert_eq!(ring.encap(&tunnel, said, tell), 3);
+    assert_eq!(
+        (&refused[..], in_ring(&memory, &spans)),
+        (&refusals[..], wrapped)
+    );
+    verdicts.clear();
+    let tell = |place, verdict: Result<_, ipencap::error::Refused>| {
+        assert_eq!(place, verdicts.len());
+        verdicts.push(verdict.err().map(|refused| refused.reason));
+    };
+    assert_eq!(
+        Ring::new(&mut memory, STRIDE, &mut spans).decap(&receiver, tell),
+        3
+    );
+    assert_eq!(
+        (&verdicts[..], in_ring(&memory, &spans)),
+        (&reasons[..], packets)
+    );
+}
+
 #[test]
 fn c_30_equal_segments_are_one_train() {
     let ipip = IpIp::new(L, R).unwrap();
     let fou = Udp::fou(L, R, 5555).unwrap();
     let gre = Gre::new(L, R).unwrap();
-    let tunnels: [&dyn Encapsulate; 3] = [&ipip, &fou, &gre];
+    let stack = Stack {
+        outer: &fou,
+        inner: Stack {
+            outer: (),
+            inner: Layer::from(ipip),
+        },
+    };
+    let template = Template::<Layer, 3>::compile(&[ipip.into(), gre.into()]).unwrap();
+    let tunnels: [&dyn Encapsulate; 6] = [&ipip, &fou, &gre, &&ipip, &stack, &template];
     for tunnel in tunnels {
         assert_eq!(train(tunnel, &segments(&[500; 6])), 6, "all");
         assert_eq!(train(tunnel, &[]), 0, "none");
@@ -107,7 +217,19 @@ fn c_32_headers_that_count_make_no_train() {
         .with_df(DfPolicy::Copy(IdSource::Ordinal));
     let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
     let sequence = Gre::new(L, R).unwrap().with_sequence(0);
-    let tunnels: [&dyn Encapsulate; 3] = [&counting, &tcp, &sequence];
+    let ipip = IpIp::new(L, R).unwrap();
+    let around = Stack {
+        outer: &tcp,
+        inner: ipip,
+    };
+    let inside = Stack {
+        outer: ipip,
+        inner: &tcp,
+    };
+    let template = Template::<Layer, 2>::compile(&[ipip.into(), tcp.into()]).unwrap();
+    let tunnels: [&dyn Encapsulate; 7] = [
+        &counting, &tcp, &sequence, &&tcp, &around, &inside, &template,
+    ];
     for tunnel in tunnels {
         assert_eq!(train(tunnel, &segments(&[500; 3])), 1);
     }
@@ -130,26 +252,63 @@ fn c_32_u_02_checksums_over_all_bytes_make_no_train() {
     assert_eq!(train(&udp, &segments(&lens)), 3);
 }
 
+/// E-19: the one without enough room is left as it is, for its own call to say so.
 #[test]
-fn c_35_payload_train_ends_where_the_header_would_change() {
+fn c_32_too_little_headroom_ends_a_train() {
+    let tunnel = IpIp::new(L, R).unwrap();
+    let mut buffers =
+        [20, 20, 19, 20].map(|headroom| [&vec![0; headroom][..], &segment(1, 443, 500)].concat());
+    let before = buffers.clone();
+    let mut cars = buffers.each_mut().map(|buffer| {
+        let headroom = buffer.len() - 500;
+        Packet::new(buffer, Span::new(headroom, 500))
+    });
+    let said = PerPacket::new();
+    assert_eq!(encap_train(&tunnel, &mut cars, &said), Ok(2));
+    let error = EncapError::NoHeadroom { need: 20, have: 19 };
+    assert_eq!(encap_train(&tunnel, &mut cars[2..], &said), Err(error));
+    assert_eq!(buffers[2..], before[2..]);
+    assert_eq!(buffers[0], buffers[1]);
+}
+
+/// How many bytes of these packets, each in its segment, a train takes.
+fn payload_train(packets: &[Vec<u8>], segment_len: usize) -> usize {
     let tunnel = Udp::gue(L, R)
         .unwrap()
         .with_source_port(SourcePort::Fixed(50000));
-    let free = tunnel.payload_overhead();
-    let taken = |packets: &[Vec<u8>]| {
-        let mut segments = Vec::new();
-        for packet in packets {
-            segments.extend(vec![0; free]);
-            segments.extend(packet);
-        }
-        let segment_len = free + packets[0].len();
-        let said = PerPacket::new();
-        let result = tunnel.encap_payload_train(&mut segments, segment_len, &said);
-        result.unwrap().0
-    };
-    assert_eq!(taken(&segments(&[500; 4])), 4 * 504);
-    assert_eq!(taken(&segments(&[500, 500, 100])), 2 * 504 + 104);
+    let mut segments = Vec::new();
+    for packet in packets {
+        segments.extend(vec![0; tunnel.payload_overhead()]);
+        segments.extend(packet);
+    }
+    let before = segments.clone();
+    let said = PerPacket::new();
+    let result = tunnel.encap_payload_train(&mut segments, segment_len, &said);
+    let taken = result.unwrap().0;
+    assert_eq!(segments[taken..], before[taken..]);
+    taken
+}
+
+#[test]
+fn c_35_payload_train_ends_where_the_header_would_change() {
+    assert_eq!(payload_train(&segments(&[500; 4]), 504), 4 * 504);
+    let shorter = segments(&[500, 500, 100]);
+    assert_eq!(payload_train(&shorter, 504), 2 * 504 + 104);
     let mut other_flow = segments(&[500; 3]);
     other_flow[2] = segment(3, 80, 500);
-    assert_eq!(taken(&other_flow), 2 * 504);
+    assert_eq!(payload_train(&other_flow, 504), 2 * 504);
+}
+
+#[test]
+fn c_35_payload_train_ends_with_what_does_not_fill_its_segment() {
+    assert_eq!(payload_train(&segments(&[500]), 1000), 504, "a part of one");
+    let mut slack = segments(&[500; 3]);
+    slack[0].extend([0; 8]);
+    assert_eq!(payload_train(&slack, 512), 504, "slack in the first");
+    let mut slack = segments(&[500, 492, 500]);
+    slack[1].extend([0; 8]);
+    assert_eq!(payload_train(&slack, 504), 504, "slack in the second");
+    let mut broken = segments(&[500; 3]);
+    broken[1][10] ^= 1; // The checksum.
+    assert_eq!(payload_train(&broken, 504), 504);
 }
