@@ -155,7 +155,8 @@ pub trait Encapsulate {
     /// is left as it is.
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket);
 
-    /// [`write`](Self::write) where [`judge_ordinary`](Self::judge_ordinary) has answered.
+    /// [`write`](Self::write) where [`judge_ordinary`](Self::judge_ordinary) has answered and `frame` is
+    /// whole.
     #[inline]
     fn write_ordinary(
         &self,

@@ -100,6 +100,10 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
 
     #[inline]
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
+        // Else the outer layer alone might find room.
+        if frame.len() < self.overhead() {
+            return;
+        }
         // Pure, and already answered once by `judge`.
         let Ok(middle) = self
             .inner

@@ -270,6 +270,10 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
 
     #[inline]
     fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
+        // Else the outermost layers alone might find room.
+        if frame.len() < self.overhead() {
+            return;
+        }
         let judge = |layer: &L, inner: &PacketMeta, packet: &PerPacket| {
             // Pure, and already answered once.
             layer.judge(inner, packet).ok()
