@@ -78,7 +78,7 @@ fn layers(source: Ipv4Addr, destination: Ipv4Addr) -> [Layer; 7] {
     ]
 }
 
-fn said() -> PerPacket {
+const fn said() -> PerPacket {
     PerPacket::new().with_ordinal(9).with_tcp_numbers(1, 2)
 }
 
@@ -391,7 +391,7 @@ fn d_20_a_stack_opens_its_layers_and_no_more() {
         outer: &outer,
         inner: &inner,
     };
-    let one = Stack {
+    let outermost = Stack {
         outer: &outer,
         inner: (),
     };
@@ -399,7 +399,7 @@ fn d_20_a_stack_opens_its_layers_and_no_more() {
         outer.inspect(&twice).err().map(|it| it.reason),
         Some(Reason::NestingLimit)
     );
-    assert_eq!(reason(one.inspect(&twice)), limit(0));
+    assert_eq!(reason(outermost.inspect(&twice)), limit(0));
     assert_eq!(two.inspect(&twice).unwrap().span(), Span::new(40, 20));
     // One more between them.
     let thrice = wrap(

@@ -9,34 +9,42 @@
 
 use core::net::Ipv4Addr;
 
+use core::num::NonZeroU8;
 use ipencap::Span;
+
 use ipencap::encap::{
-    ChecksumPolicy, Decapsulator, IpIp, IpIpCarrier, PerPacket, SourcePort, Udp, UdpCarrier,
+    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy,
+    Encapsulate, Gre, IdSource, InnerChecksum, IpIp, IpIpCarrier, MinEnc, OuterMeta, PerPacket,
+    PortRange, Role, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
+    inspect_without_filter,
 };
-use ipencap::error::{ParseError, Reason};
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::error::{EncapError, ParseError, Reason, Refused};
+use ipencap::filter::{Edge, Peer, PointToPoint, Prefix};
 use ipencap::mtu::fragment_count;
 use ipencap::packet::PacketMeta;
-use ipencap::wire::{HeaderOptions, Ipv4};
-use ipencap_kit::oracle::Plain;
+use ipencap::wire::{Dscp, Ecn, HeaderOptions, Ipv4, LengthPrefix, TcpFlags};
+use ipencap_kit::oracle::{self, Plain};
 
 const L: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const R: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 static ANY: [Prefix; 1] = [Prefix::ANY];
 
-/// A UDP datagram to the given port, in a packet of its own.
-fn inner(destination_port: u8) -> Vec<u8> {
-    let header = Plain {
+const fn plain(protocol: u8) -> Plain {
+    Plain {
         tos: 0,
         identification: 0x1234,
         flags_offset: 0x4000,
         ttl: 64,
-        protocol: 17,
+        protocol,
         source: [10, 1, 0, 5],
         destination: [10, 2, 0, 9],
         options: vec![],
-    };
-    header.packet(&[0x9c, 0x40, 0, destination_port, 0, 8, 0, 0])
+    }
+}
+
+/// A UDP datagram to the given port, in a packet of its own.
+fn inner(destination_port: u8) -> Vec<u8> {
+    plain(17).packet(&[0x9c, 0x40, 0, destination_port, 0, 8, 0, 0])
 }
 
 fn from_peer() -> PointToPoint<'static> {
@@ -58,9 +66,10 @@ fn wrap_at(start: usize, packet: &[u8]) -> Vec<u8> {
     buffer
 }
 
-fn wrap_udp(tunnel: &Udp, packet: &[u8]) -> Vec<u8> {
-    let mut buffer = [&[0; 28], packet].concat();
-    let inner = Span::new(28, packet.len());
+fn wrap(tunnel: &dyn Encapsulate, packet: &[u8]) -> Vec<u8> {
+    let overhead = tunnel.overhead();
+    let mut buffer = [&vec![0; overhead], packet].concat();
+    let inner = Span::new(overhead, packet.len());
     ipencap::encap(tunnel, &mut buffer, inner, &PerPacket::new()).unwrap();
     buffer
 }
@@ -108,7 +117,7 @@ fn l_05_flows_are_looked_for_behind_eight_headers() {
 
 #[test]
 fn u_10_length_0() {
-    let mut outer = wrap_udp(&Udp::fou(L, R, 5555).unwrap(), &inner(53));
+    let mut outer = wrap(&Udp::fou(L, R, 5555).unwrap(), &inner(53));
     outer[24..26].fill(0);
     let receiver = Decapsulator::udp(UdpCarrier::fou(5555), from_peer());
     let refused = ipencap::decap(&receiver, &mut outer).unwrap_err();
@@ -124,7 +133,7 @@ fn u_12_any_source_port() {
             .unwrap()
             .with_source_port(SourcePort::Fixed(port))
             .with_checksum(ChecksumPolicy::Zero);
-        let mut outer = wrap_udp(&tunnel, &packet);
+        let mut outer = wrap(&tunnel, &packet);
         assert_eq!(outer[20..22], port.to_be_bytes());
         assert_eq!(
             ipencap::decap(&receiver, &mut outer).unwrap().packet,
@@ -136,7 +145,7 @@ fn u_12_any_source_port() {
 
 #[test]
 fn u_14_constant_source_port() {
-    let port_of = |tunnel: &Udp, packet: &[u8]| wrap_udp(tunnel, packet)[20..22].to_vec();
+    let port_of = |tunnel: &Udp, packet: &[u8]| wrap(tunnel, packet)[20..22].to_vec();
     let spread = Udp::fou(L, R, 5555).unwrap();
     let constant = spread.with_source_port(SourcePort::Fixed(0xc123));
     let flows = [53, 54, 55, 56].map(inner);
@@ -201,4 +210,335 @@ fn x_01_x_03_fragments_are_counted_as_they_would_be_made() {
             }
         }
     }
+}
+
+/// Of a carrier with ports only what goes to its port is its own; of the others all of the protocol is.
+#[test]
+fn l_04_a_tunnels_own_packet_would_loop() {
+    let packet = inner(53);
+    let (other, there) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+    let wrapped = |tunnel: &dyn Encapsulate| PacketMeta::read(&wrap(tunnel, &packet)).unwrap();
+    let gre = Gre::new(L, R).unwrap();
+    let key = gre.with_key(1);
+    let elsewhere = Gre::new(L, there).unwrap();
+    let from_elsewhere = Gre::new(other, R).unwrap();
+    let answers = [&gre, &key, &elsewhere, &from_elsewhere].map(|it| gre.would_loop(&wrapped(it)));
+    assert_eq!(answers, [true, true, false, false]);
+
+    let fou = Udp::fou(L, R, 5555).unwrap();
+    let answers = [5555, 5556].map(|port| {
+        let same = Udp::fou(L, R, port).unwrap();
+        fou.would_loop(&wrapped(&same))
+    });
+    assert_eq!(answers, [true, false]);
+    assert!(!fou.would_loop(&wrapped(&gre)));
+
+    let tcp = Tcp::new((L, 40000), (R, 443)).unwrap();
+    let answers = [(40000, 443), (1, 443), (40000, 444)].map(|(from, to)| {
+        let same = Tcp::new((L, from), (R, to)).unwrap();
+        tcp.would_loop(&wrapped(&same))
+    });
+    assert_eq!(answers, [true, true, false]);
+}
+
+/// The verdict on this inner packet, from the peer to `receiver`.
+fn verdict<A: ipencap::filter::Access>(
+    receiver: &Decapsulator<IpIpCarrier, A>,
+    packet: &[u8],
+) -> Option<Reason> {
+    let refused = receiver.inspect(&wrap_at(0, packet)).err()?;
+    Some(refused.reason)
+}
+
+fn to(destination: Ipv4Addr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let header = Plain {
+        destination: destination.octets(),
+        ..plain(protocol)
+    };
+    header.packet(payload)
+}
+
+#[test]
+fn d_19_packets_to_the_peer_where_they_are_let_through() {
+    let receiver = IpIp::decapsulator(from_peer());
+    let to_peer = to(L, 253, &[]);
+    assert_eq!(verdict(&receiver, &to_peer), Some(Reason::LoopToPeer));
+    let receiver = receiver.allowing_destination_peer();
+    assert_eq!(verdict(&receiver, &to_peer), None);
+    // Another endpoint stays one.
+    let other = Ipv4Addr::new(192, 0, 2, 7);
+    let peers = [Peer::new(Prefix::host(L), &ANY)];
+    let ends = [other];
+    let receiver = Decapsulator::ipip(Edge::new(&[R], &peers).with_endpoints(&ends));
+    let receiver = receiver.allowing_destination_peer();
+    let refused = verdict(&receiver, &to(other, 253, &[]));
+    assert_eq!(refused, Some(Reason::LoopToPeer));
+}
+
+/// A packet to one of our own addresses is opened again only if it is for a tunnel.
+#[test]
+fn d_20_packets_to_our_own_address() {
+    let peers = [Peer::new(Prefix::host(L), &ANY)];
+    let access = Edge::new(&[R], &peers).with_tunnel_ports(&[5555]);
+    let receiver = Decapsulator::ipip(access);
+    let ports = |port: u8| [0x15, 0xb3, 0x15, port, 0, 8, 0, 0];
+    let limit = Some(Reason::NestingLimit);
+    for (protocol, payload, expected) in [
+        (17, &ports(0xb3)[..], limit),
+        (6, &ports(0xb3), limit),
+        (17, &ports(0xb4), None),
+        (17, &ports(0xb3)[..3], None),
+        (1, &ports(0xb3), None),
+        (132, &ports(0xb3), None),
+        (4, &[], limit),
+        (47, &[], limit),
+    ] {
+        let packet = to(R, protocol, payload);
+        assert_eq!(
+            verdict(&receiver, &packet),
+            expected,
+            "{protocol} {payload:?}"
+        );
+        // In transit, it is none of our business.
+        let packet = to(Ipv4Addr::new(192, 0, 2, 7), protocol, payload);
+        assert_eq!(verdict(&receiver, &packet), None, "{protocol} {payload:?}");
+    }
+    // Behind the first fragment there are no ports.
+    let mut later = to(R, 17, &ports(0xb3));
+    later[7] = 1;
+    oracle::fill_checksum(&mut later);
+    assert_eq!(verdict(&receiver, &later), None);
+}
+
+/// Makes all of these bytes the outer packet.
+fn lengthen(outer: &mut [u8]) {
+    let len = u16::try_from(outer.len()).unwrap();
+    oracle::put_u16(outer, 2, len);
+    oracle::fill_checksum(outer);
+}
+
+/// Who sent it is not asked; what it is must still be right.
+#[test]
+fn d_03_d_04_d_13_s_20_without_a_filter() {
+    let reason = |carrier: &dyn Carrier, packet: &[u8]| {
+        let refused = inspect_without_filter(carrier, packet).err()?;
+        Some(refused.reason)
+    };
+    let martian = to(Ipv4Addr::LOCALHOST, 253, &[]);
+    assert_eq!(reason(&IpIpCarrier, &wrap_at(0, &martian)), None);
+    let fou = UdpCarrier::fou(5555);
+    assert_eq!(reason(&fou, &wrap_at(0, &martian)), Some(Reason::NotTunnel));
+    let mut fragment = wrap_at(0, &martian);
+    fragment[6] = 0x20;
+    oracle::fill_checksum(&mut fragment);
+    assert_eq!(reason(&IpIpCarrier, &fragment), Some(Reason::OuterFragment));
+    let mut dead = wrap_at(0, &martian);
+    dead[28] = 0;
+    oracle::fill_checksum(&mut dead[20..]);
+    assert_eq!(reason(&IpIpCarrier, &dead), Some(Reason::InnerTtlZero));
+
+    // A segment must be filled, any other packet need not.
+    let tunnel = Tcp::new((L, 40000), (R, 443)).unwrap();
+    for slack in [0, 1] {
+        let mut buffer = [&wrap(&tunnel, &martian), &vec![0; slack][..]].concat();
+        lengthen(&mut buffer);
+        let header = Plain {
+            source: L.octets(),
+            destination: R.octets(),
+            ..plain(6)
+        };
+        oracle::refill(&header, &mut buffer[20..]);
+        let expected = (slack > 0).then_some(Reason::InnerLengthMismatch);
+        assert_eq!(reason(&TcpCarrier::new(443), &buffer), expected);
+        let mut longer = [&wrap_at(0, &martian), &vec![0; slack][..]].concat();
+        lengthen(&mut longer);
+        let opened = inspect_without_filter(&IpIpCarrier, &longer).unwrap();
+        assert_eq!(usize::from(opened.slack()), slack, "D-12");
+    }
+}
+
+/// A socket of another port is another tunnel's.
+#[test]
+fn d_04_payloads_from_a_socket() {
+    let packet = inner(53);
+    let framed = [&[0, 28][..], &packet].concat();
+    let receiver = Decapsulator::tcp(
+        TcpCarrier::new(443).with_framing(LengthPrefix::Exclusive),
+        from_peer(),
+    );
+    for (destination_port, expected) in [(443, None), (444, Some(Reason::NotTunnel))] {
+        let meta = OuterMeta {
+            source: L,
+            source_port: 40000,
+            destination: R,
+            destination_port,
+            ecn: Ecn::NotEct,
+        };
+        let reason = |refused: Refused| refused.reason;
+        let verdict = receiver.inspect_payload(&meta, &framed).err();
+        assert_eq!(verdict.map(reason), expected);
+        let udp = Decapsulator::udp(UdpCarrier::fou(443), from_peer());
+        let verdict = udp.inspect_payload(&meta, &packet).err();
+        assert_eq!(verdict.map(reason), expected);
+    }
+}
+
+/// C-22: no device fills in behind a socket; E-23: and nothing is written.
+#[test]
+fn c_22_e_01_e_23_payloads_that_are_refused() {
+    let tunnel = Udp::gue(L, R).unwrap();
+    let partial = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
+    let mut broken = inner(53);
+    broken[10] ^= 1;
+    let wrong = EncapError::from(ParseError::BadChecksum);
+    let room = EncapError::NoHeadroom { need: 4, have: 3 };
+    for (frame, said, error) in [
+        (
+            &[&[0xa5; 4], &inner(53)[..]].concat(),
+            partial,
+            EncapError::PartialChecksum,
+        ),
+        (&[&[0xa5; 4], &broken[..]].concat(), PerPacket::new(), wrong),
+        (&vec![0xa5; 3], PerPacket::new(), room),
+    ] {
+        let mut written = frame.clone();
+        assert_eq!(tunnel.encap_payload(&mut written, &said), Err(error));
+        assert_eq!(written, *frame);
+    }
+}
+
+/// E-17, E-18, I-14, as of every other tunnel.
+#[test]
+fn e_17_e_18_i_14_minimal_encapsulation() {
+    let from = |source: Ipv4Addr, payload_len: usize| {
+        let header = Plain {
+            source: source.octets(),
+            ..plain(253)
+        };
+        PacketMeta::read(&header.packet(&vec![0; payload_len])).unwrap()
+    };
+    let tunnel = MinEnc::new(L, R).unwrap();
+    let forwarding = tunnel.with_role(Role::Forward);
+    let judged = |tunnel: &MinEnc, inner: &PacketMeta, said: &PerPacket| {
+        tunnel.judge(inner, said).map(|outer| outer.len())
+    };
+    let said = PerPacket::new();
+    let to_exit = Err(EncapError::LoopToExit { layer: 0 });
+    let own_source = Err(EncapError::LoopOwnSource { layer: 0 });
+    assert_eq!(judged(&tunnel, &from(R, 0), &said), to_exit);
+    assert_eq!(judged(&tunnel, &from(L, 0), &said), Ok(32));
+    assert_eq!(judged(&forwarding, &from(L, 0), &said), own_source);
+    let other = Ipv4Addr::new(10, 1, 0, 5);
+    assert_eq!(judged(&forwarding, &from(other, 0), &said), Ok(32));
+    for (mtu, shim, tunnel) in [
+        (1500, 12, tunnel.with_link_mtu(1500)),
+        (1400, 12, tunnel.with_link_mtu(1500)),
+        (1500, 8, tunnel.without_source().with_link_mtu(1500)),
+    ] {
+        let said = PerPacket::new().with_link_mtu(mtu);
+        let longest = from(L, usize::from(mtu - shim - 20));
+        assert_eq!(judged(&tunnel, &longest, &said), Ok(u32::from(mtu)));
+        let longer = from(L, usize::from(mtu - shim - 19));
+        let error = EncapError::FragmentationNeeded { mtu: mtu - shim };
+        assert_eq!(judged(&tunnel, &longer, &said), Err(error));
+    }
+}
+
+#[test]
+fn a_packet_of_which_nothing_is_said() {
+    let said = PerPacket::default();
+    assert_eq!(said, PerPacket::new());
+    assert_eq!(
+        (said.ordinal(), said.link_mtu(), said.flow_hash()),
+        (None, None, None)
+    );
+    assert_eq!(said.inner_checksum(), InnerChecksum::Complete);
+    assert_eq!(said.tcp_numbers(), (0, 0));
+}
+
+/// U-13: 49152 to 65535.
+#[test]
+fn u_13_the_default_source_port_spreads() {
+    let by_default = Udp::fou(L, R, 5555).unwrap();
+    let said = by_default.with_source_port(SourcePort::default());
+    for port in [53, 54] {
+        assert_eq!(wrap(&said, &inner(port)), wrap(&by_default, &inner(port)));
+    }
+    let dynamic = SourcePort::Entropy {
+        seed: 0,
+        range: PortRange::Dynamic,
+    };
+    assert_eq!(SourcePort::default(), dynamic);
+}
+
+/// RFC 9293 §3.1: the flags are the low bits of the word behind the numbers.
+#[test]
+fn s_04_flags_of_a_segment() {
+    let packet = inner(53);
+    let tunnel = Tcp::new((L, 40000), (R, 443)).unwrap();
+    for (flags, expected) in [
+        (TcpFlags::ACK, 0x10),
+        (TcpFlags::PSH | TcpFlags::ACK | TcpFlags::FIN, 0x19),
+        (TcpFlags::empty(), 0),
+    ] {
+        let tunnel = tunnel.with_flags(flags);
+        let mut buffer = wrap(&tunnel, &packet);
+        assert_eq!(buffer[32..34], [0x50, expected]);
+        let receiver = Decapsulator::tcp(TcpCarrier::new(443), from_peer());
+        assert_eq!(
+            ipencap::decap(&receiver, &mut buffer).unwrap().packet,
+            packet
+        );
+    }
+}
+
+/// Kept as the words that they come to, the policies are still told as what was set.
+#[test]
+fn policies_are_told_as_they_were_set() {
+    let text = |tunnel: IpIp| format!("{tunnel:?}");
+    let tunnel = IpIp::new(L, R).unwrap();
+    let set = [
+        (tunnel, "source: 198.51.100.1, destination: 203.0.113.2"),
+        (
+            tunnel,
+            "ttl: Fixed(64), dscp: Copy, ecn: Normal, df: Set, atomic_identification: 0",
+        ),
+        (tunnel, "role: Originate, hairpin: false, max_len: 65535"),
+        (
+            tunnel.with_ttl(TtlPolicy::Fixed(NonZeroU8::MAX)),
+            "ttl: Fixed(255)",
+        ),
+        (tunnel.with_ttl(TtlPolicy::Inherit), "ttl: Inherit"),
+        (
+            tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11)),
+            "ecn: Normal",
+        ),
+        (
+            tunnel.with_ecn(EcnPolicy::Compatibility),
+            "dscp: Copy, ecn: Compatibility",
+        ),
+        (tunnel.with_ecn(EcnPolicy::Rfc3168), "ecn: Rfc3168"),
+        (
+            tunnel.with_df(DfPolicy::Copy(IdSource::Ordinal)),
+            "df: Copy(Ordinal)",
+        ),
+        (
+            tunnel.with_df(DfPolicy::Copy(IdSource::Constant(7))),
+            "df: Copy(Constant(7))",
+        ),
+        (
+            tunnel.with_atomic_identification(9),
+            "atomic_identification: 9",
+        ),
+        (tunnel.with_role(Role::Forward), "role: Forward"),
+        (tunnel.allowing_hairpin(), "hairpin: true"),
+        (tunnel.with_link_mtu(1500), "max_len: 1500"),
+    ];
+    for (tunnel, expected) in set {
+        let text = text(tunnel);
+        assert!(text.starts_with("IpIp { outer: Outer {"), "{text}");
+        assert!(text.contains(expected), "{text} lacks {expected}");
+    }
+    let fixed = format!("dscp: {:?}", DscpPolicy::Fixed(Dscp::AF11));
+    assert!(text(tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11))).contains(&fixed));
 }
