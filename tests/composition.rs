@@ -13,8 +13,8 @@ use core::net::Ipv4Addr;
 use ipencap::Span;
 use ipencap::encap::{
     Arrived, Carried, Carrier, ChecksumPolicy, Decapsulate, Decapsulator, Encapsulate, Gre,
-    GreCarrier, IpIp, Layer, Layered, MAX_NESTING, MinEnc, PerPacket, Stack, Tcp, Template, Udp,
-    UdpCarrier, decap_nested, encap_train, inspect_nested, inspect_without_filter,
+    GreCarrier, IpIp, Layer, Layered, MAX_NESTING, MinEnc, Opened, PerPacket, Stack, Tcp, Template,
+    Udp, UdpCarrier, decap_nested, encap_train, inspect_nested, inspect_without_filter,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
 use ipencap::filter::{Edge, Peer, PointToPoint, Prefix};
@@ -228,14 +228,38 @@ fn e_19_a_frame_too_short_for_the_headers_is_left_as_it_is() {
         let template = Template::<_, 2>::compile(&[inner, outer]).unwrap();
         tunnels.push(Box::new(template));
     }
-    let meta = PacketMeta::read(&datagram()).unwrap();
+    let meta = PacketMeta::summed(&datagram()).unwrap();
     for tunnel in tunnels {
+        let overhead = tunnel.overhead();
         let outer = tunnel.judge(&meta, &said()).unwrap();
-        for len in 0..tunnel.overhead() {
+        for len in 0..overhead {
             let mut frame = vec![0xa5; len];
             tunnel.write(&mut frame, &meta, &outer, &said());
-            assert_eq!(frame, vec![0xa5; len], "{} bytes", tunnel.overhead());
+            assert_eq!(frame, vec![0xa5; len], "{overhead} bytes");
         }
+    }
+    // One that ends with the headers has room for them.
+    let [inner, ..] = inside;
+    let expected = wrap(
+        &Stack {
+            outer: wan(),
+            inner,
+        },
+        &datagram(),
+        &said(),
+    )
+    .unwrap();
+    let stack = Stack {
+        outer: wan(),
+        inner,
+    };
+    let template = Template::<_, 2>::compile(&[inner, wan().into()]).unwrap();
+    let tunnels: [&dyn Encapsulate; 2] = [&stack, &template];
+    for tunnel in tunnels {
+        let outer = tunnel.judge(&meta, &said()).unwrap();
+        let mut frame = [0xa5; 40];
+        tunnel.write(&mut frame, &meta, &outer, &said());
+        assert_eq!(frame, expected[..40]);
     }
 }
 
@@ -434,9 +458,13 @@ fn l_01_d_20_layers_opened_before_count() {
 /// the other.
 #[test]
 fn n_10_n_13_n_18_ecn_fields_of_a_stack() {
+    // The identity between them hands on what the outer one will change.
     let stack = Stack {
         outer: Decapsulator::ipip(from(L, R)),
-        inner: Decapsulator::ipip(from(M, N)),
+        inner: Stack {
+            outer: (),
+            inner: Decapsulator::ipip(from(M, N)),
+        },
     };
     let with_ecn = |packet: &[u8], ecn: u8| {
         let mut packet = packet.to_vec();
@@ -546,6 +574,32 @@ fn l_02_a_stack_counts_its_layers() {
         (opened.packet, opened.opened.layers()),
         (&mut packet(0)[..], 2)
     );
+}
+
+/// Knows every packet as its own, and takes nothing off.
+struct Onlooker;
+
+impl Decapsulate for Onlooker {
+    fn recognises(&self, _outer: Ipv4<'_>) -> bool {
+        true
+    }
+
+    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
+        ().inspect_arrived(arrived)
+    }
+}
+
+/// L-02: where nothing was opened there is no next layer, only the same packet again.
+#[test]
+fn l_02_a_tunnel_that_opens_nothing_is_the_last() {
+    let ipip = Decapsulator::ipip(from(L, R));
+    let tunnels: [&dyn Decapsulate; 2] = [&ipip, &Onlooker];
+    let outer = wrap(&wan(), &packet(0), &said()).unwrap();
+    for (bytes, layers) in [(&outer, 1), (&packet(0), 0)] {
+        let opened = inspect_nested(&tunnels, bytes, 4).unwrap();
+        assert_eq!(opened.layers(), layers);
+        assert_eq!(opened.span().get(bytes), Some(&packet(0)[..]));
+    }
 }
 
 /// Of tunnels that share an address the one that knows the sender, or the key, is asked; if none does
