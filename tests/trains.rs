@@ -302,7 +302,7 @@ fn c_35_payload_train_ends_where_the_header_would_change() {
 #[test]
 fn c_35_payload_train_ends_with_what_does_not_fill_its_segment() {
     assert_eq!(payload_train(&segments(&[500]), 1000), 504, "a part of one");
-    let mut slack = segments(&[500; 3]);
+    let mut slack = segments(&[500; 2]);
     slack[0].extend([0; 8]);
     assert_eq!(payload_train(&slack, 512), 504, "slack in the first");
     let mut slack = segments(&[500, 492, 500]);
