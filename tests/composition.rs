@@ -122,6 +122,8 @@ fn l_08_p_05_a_template_is_one_layer_after_the_other() {
         let once = wrap(&site(), &packet, &said()).unwrap();
         let twice = wrap(&wan(), &once, &said()).unwrap();
         assert_eq!(wrap(&template, &packet, &said()).unwrap(), twice);
+        let exact: [u8; 40] = template.header(&meta, &said()).unwrap();
+        assert_eq!(exact, twice[..40]);
         let error = EncapError::NoHeadroom { need: 40, have: 39 };
         assert_eq!(template.header::<39>(&meta, &said()), Err(error));
     }
@@ -204,14 +206,20 @@ fn l_08_e_17_a_loop_is_told_with_its_layer() {
         outer: &loops,
         inner: &two,
     };
-    assert_eq!((three.layers(), three.overhead()), (3, 60));
     let nested = Template::nested([site(), wan(), loops]);
     let compiled = Template::<Layer, 4>::compile(&[site().into(), wan().into(), loops.into()]);
     let error = Err(EncapError::LoopToExit { layer: 2 });
     let tunnels: [&dyn Encapsulate; 3] = [&three, &nested, &compiled.unwrap()];
     for tunnel in tunnels {
-        assert_eq!(wrap(tunnel, &packet(30), &PerPacket::new()), error);
+        assert_eq!((tunnel.layers(), tunnel.overhead()), (3, 60));
+        assert_eq!(wrap(tunnel, &packet(30), &said()), error);
     }
+    // Where no other pair of layers keeps the fast path from it.
+    let nested = Template::nested([wan(), loops]);
+    let compiled = Template::<Layer, 2>::compile(&[wan().into(), loops.into()]);
+    let error = Err(EncapError::LoopToExit { layer: 1 });
+    assert_eq!(wrap(&nested, &packet(30), &said()), error);
+    assert_eq!(wrap(&compiled.unwrap(), &packet(30), &said()), error);
 }
 
 /// E-19, E-23: neither is a header written half.
