@@ -14,8 +14,8 @@ use ipencap::Span;
 
 use ipencap::encap::{
     Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy,
-    Encapsulate, Gre, IdSource, InnerChecksum, IpIp, IpIpCarrier, MinEnc, OuterMeta, PerPacket,
-    PortRange, Role, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
+    Encapsulate, Gre, GreCarrier, IdSource, InnerChecksum, IpIp, IpIpCarrier, MinEnc, OuterMeta,
+    PerPacket, PortRange, Role, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
     inspect_without_filter,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
@@ -383,6 +383,26 @@ fn d_04_payloads_from_a_socket() {
         let udp = Decapsulator::udp(UdpCarrier::fou(443), from_peer());
         let verdict = udp.inspect_payload(&meta, &packet).err();
         assert_eq!(verdict.map(reason), expected);
+    }
+}
+
+/// RFC 8086, RFC 2890 §2: the number is told behind a socket, too, if numbers are asked for.
+#[test]
+fn r_11_sequence_numbers_from_a_socket() {
+    let payload = [&[0x10, 0, 8, 0, 0, 0, 1, 2][..], &inner(53)].concat();
+    let meta = OuterMeta {
+        source: L,
+        source_port: 50000,
+        destination: R,
+        destination_port: 4754,
+        ecn: Ecn::NotEct,
+    };
+    let gre = GreCarrier::new();
+    for (gre, sequence) in [(gre, None), (gre.with_sequence(), Some(0x0102))] {
+        let receiver = Decapsulator::udp(UdpCarrier::gre(gre), from_peer());
+        let opened = receiver.inspect_payload(&meta, &payload).unwrap();
+        assert_eq!(opened.sequence(), sequence);
+        assert_eq!(opened.span().get(&payload), Some(&inner(53)[..]));
     }
 }
 
