@@ -69,7 +69,7 @@ impl GreHeader {
     #[must_use]
     pub const fn new(flags: GreFlags) -> Self {
         Self {
-            flags_version: U16::new(flags.bits()),
+            flags_version: U16::new(flags.bits() & GreFlags::all().bits()),
             protocol: U16::new(Self::IPV4),
         }
     }

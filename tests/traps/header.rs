@@ -3,8 +3,8 @@
 use ipencap::encap::{Decapsulate, Encapsulate, IpIpCarrier, inspect_without_filter};
 use ipencap::error::{EncapError, ParseError, Reason};
 use ipencap::wire::{
-    Dscp, Ecn, FragmentOffset, HeaderOption, HeaderOptions, IpProtocol, Ipv4, Ipv4Flags,
-    Ipv4Header, Ipv4Mut, Tcp, Udp,
+    Dscp, Ecn, FragmentOffset, GreFlags, GreHeader, HeaderOption, HeaderOptions, IpProtocol, Ipv4,
+    Ipv4Flags, Ipv4Header, Ipv4Mut, Tcp, TcpFlags, TcpHeader, Udp,
 };
 use ipencap_kit::oracle::{self, Plain};
 
@@ -187,6 +187,21 @@ fn t24_flags_and_offset_share_a_word_and_commute() {
         .packet(&[]);
         assert_eq!(Ipv4::parse(&packet).unwrap().header().flags(), flag);
     }
+}
+
+/// A set of flags can hold bits that are none: they belong to other fields.
+#[test]
+fn t24_bits_that_are_no_flags_change_no_other_field() {
+    let mut header = Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, 20);
+    header.set_fragment_offset(FragmentOffset::from_units(100).unwrap());
+    header.set_flags(Ipv4Flags::from_bits_retain(0xffff));
+    assert_eq!(oracle::u16_at(header.as_bytes(), 6), 0xe064);
+    assert!(header.verifies(&[]));
+    let gre = GreHeader::new(GreFlags::from_bits_retain(0x2007));
+    assert_eq!((gre.flags_and_version(), gre.version()), (0x2000, 0));
+    let ends = ((1, 2), (3, 4));
+    let tcp = TcpHeader::new(ends.0, ends.1, 5, TcpFlags::from_bits_retain(0xffff), 0);
+    assert_eq!((tcp.header_len(), tcp.flags()), (20, TcpFlags::all()));
 }
 
 #[test]

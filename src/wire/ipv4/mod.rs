@@ -424,6 +424,7 @@ impl Ipv4Edit<'_> {
     /// See [`Ipv4Header::set_flags`].
     #[inline]
     pub fn set_flags(&mut self, flags: Ipv4Flags) -> &mut Self {
+        let flags = flags & Ipv4Flags::all();
         self.set_flags_offset(flags.bits() | self.header.fragment_offset().units())
     }
 
