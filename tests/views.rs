@@ -1,0 +1,128 @@
+//! Where things lie: spans and packets in their buffers, and raw writes into headers.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test that panics fails"
+)]
+
+use ipencap::Span;
+use ipencap::packet::{Packet, PacketMeta};
+use ipencap::wire::{IpProtocol, Ipv4Header, TcpFlags, TcpHeader, UdpHeader};
+use ipencap_kit::oracle::{self, Plain};
+
+const A: [u8; 4] = [10, 1, 0, 5];
+const B: [u8; 4] = [10, 2, 0, 9];
+
+const fn plain(protocol: u8) -> Plain {
+    Plain {
+        tos: 0,
+        identification: 0x1234,
+        flags_offset: 0x4000,
+        ttl: 64,
+        protocol,
+        source: A,
+        destination: B,
+        options: vec![],
+    }
+}
+
+#[test]
+fn spans_around_every_border() {
+    for start in 0..=6 {
+        for end in 0..=6 {
+            let span = Span::from(start..end);
+            let len = end.max(start) - start;
+            assert_eq!(span, Span::new(start, len));
+            assert_eq!(span.end(), start + len);
+            let mut bytes = *b"abcd";
+            let expected = (start + len <= 4).then(|| &b"abcd"[start..start + len]);
+            assert_eq!(span.get(&bytes), expected, "{span:?}");
+            assert_eq!(span.get_mut(&mut bytes).as_deref(), expected, "{span:?}");
+        }
+    }
+    // Beyond the last address there is nothing.
+    for (start, len) in [(usize::MAX, 1), (1, usize::MAX), (usize::MAX, usize::MAX)] {
+        let span = Span::new(start, len);
+        assert_eq!(span.end(), usize::MAX);
+        assert_eq!((span.get(b"abcd"), span.get_mut(&mut [0; 4])), (None, None));
+    }
+}
+
+#[test]
+fn packets_are_cut_to_their_buffer() {
+    let beyond = [usize::MAX - 1, usize::MAX];
+    for start in (0..=6).chain(beyond) {
+        for len in (0..=6).chain(beyond) {
+            let mut bytes = *b"abcd";
+            let mut packet = Packet::new(&mut bytes, Span::new(start, len));
+            let start = start.min(4);
+            let len = len.min(4 - start);
+            assert_eq!(packet.span(), Span::new(start, len));
+            assert_eq!(
+                (packet.headroom(), packet.tailroom()),
+                (start, 4 - start - len)
+            );
+            assert_eq!(packet.as_slice(), &b"abcd"[start..start + len]);
+            packet.as_mut_slice().fill(b'x');
+            let mut expected = *b"abcd";
+            expected[start..start + len].fill(b'x');
+            let (buffer, span) = packet.into_parts();
+            assert_eq!((&*buffer, span), (&expected[..], Span::new(start, len)));
+        }
+    }
+}
+
+/// V-07, V-08: from the start of the span to the total length, whatever is around it.
+#[test]
+fn a_proven_packet_lies_between_headroom_and_slack() {
+    let bytes = plain(253).packet(b"payload");
+    for (headroom, slack) in [(0, 0), (3, 0), (0, 5), (20, 9)] {
+        let mut buffer = [&vec![0xa5; headroom][..], &bytes, &vec![0x5a; slack]].concat();
+        let span = Span::new(headroom, bytes.len() + slack);
+        let proven = Packet::new(&mut buffer, span).prove().unwrap();
+        assert_eq!(proven.as_slice(), bytes);
+        let header = proven.meta().header();
+        assert_eq!((header.source(), header.total_len()), (A.into(), 27));
+    }
+}
+
+#[test]
+fn only_a_packet_of_no_bytes_is_empty() {
+    let header = |total_len| Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, total_len);
+    for total_len in [0, 1, 20, u16::MAX] {
+        let meta = PacketMeta::trusted(header(total_len));
+        assert_eq!(meta.len(), u32::from(total_len));
+        assert_eq!(meta.is_empty(), total_len == 0);
+    }
+}
+
+/// C-20: a sum that the headers tell is shown as one, and one that they do not as none.
+#[test]
+fn a_packets_sums_are_shown() {
+    let udp = [0, 1, 0, 2, 0, 8, 0xab, 0xcd];
+    let sum = oracle::checksum(&[&A[..], &B, &[0, 17, 0, 8]].concat());
+    let shown = |bytes: &[u8]| format!("{:?}", PacketMeta::read(bytes).unwrap());
+    let known = shown(&plain(17).packet(&udp));
+    assert!(
+        known.contains(&format!("known_sum: Some({sum})")),
+        "{known}"
+    );
+    let unknown = shown(&plain(253).packet(&udp));
+    assert!(unknown.contains("known_sum: None"), "{unknown}");
+}
+
+/// Setters patch the checksum; this writes it, be it right or wrong or none.
+#[test]
+fn c_12_c_13_a_raw_checksum_is_written_as_it_is() {
+    let mut udp = UdpHeader::new(1, 2, 8);
+    let mut tcp = TcpHeader::new((1, 2), (3, 4), 5, TcpFlags::ACK, 6);
+    let others = (udp, tcp);
+    for checksum in [0x1234, 0xffff, 0x0000] {
+        udp.set_raw_checksum(checksum);
+        tcp.set_raw_checksum(checksum);
+        assert_eq!((udp.checksum(), tcp.checksum()), (checksum, checksum));
+    }
+    assert_eq!((udp, tcp), others, "another field has changed");
+}
