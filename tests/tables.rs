@@ -262,6 +262,7 @@ fn q_01_every_tos_byte_is_a_dscp_and_an_ecn_field() {
         let (dscp, ecn) = (Dscp::from_tos(byte), Ecn::from_bits_truncated(byte));
         assert_eq!((dscp.value(), ecn.bits()), (byte / 4, byte % 4));
         assert_eq!(dscp.with_ecn(ecn), byte);
+        assert_eq!(dscp.to_string(), (byte / 4).to_string());
         assert_eq!(
             Dscp::new(byte).map(Dscp::value),
             (byte < 64).then_some(byte)
@@ -670,20 +671,31 @@ fn d_04_d_20_t40_every_protocol() {
         // Going in, every protocol is payload, and the outer protocol is 4.
         assert_eq!(wrap(&tunnel(), &transit).unwrap()[9], 4, "E-11");
     }
+}
+
+/// IANA's protocol numbers by the names that messages use; all others by number.
+#[test]
+fn every_protocol_number_and_name() {
     let named = [
-        IpProtocol::ICMP,
-        IpProtocol::IPENCAP,
-        IpProtocol::TCP,
-        IpProtocol::UDP,
-        IpProtocol::IPV6,
-        IpProtocol::GRE,
-        IpProtocol::MINIMAL,
-        IpProtocol::MPLS,
+        (1, IpProtocol::ICMP, "ICMP"),
+        (4, IpProtocol::IPENCAP, "IP-in-IP"),
+        (6, IpProtocol::TCP, "TCP"),
+        (17, IpProtocol::UDP, "UDP"),
+        (41, IpProtocol::IPV6, "IPv6"),
+        (47, IpProtocol::GRE, "GRE"),
+        (55, IpProtocol::MINIMAL, "minimal encapsulation"),
+        (137, IpProtocol::MPLS, "MPLS"),
     ];
-    assert_eq!(
-        named.map(|protocol| protocol.0),
-        [1, 4, 6, 17, 41, 47, 55, 137]
-    );
+    for number in 0..=255u8 {
+        let name = match named.iter().find(|row| row.0 == number) {
+            Some(&(_, protocol, name)) => {
+                assert_eq!(protocol, IpProtocol(number));
+                name.to_owned()
+            }
+            None => format!("protocol {number}"),
+        };
+        assert_eq!(IpProtocol(number).to_string(), name);
+    }
 }
 
 #[test]
@@ -943,6 +955,64 @@ fn d_05_d_07_d_17_access_says_no_unless_told_otherwise() {
     assert_eq!(Edge::new(&locals, &[]).peer(there, here), None);
     assert_eq!(Edge::new(&[], &peers).peer(there, here), None);
     assert!(!PointToPoint::new(here, there, &[]).allows_inner(0, A.into()));
+}
+
+/// An access of one's own answers what it must; it and a reference to any access say the same as a whole.
+#[test]
+fn d_07_d_17_d_19_d_20_access_of_ones_own_and_by_reference() {
+    struct Own;
+    impl Access for Own {
+        fn is_local(&self, address: Ipv4Addr) -> bool {
+            address == Ipv4Addr::from(R)
+        }
+        fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32> {
+            let is_theirs = outer_source == Ipv4Addr::from(L) && self.is_local(outer_destination);
+            is_theirs.then_some(3)
+        }
+        fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool {
+            peer == 3 && inner_source == Ipv4Addr::from(A)
+        }
+    }
+
+    /// The peer that sends from L to R, the tag, and the answers about R, A, a port and B.
+    fn answers<T: Access>(access: T) -> (u32, u32, [bool; 5]) {
+        let number = access.peer(L.into(), R.into()).unwrap();
+        let said = [
+            access.peer(R.into(), L.into()).is_some(),
+            access.is_local(R.into()),
+            access.allows_inner(number, A.into()),
+            access.is_tunnel_port(IpProtocol::UDP, 5555),
+            access.is_endpoint(B.into()),
+        ];
+        (number, access.tag(number), said)
+    }
+
+    // Unless overridden a tag is the peer's number, and there are neither tunnel ports nor endpoints.
+    let expected = (3, 3, [false, true, true, false, false]);
+    assert_eq!(answers(Own), expected);
+    assert_eq!(answers(&Own), expected);
+    let elsewhere = Peer::new(Prefix::host(A.into()), &ANY);
+    let peers = [
+        elsewhere,
+        Peer::new(Prefix::host(L.into()), &ANY).with_tag(9),
+    ];
+    let (locals, endpoints, ports) = ([R.into()], [B.into()], [4789, 5555]);
+    let edge = Edge::new(&locals, &peers)
+        .with_endpoints(&endpoints)
+        .with_tunnel_ports(&ports);
+    let by_reference = &edge;
+    let expected = (1, 9, [false, true, true, true, true]);
+    assert_eq!(answers(edge), expected);
+    assert_eq!(answers(by_reference), expected);
+    let nobody = A.into();
+    assert!(!Access::is_tunnel_port(
+        &by_reference,
+        IpProtocol::UDP,
+        6080
+    ));
+    assert!(!Access::is_endpoint(&by_reference, nobody));
+    assert!(!Access::is_local(&by_reference, nobody));
+    assert!(!Access::allows_inner(&&Own, 4, nobody));
 }
 
 #[test]
