@@ -20,7 +20,8 @@ use ipencap::encap::{
 use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
 use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::PacketMeta;
-use ipencap::stream::{FrameError, StreamError};
+use ipencap::stream::StreamFraming::{Bare, Exclusive, Inclusive};
+use ipencap::stream::{Decoder, Event, FrameError, StreamError};
 use ipencap::wire::{self, HeaderOptions, Icmpv4, Ipv4, TcpHeader};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -381,6 +382,8 @@ fn refused(receiver: &dyn Decapsulate, packet: &[u8]) -> Refused {
     let numbers = [refused.need.to_string(), refused.have.to_string()];
     if refused.need > 0 {
         assert_says(&refused, &[&numbers[0], &numbers[1]]);
+    } else {
+        assert!(!refused.to_string().contains("needed"), "{refused}");
     }
     refused
 }
@@ -623,6 +626,49 @@ fn a_refusal_inside_of_a_stack_says_the_layer_l_02() {
     assert_eq!(refused.inside(255).layer, 255);
     let refused = Refused::truncated(Reason::UdpTruncated, ParseError::BadChecksum);
     assert_eq!((refused.need, refused.have), (0, 0));
+}
+
+// ---- StreamError and FrameError
+
+#[test]
+fn stream_errors_s_13_s_17_s_21() {
+    let rows: [(_, &[u8], _, &str); 4] = [
+        (Exclusive, &[0, 0], StreamError::BadFrameLength, "length"),
+        (Bare, &[0x60; 4], StreamError::BadFrameLength, "length"),
+        (Exclusive, &[0, 63], StreamError::FrameTooLong, "limit"),
+        (Inclusive, b"IKEUDP", StreamError::BadMagic, "magic"),
+    ];
+    for (framing, mut stream, error, part) in rows {
+        let mut buffer = [0; 64];
+        let mut decoder = Decoder::new(framing, &mut buffer);
+        assert_eq!(decoder.push(&mut stream), Err(error));
+        assert_says(&error, &[part, "close the connection"]);
+        assert_eq!(error.name(), format!("{error:?}"));
+    }
+}
+
+#[test]
+fn frame_errors_s_14_s_20() {
+    let packet = inner().packet(b"payload");
+    let padded = [&packet[..], &[0; 4]].concat();
+    let truncated = ParseError::Truncated { need: 20, have: 1 };
+    let rows = [
+        (&packet[..1], FrameError::Inner(truncated), ["20", "1"]),
+        (&padded, FrameError::InnerLengthMismatch, ["fill", "drop"]),
+    ];
+    for (bytes, error, parts) in rows {
+        let prefix = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        let stream = [&prefix, bytes].concat();
+        let mut buffer = [0; 64];
+        let mut decoder = Decoder::new(Exclusive, &mut buffer);
+        let answer = decoder.push(&mut &stream[..]);
+        assert_eq!(answer, Ok(Some(Event::Dropped(error))));
+        assert_says(&error, &["framed packet"]);
+        assert_says(&error, &parts);
+    }
+    assert_eq!(FrameError::Inner(truncated).name(), "Truncated");
+    let mismatch = FrameError::InnerLengthMismatch;
+    assert_eq!(mismatch.name(), "InnerLengthMismatch");
 }
 
 // ---- ConfigError: one test per variant that can be had
