@@ -233,3 +233,67 @@ fn o_05_o_08_small_links() {
     assert_eq!(Overhead::IPIP.tcp_mss(1500), Some(1440), "S-30");
     assert_eq!(Overhead::IPIP.tcp_payload_len(1500, 12), Some(1428), "S-31");
 }
+
+/// 65535 bytes are the most; a padding is to at least 1 and at most 65535; four paddings are kept apart. What
+/// cannot be held fits nothing, however much is put around it.
+#[test]
+fn o_04_o_06_borders_of_what_an_overhead_holds() {
+    let whole = Overhead::of(65_535);
+    assert_eq!(whole.bytes(), Some(65_535));
+    assert_eq!(
+        (whole.outer_len(0), whole.outer_len(1)),
+        (Some(65_535), None)
+    );
+    let halves = Overhead::of(32_768).around(Overhead::of(32_767));
+    assert_eq!(halves, whole, "O-06");
+    assert_eq!(Overhead::IPIP.outer_len(65_515), Some(65_535));
+    assert_eq!(Overhead::IPIP.outer_len(65_516), None);
+    assert_eq!(Overhead::IPIP.added_len(65_515), Some(20));
+    assert_eq!(Overhead::IPIP.added_len(65_516), None);
+    let longest = Overhead::IPIP.max_inner_len();
+    assert_eq!(Overhead::IPIP.inner_mtu(u32::MAX), longest, "O-01, O-04");
+    assert_eq!(Overhead::padding(65_535).outer_len(1), Some(65_535));
+
+    // To 3, 4, 3, ... of one byte: 1, 3, 4, 6, 8, as many as there are.
+    let paddings = |count: u8| {
+        let layers = [3, 4].map(Overhead::padding).into_iter().cycle();
+        let join = |inner, outer: Overhead| outer.around(inner);
+        layers.take(count.into()).fold(Overhead::NONE, join)
+    };
+    let outer_lens = [0, 1, 2, 3, 4].map(|count| paddings(count).outer_len(1));
+    assert_eq!(outer_lens, [1, 3, 4, 6, 8].map(Some));
+
+    let too_many = [
+        Overhead::of(65_536),
+        Overhead::of_bytes(usize::MAX),
+        halves.around(Overhead::of(1)),
+        Overhead::padding(0),
+        Overhead::padding(65_536),
+        paddings(5),
+        paddings(2).around(paddings(3)),
+    ];
+    for overhead in too_many {
+        for around in [
+            overhead,
+            overhead.around(Overhead::IPIP),
+            Overhead::IPIP.around(overhead),
+        ] {
+            assert_eq!(around.bytes(), None, "{around:?}");
+            assert_eq!(around.outer_len(0), None, "{around:?}");
+            assert_eq!(around.max_inner_len(), None, "{around:?}");
+        }
+    }
+}
+
+#[test]
+fn no_share_of_nothing() {
+    let nothing = Efficiency {
+        payload_len: 1460,
+        carried_len: 0,
+    };
+    assert_eq!((nothing.ratio(), nothing.per_mille()), (0.0, 0));
+    // O-05: below the smallest MTU there is no efficiency either.
+    assert_eq!(Overhead::IPIP.ethernet_efficiency(87), None);
+    let least = Overhead::IPIP.ethernet_efficiency(88).unwrap();
+    assert_eq!((least.payload_len, least.carried_len), (28, 88 + 38));
+}
