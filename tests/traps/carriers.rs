@@ -132,6 +132,11 @@ fn t42_truncated_quoted_datagram() {
     assert_eq!(quoted.payload(), [0x42; 8]);
     let quoted = Ipv4::parse_quoted(&packet[..40]).unwrap();
     assert!(quoted.payload().is_empty());
+    // Whatever the total length says: here, less than the header.
+    let mut packet = packet;
+    oracle::put_u16(&mut packet, 2, 39);
+    let quoted = Ipv4::parse_quoted(&packet[..48]).unwrap();
+    assert_eq!((quoted.payload(), quoted.is_cut()), (&[0x42; 8][..], false));
     for len in [20, 28, 39] {
         let cut = Ipv4::parse_quoted(&packet[..len]).err();
         let have = u16::try_from(len).unwrap();

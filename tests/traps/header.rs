@@ -260,6 +260,16 @@ fn t28_v_15_fragments_are_told_and_the_ping_of_death_is_flagged() {
     }
     .packet(&[0; 8]);
     assert!(!Ipv4::parse(&within).unwrap().header().exceeds_reassembly());
+    // 20 + 65512 + 3 are 65535.
+    for (payload_len, exceeds) in [(3, false), (4, true)] {
+        let end = Plain {
+            flags_offset: 0x1ffd,
+            ..inner()
+        }
+        .packet(&[0; 4][..payload_len]);
+        let header = *Ipv4::parse(&end).unwrap().header();
+        assert_eq!(header.exceeds_reassembly(), exceeds);
+    }
 
     // E-21, DC-36: a fragment is wrapped and opened as any packet, and nobody looks at the
     // transport header that it does not have.
