@@ -202,9 +202,9 @@ fn c_32_what_travels_differently_is_no_part() {
     let mut other_flow = segments(&[500; 3]);
     other_flow[1] = segment(2, 80, 500);
     assert_eq!(train(&ipip, &other_flow), 1);
-    for (at, what) in [(1, "TOS"), (8, "TTL")] {
+    for (at, bit, what) in [(1, 4, "TOS"), (8, 4, "TTL"), (6, 0x40, "DF")] {
         let mut packets = segments(&[500; 3]);
-        packets[2][at] ^= 4;
+        packets[2][at] ^= bit;
         fill_checksum(&mut packets[2]);
         assert_eq!(train(&ipip, &packets), 2, "{what}");
     }
