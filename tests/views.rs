@@ -1,4 +1,4 @@
-//! Where things lie: spans and packets in their buffers, and raw writes into headers.
+//! Where things lie: spans and packets in their buffers, fields in headers as their RFCs draw them.
 
 #![allow(
     clippy::indexing_slicing,
@@ -9,7 +9,10 @@
 
 use ipencap::Span;
 use ipencap::packet::{Packet, PacketMeta};
-use ipencap::wire::{IpProtocol, Ipv4Header, TcpFlags, TcpHeader, UdpHeader};
+use ipencap::wire::{
+    Gre, GreFlags, GreHeader, GueHeader, IpProtocol, Ipv4Header, MinimalHeader, TcpFlags,
+    TcpHeader, UdpHeader,
+};
 use ipencap_kit::oracle::{self, Plain};
 
 const A: [u8; 4] = [10, 1, 0, 5];
@@ -111,6 +114,53 @@ fn a_packets_sums_are_shown() {
     );
     let unknown = shown(&plain(253).packet(&udp));
     assert!(unknown.contains("known_sum: None"), "{unknown}");
+}
+
+/// RFC 768; RFC 9293 §3.1; draft-ietf-intarea-gue §3.1; RFC 2890 §2; RFC 2004 §3.1.
+#[test]
+fn headers_are_made_as_they_are_drawn() {
+    let udp = [0x9c, 0x40, 0, 53, 0, 16, 0, 0];
+    let made = UdpHeader::new(40000, 53, 16);
+    assert_eq!(*UdpHeader::split(&udp).unwrap().0, made);
+
+    let tcp = [
+        0x9c, 0x40, 0x01, 0xbb, 1, 2, 3, 4, 5, 6, 7, 8, 0x60, 0x12, 0x20, 0, 0, 0, 0, 0, 1, 1, 1, 0,
+    ];
+    let flags = TcpFlags::SYN | TcpFlags::ACK;
+    // Six words; of more than fifteen the low four bits count.
+    for words in [6, 0x16, 0xf6] {
+        let numbers = (0x0102_0304, 0x0506_0708);
+        let made = TcpHeader::new((40000, 443), numbers, words, flags, 0x2000);
+        assert_eq!(*TcpHeader::split(&tcp).unwrap().0, made);
+    }
+
+    let gue = [2, 4, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0xff];
+    for words in [2, 0x22, 0xe2] {
+        let made = GueHeader::new(IpProtocol::IPENCAP, words);
+        let (header, extension, rest) = GueHeader::split(&gue).unwrap();
+        assert_eq!((*header, extension, rest), (made, &gue[4..12], &gue[12..]));
+    }
+
+    let gre = [0x30, 0, 0x08, 0x00, 0, 0, 0, 42, 0, 0, 0, 7, 0x45];
+    let parsed = Gre::parse(&gre).unwrap();
+    assert_eq!(
+        *parsed.header(),
+        GreHeader::new(GreFlags::KEY | GreFlags::SEQUENCE)
+    );
+    assert_eq!((parsed.key(), parsed.sequence()), (Some(42), Some(7)));
+
+    let original = Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, 20);
+    let drawn: [&[u8]; 2] = [
+        &[17, 0, 0xe4, 0xf4, 10, 2, 0, 9],
+        &[17, 0x80, 0xda, 0x6e, 10, 2, 0, 9, 10, 1, 0, 5],
+    ];
+    for (keeps_source, drawn) in [(false, drawn[0]), (true, drawn[1])] {
+        let made = MinimalHeader::new(&original, keeps_source);
+        let mut bytes = [0; 12];
+        made.write(&mut bytes[..made.wire_len()]);
+        assert_eq!(bytes[..made.wire_len()], *drawn);
+        assert_eq!(MinimalHeader::parse(drawn), Ok((made, &[][..])));
+    }
 }
 
 /// Setters patch the checksum; this writes it, be it right or wrong or none.
