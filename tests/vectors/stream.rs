@@ -185,6 +185,35 @@ fn s_14_prefix_1() {
     assert_eq!(with_next(Inclusive, b"\0\x01\x45"), (vec![], FATAL));
 }
 
+/// Without a prefix the header says where the next packet begins: one that cannot is fatal as soon as its length
+/// is there, and so is a broken one.
+#[test]
+fn s_13_s_14_s_17_bare_heads() {
+    let heads: [([u8; 4], Option<usize>); 8] = [
+        ([0x65, 0, 0, 40], None), // version
+        ([0x44, 0, 0, 40], None), // header length
+        ([0x45, 0, 0, 19], None), // total length
+        ([0x4f, 0, 0, 59], None),
+        ([0x00, 0, 0, 0], None),
+        ([0x45, 0, 0, 20], Some(16)),
+        ([0x4f, 0, 0, 60], Some(56)),
+        ([0x46, 0, 1, 0], Some(252)),
+    ];
+    for (head, missing) in heads {
+        let mut buffer = [0; 256];
+        let mut decoder = Decoder::new(Bare, &mut buffer);
+        let answer = read(&mut decoder, [&head[..]]);
+        let error = if missing.is_none() { FATAL } else { None };
+        assert_eq!(answer, (vec![], error), "{head:02x?}");
+        if let Some(missing) = missing {
+            assert_eq!(decoder.missing(), missing, "S-18: {head:02x?}");
+        }
+    }
+    let mut broken = P.to_vec();
+    broken[10] ^= 1;
+    assert_eq!(with_next(Bare, &broken), (vec![], FATAL), "checksum");
+}
+
 #[test]
 fn s_15_prefix_2() {
     let broken = (vec![truncated(2), packet()], None);
@@ -249,6 +278,26 @@ fn s_17_s_19_buffer_too_small_for_a_head() {
     }
 }
 
+/// A buffer that holds a head and nothing behind it: the frames that are no more than a head.
+#[test]
+fn s_13_s_15_s_17_buffer_of_a_head() {
+    let rows: [(_, &[u8], _); 5] = [
+        (Exclusive, b"\0\0", (vec![], FATAL)),
+        (Rfc4571, b"\0\0", (vec![Skipped], None)),
+        (Inclusive, b"\0\x02", (vec![Skipped], None)),
+        (Inclusive, b"\0\0", (vec![], FATAL)),
+        (Bare, b"\x60\0\0\0", (vec![], FATAL)),
+    ];
+    for (framing, stream, expected) in rows {
+        for piece in 1..=stream.len() {
+            let mut buffer = vec![0; stream.len()];
+            let mut decoder = Decoder::new(framing, &mut buffer).without_preamble();
+            let answer = read(&mut decoder, stream.chunks(piece));
+            assert_eq!(answer, expected, "{framing:?}, by {piece}");
+        }
+    }
+}
+
 #[test]
 fn s_18_incomplete_frames() {
     for framing in [Exclusive, Rfc4571, Inclusive, Bare] {
@@ -284,6 +333,18 @@ fn s_19_several_frames_in_one_read() {
         let stream = [&first[..], &second, &first, &second[..9]].concat();
         let expected = vec![packet(), Packet(other.clone()), packet()];
         assert_eq!(decoded(framing, &stream), (expected, None), "{framing:?}");
+    }
+}
+
+/// A packet inside of a packet is no frame, even where a read begins with it.
+#[test]
+fn s_19_a_frame_inside_of_a_packet_in_every_split() {
+    for framing in [Exclusive, Rfc4571, Inclusive, Bare] {
+        let inside = framed(framing, P);
+        let outer = plain_outer(A, B, 0, 20 + inside.len());
+        let outer = [&outer[..], &inside].concat();
+        let answer = decoded(framing, &framed(framing, &outer));
+        assert_eq!(answer, (vec![Packet(outer)], None), "{framing:?}");
     }
 }
 
