@@ -8,6 +8,8 @@
 )]
 
 use ipencap::Span;
+use ipencap::encap::{Encapsulate, IpIp, PerPacket};
+use ipencap::error::ParseError;
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::{
     Gre, GreFlags, GreHeader, GueHeader, IpProtocol, Ipv4Header, MinimalHeader, TcpFlags,
@@ -98,6 +100,49 @@ fn only_a_packet_of_no_bytes_is_empty() {
         let meta = PacketMeta::trusted(header(total_len));
         assert_eq!(meta.len(), u32::from(total_len));
         assert_eq!(meta.is_empty(), total_len == 0);
+    }
+}
+
+/// What an encapsulator of one's own says of the packet it makes.
+#[test]
+fn c_20_e_02_what_is_known_of_a_packet() {
+    let inner = PacketMeta::read(&plain(17).packet(&[0, 1, 0, 2, 0, 8, 0xab, 0xcd])).unwrap();
+    let outer = PacketMeta::trusted(Ipv4Header::new(B.into(), A.into(), IpProtocol::UDP, 56));
+    assert!(inner.known_sum().is_some() && outer.known_sum().is_none());
+    let around = outer.carrying(&inner);
+    assert_eq!(around.flow(), inner.flow());
+    assert_eq!(around.known_sum(), inner.known_sum());
+    assert_eq!((around.header(), around.len()), (outer.header(), 56));
+    let beside = outer.with_transport(40000, 5555, Some(7));
+    let flow = beside.flow();
+    assert_eq!((flow.source_port, flow.destination_port), (40000, 5555));
+    assert_eq!((flow.source.octets(), flow.destination.octets()), (B, A));
+    assert_eq!(
+        (beside.known_sum(), beside.header()),
+        (Some(7), outer.header())
+    );
+
+    // Of another version, which no fast way may take for a short IPv4 packet.
+    let tunnel = IpIp::new([198, 51, 100, 1].into(), [203, 0, 113, 2].into()).unwrap();
+    for len in [0, 60, 65_535, 65_536] {
+        let six = PacketMeta::not_ipv4(6, len, 0xb9);
+        assert_eq!((six.version(), six.len()), (6, len));
+        assert_eq!(six.header().tos(), 0xb9);
+        assert_eq!(tunnel.judge_ordinary(&six, &PerPacket::new()), None);
+        let refusal = tunnel.judge(&six, &PerPacket::new()).unwrap_err();
+        assert_eq!(refusal, ParseError::BadVersion { version: 6 }.into());
+    }
+}
+
+/// C-20: where the headers do not tell it, the sum is that of the bytes.
+#[test]
+fn c_20_the_sum_of_all_bytes() {
+    for len in [1, 2, 7, 300] {
+        let bytes = plain(253).packet(&vec![0x5d; len]);
+        let meta = PacketMeta::summed(&bytes).unwrap();
+        assert_eq!(meta.byte_sum(), Some(!oracle::checksum(&bytes)));
+        let read = PacketMeta::read(&bytes).unwrap();
+        assert_eq!((read.byte_sum(), read.header()), (None, meta.header()));
     }
 }
 
