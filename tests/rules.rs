@@ -115,6 +115,43 @@ fn l_05_flows_are_looked_for_behind_eight_headers() {
     );
 }
 
+/// A flow is looked for only behind IP-in-IP headers of whole packets, in what is a packet and nothing else.
+#[test]
+fn l_05_where_flows_are_not_looked_for() {
+    let packet = inner(53);
+    let around = |protocol, flags_offset, payload: &[u8]| {
+        let header = Plain {
+            tos: 0,
+            identification: 0,
+            flags_offset,
+            ttl: 64,
+            protocol,
+            source: L.octets(),
+            destination: R.octets(),
+            options: vec![],
+        };
+        PacketMeta::read(&header.packet(payload)).unwrap().flow()
+    };
+    let of_packet = PacketMeta::read(&packet).unwrap().flow();
+    assert_eq!(around(4, 0x4000, &packet), of_packet);
+    let mut broken = packet.clone();
+    broken[8] ^= 1;
+    let others = [
+        (253, 0x4000, packet.clone()),
+        (4, 0x2000, packet.clone()),
+        (4, 0x0001, packet.clone()),
+        (4, 0x4000, [&packet[..], &[0; 4]].concat()),
+        (4, 0x4000, packet[..27].to_vec()),
+        (4, 0x4000, broken),
+    ];
+    for (protocol, flags_offset, payload) in others {
+        let flow = around(protocol, flags_offset, &payload);
+        let ends = (flow.source, flow.destination, flow.protocol.0);
+        assert_eq!(ends, (L, R, protocol), "{flags_offset:04x} {payload:02x?}");
+        assert_eq!((flow.source_port, flow.destination_port), (0, 0));
+    }
+}
+
 #[test]
 fn u_10_length_0() {
     let mut outer = wrap(&Udp::fou(L, R, 5555).unwrap(), &inner(53));
