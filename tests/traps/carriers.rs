@@ -125,6 +125,14 @@ fn t42_truncated_quoted_datagram() {
     assert_eq!(quoted.header().total_len(), 1420);
     assert_eq!((quoted.payload().len(), quoted.is_cut()), (8, true));
 
+    for (len, is_cut) in [(1419, true), (1420, false)] {
+        let quoted = Ipv4::parse_quoted(&packet[..len]).unwrap();
+        assert_eq!(
+            (quoted.payload().len(), quoted.is_cut()),
+            (len - 20, is_cut)
+        );
+    }
+
     let mut plain = inner();
     plain.options = vec![1; 20];
     let packet = plain.packet(&[0x42; 1400]);
