@@ -12,7 +12,7 @@ use ipencap::encap::{Encapsulate, IpIp, PerPacket};
 use ipencap::error::ParseError;
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::{
-    Gre, GreFlags, GreHeader, GueHeader, IpProtocol, Ipv4Header, MinimalHeader, TcpFlags,
+    Gre, GreFlags, GreHeader, GueHeader, Icmpv4, IpProtocol, Ipv4Header, MinimalHeader, TcpFlags,
     TcpHeader, UdpHeader,
 };
 use ipencap_kit::oracle::{self, Plain};
@@ -220,4 +220,13 @@ fn c_12_c_13_a_raw_checksum_is_written_as_it_is() {
         assert_eq!((udp.checksum(), tcp.checksum()), (checksum, checksum));
     }
     assert_eq!((udp, tcp), others, "another field has changed");
+}
+
+/// RFC 792: an echo request, its checksum by hand.
+#[test]
+fn icmp_echo_request() {
+    let message = [8, 0, 0xe5, 0xca, 0x12, 0x34, 0, 1];
+    let echo = Icmpv4::parse(&message).unwrap();
+    assert_eq!((echo.header().message_type(), echo.header().code()), (8, 0));
+    assert_eq!(echo.rest_of_header(), [0x12, 0x34, 0, 1]);
 }
