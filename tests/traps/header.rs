@@ -1,14 +1,17 @@
 //! T16 to T30: the bounds of an IPv4 header and what its fields mean.
 
-use ipencap::encap::{Decapsulate, Encapsulate, IpIpCarrier, inspect_without_filter};
+use ipencap::encap::{
+    Decapsulate, Decapsulator, Encapsulate, IpIpCarrier, Stack, inspect_without_filter,
+};
 use ipencap::error::{EncapError, ParseError, Reason};
+use ipencap::filter::PointToPoint;
 use ipencap::wire::{
     Dscp, Ecn, FragmentOffset, GreFlags, GreHeader, HeaderOption, HeaderOptions, IpProtocol, Ipv4,
     Ipv4Flags, Ipv4Header, Ipv4Mut, Tcp, TcpFlags, TcpHeader, Udp,
 };
 use ipencap_kit::oracle::{self, Plain};
 
-use crate::{A, B, inner, outer, reason, receiver, tunnel, wrap};
+use crate::{A, ANY, B, inner, outer, reason, receiver, tunnel, wrap};
 
 #[test]
 fn t16_ihl_below_5_is_refused_by_every_parser() {
@@ -353,4 +356,23 @@ fn t30_e_15_d_09_options_survive_and_are_skipped() {
         assert_eq!(opened.packet, packet);
         assert_eq!(opened.opened.span().start, 20 + words * 4);
     }
+}
+
+/// D-12: it was that of the innermost layer alone.
+#[test]
+fn the_slack_of_a_stack_is_that_of_all_its_layers() {
+    let (near, far) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    let middle = Plain {
+        source: near,
+        destination: far,
+        ..outer()
+    };
+    let middle = middle.packet(&[&inner().packet(b"ok")[..], &[0xff; 3]].concat());
+    let packet = outer().packet(&[&middle[..], &[0xff; 5]].concat());
+    let access = PointToPoint::new(far.into(), near.into(), &ANY);
+    let stack = Stack {
+        outer: receiver(),
+        inner: Decapsulator::ipip(access),
+    };
+    assert_eq!(stack.inspect(&packet).unwrap().slack(), 8);
 }
