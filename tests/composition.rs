@@ -28,29 +28,16 @@ const M: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const N: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 static ANY: [Prefix; 1] = [Prefix::ANY];
 
-const fn plain(protocol: u8) -> Plain {
-    Plain {
-        tos: 0,
-        identification: 0x1234,
-        flags_offset: 0x4000,
-        ttl: 64,
-        protocol,
-        source: [10, 1, 0, 5],
-        destination: [10, 2, 0, 9],
-        options: vec![],
-    }
-}
-
 /// A packet of a protocol whose headers tell no sum.
 fn packet(payload_len: usize) -> Vec<u8> {
-    plain(253).packet(&vec![0x42; payload_len])
+    Plain::of(253).packet(&vec![0x42; payload_len])
 }
 
 /// A UDP datagram whose checksum tells its sum (C-20).
 fn datagram() -> Vec<u8> {
     let mut payload = vec![0x9c, 0x40, 0, 53, 0, 15, 0, 0, 1, 2, 3, 4, 5, 6, 7];
-    oracle::refill(&plain(17), &mut payload);
-    plain(17).packet(&payload)
+    oracle::refill(&Plain::of(17), &mut payload);
+    Plain::of(17).packet(&payload)
 }
 
 fn site() -> IpIp {
@@ -628,7 +615,7 @@ fn l_02_d_07_r_07_the_tunnel_that_lets_the_sender_in() {
     let gre = Gre::new(L, R).unwrap();
     let other = Plain {
         source: [10, 3, 0, 1],
-        ..plain(253)
+        ..Plain::of(253)
     };
     let other = other.packet(&[]);
     assert_eq!(ask(&IpIp::new(M, R).unwrap(), &other), None);
@@ -650,7 +637,7 @@ fn n_18_m_07_minimal_encapsulation_in_itself() {
     for options in [vec![], vec![1, 1, 1, 0], vec![0x94, 4, 0, 0, 1, 1, 1, 0]] {
         let original = Plain {
             options,
-            ..plain(253)
+            ..Plain::of(253)
         };
         let original = original.packet(b"whatever is inside");
         let tunnel = Stack {
@@ -720,7 +707,7 @@ fn n_10_a_carrier_of_ones_own_restores_a_header() {
         source: L.octets(),
         destination: R.octets(),
         options: vec![1, 1, 1, 0],
-        ..plain(protocol)
+        ..Plain::of(protocol)
     };
     for (cell, &result) in oracle::ECN_DECAPSULATED.iter().enumerate() {
         let [inner, outer] = [cell / 4, cell % 4].map(|ecn| u8::try_from(ecn).unwrap());

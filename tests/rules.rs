@@ -8,10 +8,9 @@
 )]
 
 use core::net::Ipv4Addr;
-
 use core::num::NonZeroU8;
-use ipencap::Span;
 
+use ipencap::Span;
 use ipencap::encap::{
     Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy,
     Encapsulate, Gre, GreCarrier, IdSource, InnerChecksum, IpIp, IpIpCarrier, MinEnc, OuterMeta,
@@ -29,22 +28,9 @@ const L: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const R: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 static ANY: [Prefix; 1] = [Prefix::ANY];
 
-const fn plain(protocol: u8) -> Plain {
-    Plain {
-        tos: 0,
-        identification: 0x1234,
-        flags_offset: 0x4000,
-        ttl: 64,
-        protocol,
-        source: [10, 1, 0, 5],
-        destination: [10, 2, 0, 9],
-        options: vec![],
-    }
-}
-
 /// A UDP datagram to the given port, in a packet of its own.
 fn inner(destination_port: u8) -> Vec<u8> {
-    plain(17).packet(&[0x9c, 0x40, 0, destination_port, 0, 8, 0, 0])
+    Plain::of(17).packet(&[0x9c, 0x40, 0, destination_port, 0, 8, 0, 0])
 }
 
 fn from_peer() -> PointToPoint<'static> {
@@ -293,7 +279,7 @@ fn verdict<A: ipencap::filter::Access>(
 fn to(destination: Ipv4Addr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let header = Plain {
         destination: destination.octets(),
-        ..plain(protocol)
+        ..Plain::of(protocol)
     };
     header.packet(payload)
 }
@@ -385,7 +371,7 @@ fn d_03_d_04_d_13_s_20_without_a_filter() {
         let header = Plain {
             source: L.octets(),
             destination: R.octets(),
-            ..plain(6)
+            ..Plain::of(6)
         };
         oracle::refill(&header, &mut buffer[20..]);
         let expected = (slack > 0).then_some(Reason::InnerLengthMismatch);
@@ -473,7 +459,7 @@ fn e_17_e_18_i_14_minimal_encapsulation() {
     let from = |source: Ipv4Addr, payload_len: usize| {
         let header = Plain {
             source: source.octets(),
-            ..plain(253)
+            ..Plain::of(253)
         };
         PacketMeta::read(&header.packet(&vec![0; payload_len])).unwrap()
     };

@@ -20,19 +20,6 @@ use ipencap_kit::oracle::{self, Plain};
 const A: [u8; 4] = [10, 1, 0, 5];
 const B: [u8; 4] = [10, 2, 0, 9];
 
-const fn plain(protocol: u8) -> Plain {
-    Plain {
-        tos: 0,
-        identification: 0x1234,
-        flags_offset: 0x4000,
-        ttl: 64,
-        protocol,
-        source: A,
-        destination: B,
-        options: vec![],
-    }
-}
-
 #[test]
 fn spans_around_every_border() {
     for start in 0..=6 {
@@ -82,7 +69,7 @@ fn packets_are_cut_to_their_buffer() {
 /// V-07, V-08: from the start of the span to the total length, whatever is around it.
 #[test]
 fn a_proven_packet_lies_between_headroom_and_slack() {
-    let bytes = plain(253).packet(b"payload");
+    let bytes = Plain::of(253).packet(b"payload");
     for (headroom, slack) in [(0, 0), (3, 0), (0, 5), (20, 9)] {
         let mut buffer = [&vec![0xa5; headroom][..], &bytes, &vec![0x5a; slack]].concat();
         let span = Span::new(headroom, bytes.len() + slack);
@@ -106,7 +93,7 @@ fn only_a_packet_of_no_bytes_is_empty() {
 /// What an encapsulator of one's own says of the packet it makes.
 #[test]
 fn c_20_e_02_what_is_known_of_a_packet() {
-    let inner = PacketMeta::read(&plain(17).packet(&[0, 1, 0, 2, 0, 8, 0xab, 0xcd])).unwrap();
+    let inner = PacketMeta::read(&Plain::of(17).packet(&[0, 1, 0, 2, 0, 8, 0xab, 0xcd])).unwrap();
     let outer = PacketMeta::trusted(Ipv4Header::new(B.into(), A.into(), IpProtocol::UDP, 56));
     assert!(inner.known_sum().is_some() && outer.known_sum().is_none());
     let around = outer.carrying(&inner);
@@ -138,7 +125,7 @@ fn c_20_e_02_what_is_known_of_a_packet() {
 #[test]
 fn c_20_the_sum_of_all_bytes() {
     for len in [1, 2, 7, 300] {
-        let bytes = plain(253).packet(&vec![0x5d; len]);
+        let bytes = Plain::of(253).packet(&vec![0x5d; len]);
         let meta = PacketMeta::summed(&bytes).unwrap();
         assert_eq!(meta.byte_sum(), Some(!oracle::checksum(&bytes)));
         let read = PacketMeta::read(&bytes).unwrap();
@@ -152,12 +139,12 @@ fn a_packets_sums_are_shown() {
     let udp = [0, 1, 0, 2, 0, 8, 0xab, 0xcd];
     let sum = oracle::checksum(&[&A[..], &B, &[0, 17, 0, 8]].concat());
     let shown = |bytes: &[u8]| format!("{:?}", PacketMeta::read(bytes).unwrap());
-    let known = shown(&plain(17).packet(&udp));
+    let known = shown(&Plain::of(17).packet(&udp));
     assert!(
         known.contains(&format!("known_sum: Some({sum})")),
         "{known}"
     );
-    let unknown = shown(&plain(253).packet(&udp));
+    let unknown = shown(&Plain::of(253).packet(&udp));
     assert!(unknown.contains("known_sum: None"), "{unknown}");
 }
 

@@ -107,8 +107,8 @@ answer() { # MACHINE
 
 interpret() { # MACHINE
     # Miri is the runner, not the emulator.
-    env -u CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER timeout 1800 cargo +nightly miri run --locked --manifest-path $folder/Cargo.toml \
-        --target "${target_of[$1]}" --target-dir $folder/target/miri
+    env -u CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER timeout 1800 cargo +nightly miri run --locked \
+        --manifest-path $folder/Cargo.toml --target "${target_of[$1]}" --target-dir $folder/target/miri
 }
 
 run() { # MACHINE

@@ -6,8 +6,8 @@
 #   checks/mutants/run.sh FILE...       the mutants of these files
 #   checks/mutants/run.sh control       in a minute: mutants that the tests asked do not notice are reported
 #
-# Three rounds: the quickest tests, then those that notice most, then all of them for what is left. Caught mutants are kept in
-# target/mutants/, so that a second run goes on where the first one was stopped; remove it to begin anew.
+# Three rounds: the quickest tests, then those that notice most, then all of them for what is left. Caught mutants
+# are kept in target/mutants/, so that a second run goes on where the first one was stopped; remove it to begin anew.
 # JOBS mutants are tested side by side, 2 if not set.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

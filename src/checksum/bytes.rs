@@ -98,7 +98,7 @@ pub(super) fn header_sum(header: &[u8; 20]) -> Word {
 /// What is beyond the highest of them, far more than a packet, is left to the chain: the sums of the
 /// high halves in [`wide_sum`] must not wrap.
 #[cfg(target_pointer_width = "64")]
-const WIDE: usize = 0xf_ff80;
+const WIDE_LEN_MASK: usize = 0xf_ff80;
 
 /// Inlined into each of the few functions that are made of it: a call costs as much as summing a header.
 #[cfg(target_pointer_width = "64")]
@@ -119,7 +119,7 @@ pub(super) fn sum(bytes: &[u8]) -> Word {
 #[cfg(target_pointer_width = "64")]
 #[inline]
 fn split_wide(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let len = bytes.len() & WIDE;
+    let len = bytes.len() & WIDE_LEN_MASK;
     if len == 0 {
         return None;
     }

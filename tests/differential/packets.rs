@@ -119,13 +119,7 @@ fn unhex(text: &str) -> Vec<u8> {
 fn crafted() -> Vec<(&'static str, Vec<u8>)> {
     let header = |protocol| Plain {
         tos: 0x28,
-        identification: 0x1234,
-        flags_offset: 0x4000,
-        ttl: 64,
-        protocol,
-        source: [10, 1, 0, 5],
-        destination: [10, 2, 0, 9],
-        options: vec![],
+        ..Plain::of(protocol)
     };
     let segment = |options: &[u8]| {
         let words = u8::try_from(5 + options.len() / 4).expect("at most 40 bytes");

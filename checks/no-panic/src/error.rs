@@ -18,7 +18,6 @@ pub fn call() {
     seen(EncapError::outside(encap_error(), byte(), word()));
     seen(EncapError::reason(encap_error()));
     seen(EncapError::counter(encap_error()));
-    seen(EncapError::counters());
     EncapError::counters().for_each(seen);
     display::<EncapError>(&encap_error());
     value::<EncapError>(encap_error());

@@ -231,6 +231,21 @@ pub struct Plain {
 }
 
 impl Plain {
+    /// An unmarked packet with DF set, from 10.1.0.5 to 10.2.0.9.
+    #[must_use]
+    pub const fn of(protocol: u8) -> Self {
+        Self {
+            tos: 0,
+            identification: 0x1234,
+            flags_offset: 0x4000,
+            ttl: 64,
+            protocol,
+            source: [10, 1, 0, 5],
+            destination: [10, 2, 0, 9],
+            options: vec![],
+        }
+    }
+
     /// The packet with this payload, as RFC 791 §3.1 draws it.
     #[must_use]
     pub fn packet(&self, payload: &[u8]) -> Vec<u8> {
