@@ -14,8 +14,8 @@ use ipencap::Span;
 use ipencap::encap::{
     Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy,
     Encapsulate, Gre, GreCarrier, IdSource, InnerChecksum, IpIp, IpIpCarrier, MinEnc, OuterMeta,
-    PerPacket, PortRange, Role, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
-    inspect_without_filter,
+    PerPacket, PortRange, Role, SequenceWindow, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp,
+    UdpCarrier, inspect_without_filter,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
 use ipencap::filter::{Edge, Peer, PointToPoint, Prefix};
@@ -591,4 +591,57 @@ fn policies_are_told_as_they_were_set() {
     }
     let fixed = format!("dscp: {:?}", DscpPolicy::Fixed(Dscp::AF11));
     assert!(text(tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11))).contains(&fixed));
+}
+
+/// What was set before leaves nothing behind.
+#[test]
+fn policies_are_those_set_last() {
+    let tunnel = IpIp::new(L, R).unwrap();
+    let inherits = tunnel.with_ttl(TtlPolicy::Inherit);
+    let copies = tunnel.with_df(DfPolicy::Copy(IdSource::Ordinal));
+    let fixed = tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11));
+    let sixty_four = NonZeroU8::new(64).unwrap();
+    let set_back = [
+        inherits.with_ttl(TtlPolicy::Fixed(sixty_four)),
+        copies.with_df(DfPolicy::Set),
+        fixed.with_dscp(DscpPolicy::Copy),
+        tunnel
+            .with_ecn(EcnPolicy::Rfc3168)
+            .with_ecn(EcnPolicy::Normal),
+        tunnel
+            .with_ecn(EcnPolicy::Compatibility)
+            .with_ecn(EcnPolicy::Normal),
+        tunnel
+            .with_atomic_identification(9)
+            .with_atomic_identification(0),
+        tunnel.with_role(Role::Forward).with_role(Role::Originate),
+    ];
+    for (number, again) in set_back.into_iter().enumerate() {
+        assert_eq!(again, tunnel, "policy {number}");
+    }
+    for changed in [inherits, copies, fixed] {
+        assert_ne!(changed, tunnel);
+    }
+}
+
+/// RFC 2890 §2.2: a number is less or equal if it is the last one or of the 2^31 - 1 before it. Linux takes
+/// the same half of all numbers for newer.
+#[test]
+fn r_11_half_of_all_sequence_numbers_are_newer() {
+    let newest = 0x1234_5678u32;
+    let ahead = [
+        (0, false),
+        (1, true),
+        (0x7fff_ffff, true),
+        (0x8000_0000, true),
+        (0x8000_0001, false),
+        (0xffff_ffff, false),
+    ];
+    for (ahead, is_newer) in ahead {
+        let mut window = SequenceWindow::new();
+        assert!(window.accept(newest), "the first");
+        let number = newest.wrapping_add(ahead);
+        assert_eq!(window.accept(number), is_newer, "{ahead:#x} ahead");
+        assert!(!window.accept(number), "{ahead:#x} ahead, again");
+    }
 }

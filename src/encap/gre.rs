@@ -405,12 +405,12 @@ impl SequenceWindow {
     }
 
     /// Whether a packet with this number is newer than all before, counting round at 2^32; if so it
-    /// is the newest from now on.
+    /// is the newest from now on. The newest and the 2^31 - 1 numbers before it are not.
     #[inline]
     pub const fn accept(&mut self, number: u32) -> bool {
         if let Some(newest) = self.newest {
             let ahead = number.wrapping_sub(newest);
-            if ahead == 0 || ahead > u32::MAX / 2 {
+            if ahead == 0 || ahead > 1 << 31 {
                 return false;
             }
         }
