@@ -309,9 +309,6 @@ impl<const WORDS: usize> Udp<WORDS> {
                 break;
             }
             len = len.wrapping_add(segment.len());
-            if segment.len() < segment_len {
-                break;
-            }
         }
         Ok((len, outer))
     }

@@ -79,7 +79,6 @@ impl Ecn {
     pub const fn decapsulated(self, outer: Self) -> Option<Self> {
         match (self, outer) {
             (Self::NotEct, Self::Ce) => None,
-            (Self::NotEct, _) => Some(self),
             (_, Self::Ce) | (Self::Ect0, Self::Ect1) => Some(outer),
             _ => Some(self),
         }
