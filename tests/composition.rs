@@ -13,8 +13,9 @@ use core::net::Ipv4Addr;
 use ipencap::Span;
 use ipencap::encap::{
     Arrived, Carried, Carrier, ChecksumPolicy, Decapsulate, Decapsulator, Encapsulate, Gre,
-    GreCarrier, IpIp, Layer, Layered, MAX_NESTING, MinEnc, Opened, PerPacket, Stack, Tcp, Template,
-    Udp, UdpCarrier, decap_nested, encap_train, inspect_nested, inspect_without_filter,
+    GreCarrier, IpIp, Layer, Layered, MAX_NESTING, MinEnc, Opened, PerPacket, Stack, Tcp,
+    TcpCarrier, Template, Udp, UdpCarrier, decap_nested, encap_train, inspect_nested,
+    inspect_without_filter,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
 use ipencap::filter::{Edge, Peer, PointToPoint, Prefix};
@@ -733,6 +734,49 @@ fn d_20_a_carrier_by_reference() {
         assert_eq!(receiver.recognises(Ipv4::parse(&outer).unwrap()), is_ours);
         assert_eq!(receiver.inspect(&outer).is_ok(), is_ours);
     }
+}
+
+/// The same of what differs between carriers: UDP relays a mark, and lets slack be; for TCP a mark says
+/// nothing of the packet, which must fill its segment.
+#[test]
+fn n_17_s_20_carriers_by_reference() {
+    let ect = Plain {
+        tos: 2,
+        ..Plain::of(253)
+    };
+    let inner = ect.packet(b"inside");
+    let arrived = |protocol, frame: &[u8], slack: &[u8]| {
+        let outer = Plain {
+            tos: 3,
+            source: L.octets(),
+            destination: R.octets(),
+            ..Plain::of(protocol)
+        };
+        let mut payload = [&frame[20..], slack].concat();
+        oracle::refill(&outer, &mut payload);
+        outer.packet(&payload)
+    };
+
+    let tcp = TcpCarrier::new(443);
+    let receiver = Decapsulator::new(&tcp, from(L, R));
+    let segment = Tcp::new((L, 40000), (R, 443)).unwrap();
+    let segment = wrap(&segment, &inner, &said()).unwrap();
+    let mut marked = arrived(6, &segment, &[]);
+    let opened = receiver.inspect(&marked).unwrap();
+    assert_eq!(opened.apply(&mut marked), inner);
+    let verdict = receiver.inspect(&arrived(6, &segment, b"?"));
+    assert_eq!(reason(verdict), Some((Reason::InnerLengthMismatch, 0)));
+
+    let udp = UdpCarrier::fou(5555);
+    let receiver = Decapsulator::new(&udp, from(L, R));
+    let datagram = Udp::fou(L, R, 5555).unwrap();
+    let datagram = datagram.with_checksum(ChecksumPolicy::Zero);
+    let mut datagram = wrap(&datagram, &inner, &said()).unwrap();
+    let len = u16::from_be_bytes([datagram[24], datagram[25]]) + 1;
+    datagram[24..26].copy_from_slice(&len.to_be_bytes());
+    let mut marked = arrived(17, &datagram, b"?");
+    let opened = receiver.inspect(&marked).unwrap();
+    assert_eq!((opened.slack(), opened.apply(&mut marked)[1]), (1, 3));
 }
 
 /// What was inspected must be what is written to: to less, nothing is.
