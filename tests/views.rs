@@ -217,3 +217,19 @@ fn icmp_echo_request() {
     assert_eq!((echo.header().message_type(), echo.header().code()), (8, 0));
     assert_eq!(echo.rest_of_header(), [0x12, 0x34, 0, 1]);
 }
+
+/// RFC 2784 §2.1: a checksum by hand; the 16 bits behind it are no part of it.
+#[test]
+fn r_04_the_checksum_of_a_gre_packet() {
+    let carried = [0x80, 0, 8, 0, 0x65, 0xcb, 0, 0, 0x12, 0x34];
+    let gre = Gre::parse(&carried).unwrap();
+    assert_eq!((gre.checksum(), gre.verifies()), (Some(0x65cb), Some(true)));
+    assert_eq!(gre.payload(), [0x12, 0x34]);
+
+    let reserved = [0x80, 0, 8, 0, 0x65, 0xca, 0, 1, 0x12, 0x34];
+    let gre = Gre::parse(&reserved).unwrap();
+    assert_eq!((gre.checksum(), gre.verifies()), (Some(0x65ca), Some(true)));
+
+    let plain = Gre::parse(&[0, 0, 8, 0, 0x65, 0xcb]).unwrap();
+    assert_eq!((plain.checksum(), plain.verifies()), (None, None));
+}
