@@ -8,8 +8,8 @@ use core::net::Ipv4Addr;
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use ipencap::checksum::{Sum, update_u16};
 use ipencap::encap::{
-    ChecksumPolicy, Decapsulator, Inner, IpIp, IpIpCarrier, PerPacket, Role, SourcePort, Stack,
-    Tcp, Template, Udp,
+    ChecksumPolicy, Decapsulator, Inner, IpIp, IpIpCarrier, Layer, PerPacket, Role, SourcePort,
+    Stack, Tcp, Template, Udp,
 };
 use ipencap::error::{EncapError, Reason, Refused};
 use ipencap::filter::{PointToPoint, Prefix};
@@ -58,6 +58,12 @@ fn outer() -> &'static mut [u8] {
     encap(ipip(), bytes, span, said()).expect("wraps")
 }
 
+/// A packet in IP-in-IP in IP-in-IP.
+fn outermost() -> &'static mut [u8] {
+    let (bytes, span) = buffer(64);
+    encap(stack_of_2(), bytes, span, said()).expect("wraps")
+}
+
 /// A packet with room for the length before it.
 fn frame_room() -> &'static mut [u8] {
     let (bytes, span) = buffer(64);
@@ -103,11 +109,17 @@ fn forwarding() -> &'static IpIp {
 
 fn receiver() -> &'static Receiver {
     let [a, b, ..] = ends();
-    leaked(Decapsulator::ipip(PointToPoint::new(
-        b,
-        a,
-        leaked([Prefix::ANY]),
-    )))
+    leaked(receiver_of(a, b))
+}
+
+fn receiver_of(peer: Ipv4Addr, local: Ipv4Addr) -> Receiver {
+    Decapsulator::ipip(PointToPoint::new(local, peer, leaked([Prefix::ANY])))
+}
+
+fn receiver_of_2() -> &'static Stack<Receiver, Receiver> {
+    let [a, b, c, d] = ends();
+    let (outer, inner) = (receiver_of(c, d), receiver_of(a, b));
+    leaked(Stack { outer, inner })
 }
 
 fn stack_of_2() -> &'static Stack<IpIp, IpIp> {
@@ -168,6 +180,12 @@ fn single(udp: &Udp) -> &'static Template<Udp, 1> {
 }
 
 /// Looks, outside of what is counted, that the job is done.
+/// UDP around TCP, both of which derive their checksums.
+fn udp_tcp() -> &'static Template<Layer, 2> {
+    let layers = [Layer::from(*tcp_tunnel()), Layer::from(*offload())];
+    leaked(Template::compile(layers.as_slice()).expect("fits"))
+}
+
 fn done<T: Debug, E: Debug>(answer: Result<T, E>) {
     assert!(answer.is_ok(), "the job is not done: {answer:?}");
 }
@@ -303,6 +321,15 @@ fn template_udp(packet: Proven<'static>, tunnel: &Template<Udp, 1>, said: &PerPa
     packet.encap(tunnel, said)
 }
 #[library_benchmark(teardown = done)]
+#[bench::udp_tcp(proven(64), udp_tcp(), said())]
+fn template_layers(
+    packet: Proven<'static>,
+    tunnel: &Template<Layer, 2>,
+    said: &PerPacket,
+) -> Wrapped {
+    packet.encap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
 #[bench::offload_64(proven(64), tcp_tunnel(), said())]
 #[bench::offload_1400(proven(1400), tcp_tunnel(), said())]
 #[bench::offload_9000(proven(9000), tcp_tunnel(), said())]
@@ -336,6 +363,22 @@ fn empty_of_decap(
 #[library_benchmark(teardown = done)]
 #[bench::any(outer(), receiver())]
 fn decap(packet: &'static mut [u8], receiver: &Receiver) -> Result<Inner<'static>, Refused> {
+    ipencap::decap(receiver, packet)
+}
+#[library_benchmark(teardown = done)]
+#[bench::any(outer(), receiver())]
+fn decap_by_reference(
+    packet: &'static mut [u8],
+    receiver: &Receiver,
+) -> Result<Inner<'static>, Refused> {
+    ipencap::decap(&receiver, packet)
+}
+#[library_benchmark(teardown = done)]
+#[bench::of_2(outermost(), receiver_of_2())]
+fn decap_stack(
+    packet: &'static mut [u8],
+    receiver: &Stack<Receiver, Receiver>,
+) -> Result<Inner<'static>, Refused> {
     ipencap::decap(receiver, packet)
 }
 
@@ -381,11 +424,14 @@ library_benchmark_group!(
         udp,
         udp_2_words,
         template_udp,
+        template_layers,
         tcp,
         empty_of_bytes,
         decap_headers,
         empty_of_decap,
         decap,
+        decap_by_reference,
+        decap_stack,
         empty_of_frame,
         frame,
         empty_of_decoder,
