@@ -58,6 +58,14 @@ fn outer() -> &'static mut [u8] {
     encap(ipip(), bytes, span, said()).expect("wraps")
 }
 
+/// The same of a flow that reacts to marks.
+fn outer_ect() -> &'static mut [u8] {
+    let (bytes, span) = buffer(64);
+    let (header, ..) = Ipv4Header::split_mut(&mut bytes[HEADROOM..]).expect("a header");
+    header.set_ecn(Ecn::Ect0);
+    encap(ipip(), bytes, span, said()).expect("wraps")
+}
+
 /// A packet in IP-in-IP in IP-in-IP.
 fn outermost() -> &'static mut [u8] {
     let (bytes, span) = buffer(64);
@@ -362,6 +370,7 @@ fn empty_of_decap(
 }
 #[library_benchmark(teardown = done)]
 #[bench::any(outer(), receiver())]
+#[bench::ect(outer_ect(), receiver())]
 fn decap(packet: &'static mut [u8], receiver: &Receiver) -> Result<Inner<'static>, Refused> {
     ipencap::decap(receiver, packet)
 }
