@@ -149,7 +149,7 @@ fn c_08_wrong_equations_are_found() {
     }
 }
 
-/// 24 times 2^32 updates: 53 s on one processor of an EPYC, 2026-11-27.
+/// 24 times 2^32 updates; `records/` says how long they took.
 #[test]
 #[ignore = "takes a minute; cargo test --release --test exhaustion -- --ignored"]
 fn c_07_every_pair_of_words() {
