@@ -161,6 +161,7 @@ impl<'a> Arrived<'a> {
 /// The addresses come from `recvmsg` (the local one from `IP_PKTINFO`), the ECN field from
 /// `IP_RECVTOS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(
     clippy::exhaustive_structs,
     reason = "what a socket tells, built by the caller"

@@ -10,6 +10,7 @@ use super::{InnerChecksum, narrowed};
 /// # let _ = seventh;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub struct PerPacket {
     ordinal: Option<u32>,

@@ -305,6 +305,7 @@ const NOT_IPV4: u32 = 1 << 31;
 /// A fragment has no ports, nor has a packet of a protocol other than TCP and UDP: all fragments of
 /// a datagram are one flow (E-22; RFC 8086 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Flow {
     /// The source address.
