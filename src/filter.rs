@@ -45,9 +45,8 @@ pub struct Prefix {
 impl defmt::Format for Prefix {
     #[inline]
     fn format(&self, formatter: defmt::Formatter<'_>) {
-        let [a, b, c, d] = self.network.to_be_bytes();
-        let len = self.mask.leading_ones();
-        defmt::write!(formatter, "{=u8}.{=u8}.{=u8}.{=u8}/{=u32}", a, b, c, d, len);
+        let network = Ipv4Addr::from_bits(self.network);
+        defmt::write!(formatter, "{}/{=u32}", network, self.mask.leading_ones());
     }
 }
 
