@@ -8,8 +8,8 @@ use core::net::Ipv4Addr;
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use ipencap::checksum::{Sum, update_u16};
 use ipencap::encap::{
-    ChecksumPolicy, Decapsulator, Inner, IpIp, IpIpCarrier, Layer, PerPacket, Role, SourcePort,
-    Stack, Tcp, Template, Udp,
+    ChecksumPolicy, Decapsulator, Encapsulate, Inner, IpIp, IpIpCarrier, Layer, PerPacket, Role,
+    SourcePort, Stack, Tcp, Template, Udp,
 };
 use ipencap::error::{EncapError, Reason, Refused};
 use ipencap::filter::{PointToPoint, Prefix};
@@ -54,22 +54,14 @@ fn proven(len: u16) -> Proven<'static> {
 
 /// A packet in IP-in-IP.
 fn outer() -> &'static mut [u8] {
-    let (bytes, span) = buffer(64);
-    encap(ipip(), bytes, span, said()).expect("wraps")
+    wrapped(ipip(), Ecn::NotEct)
 }
 
-/// The same of a flow that reacts to marks.
-fn outer_ect() -> &'static mut [u8] {
+fn wrapped(tunnel: &impl Encapsulate, ecn: Ecn) -> &'static mut [u8] {
     let (bytes, span) = buffer(64);
     let (header, ..) = Ipv4Header::split_mut(&mut bytes[HEADROOM..]).expect("a header");
-    header.set_ecn(Ecn::Ect0);
-    encap(ipip(), bytes, span, said()).expect("wraps")
-}
-
-/// A packet in IP-in-IP in IP-in-IP.
-fn outermost() -> &'static mut [u8] {
-    let (bytes, span) = buffer(64);
-    encap(stack_of_2(), bytes, span, said()).expect("wraps")
+    header.set_ecn(ecn);
+    encap(tunnel, bytes, span, said()).expect("wraps")
 }
 
 /// A packet with room for the length before it.
@@ -187,13 +179,13 @@ fn single(udp: &Udp) -> &'static Template<Udp, 1> {
     leaked(Template::single(*udp))
 }
 
-/// Looks, outside of what is counted, that the job is done.
 /// UDP around TCP, both of which derive their checksums.
 fn udp_tcp() -> &'static Template<Layer, 2> {
     let layers = [Layer::from(*tcp_tunnel()), Layer::from(*offload())];
     leaked(Template::compile(layers.as_slice()).expect("fits"))
 }
 
+/// Looks, outside of what is counted, that the job is done.
 fn done<T: Debug, E: Debug>(answer: Result<T, E>) {
     assert!(answer.is_ok(), "the job is not done: {answer:?}");
 }
@@ -370,7 +362,7 @@ fn empty_of_decap(
 }
 #[library_benchmark(teardown = done)]
 #[bench::any(outer(), receiver())]
-#[bench::ect(outer_ect(), receiver())]
+#[bench::ect(wrapped(ipip(), Ecn::Ect0), receiver())]
 fn decap(packet: &'static mut [u8], receiver: &Receiver) -> Result<Inner<'static>, Refused> {
     ipencap::decap(receiver, packet)
 }
@@ -383,7 +375,7 @@ fn decap_by_reference(
     ipencap::decap(&receiver, packet)
 }
 #[library_benchmark(teardown = done)]
-#[bench::of_2(outermost(), receiver_of_2())]
+#[bench::of_2(wrapped(stack_of_2(), Ecn::NotEct), receiver_of_2())]
 fn decap_stack(
     packet: &'static mut [u8],
     receiver: &Stack<Receiver, Receiver>,
