@@ -13,6 +13,8 @@
 //! ```
 //! use core::net::Ipv4Addr;
 //! use ipencap::filter::{Access, Edge, Peer, Prefix};
+//! use ipencap::packet::Flow;
+//! use ipencap::wire::IpProtocol;
 //!
 //! let branch = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
 //! let lab = [Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap()];
@@ -22,16 +24,18 @@
 //! ];
 //! let local = [Ipv4Addr::new(203, 0, 113, 2)];
 //! let access = Edge::new(&local, &peers);
-//! let lab = access.peer(Ipv4Addr::new(192, 0, 2, 7), local[0]).unwrap();
+//! let from = |source: [u8; 4]| Flow::new(source.into(), local[0], IpProtocol::IPENCAP);
+//! let lab = access.peer(from([192, 0, 2, 7])).unwrap();
 //! assert_eq!(access.tag(lab), 2);
 //! assert!(access.allows_inner(lab, Ipv4Addr::new(10, 9, 0, 1)));
 //! assert!(!access.allows_inner(lab, Ipv4Addr::new(10, 1, 0, 1)));
-//! assert_eq!(access.peer(Ipv4Addr::new(192, 0, 2, 66), local[0]), None);
+//! assert_eq!(access.peer(from([192, 0, 2, 66])), None);
 //! ```
 
 use core::net::Ipv4Addr;
 
 use crate::error::ConfigError;
+use crate::packet::Flow;
 use crate::wire::IpProtocol;
 
 /// An IPv4 prefix: an address without host bits and a length of 0 to 32.
@@ -110,11 +114,15 @@ pub trait Access {
     /// Whether `address` is one of our own unicast addresses (D-05, D-06, D-15).
     fn is_local(&self, address: Ipv4Addr) -> bool;
 
-    /// The number of the peer that may send from `outer_source` to `outer_destination`, `None` if
-    /// none may (D-07). Nothing configured must mean `None`.
-    fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32>;
+    /// The number of the peer that sends packets of the flow `outer`, `None` if there is none (D-07).
+    /// Nothing configured must mean `None`.
+    ///
+    /// The ports are those of the outer UDP or TCP header, 0 where the tunnel has none. Peers behind
+    /// one address translator differ only in the source port.
+    fn peer(&self, outer: Flow) -> Option<u32>;
 
-    /// Whether the peer with this number may use `inner_source` (D-17).
+    /// Whether the peer with this number may use `inner_source` (D-17): if the longest prefix that
+    /// holds it is one of the peer's.
     fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool;
 
     /// What the verdict says of the peer with this number: the number itself, unless overridden.
@@ -146,8 +154,8 @@ impl<A: Access + ?Sized> Access for &A {
     }
 
     #[inline]
-    fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32> {
-        (**self).peer(outer_source, outer_destination)
+    fn peer(&self, outer: Flow) -> Option<u32> {
+        (**self).peer(outer)
     }
 
     #[inline]
@@ -190,6 +198,7 @@ impl<A: Access + ?Sized> Access for &A {
 pub struct PointToPoint<'a> {
     local: Ipv4Addr,
     peer: Ipv4Addr,
+    source_port: Option<u16>,
     inner: &'a [Prefix],
 }
 
@@ -199,7 +208,22 @@ impl<'a> PointToPoint<'a> {
     #[inline]
     #[must_use]
     pub const fn new(local: Ipv4Addr, peer: Ipv4Addr, inner: &'a [Prefix]) -> Self {
-        Self { local, peer, inner }
+        Self {
+            local,
+            peer,
+            source_port: None,
+            inner,
+        }
+    }
+
+    /// The same, where the peer sends from this UDP or TCP port only.
+    #[inline]
+    #[must_use]
+    pub const fn with_source_port(self, port: u16) -> Self {
+        Self {
+            source_port: Some(port),
+            ..self
+        }
     }
 }
 
@@ -210,13 +234,18 @@ impl Access for PointToPoint<'_> {
     }
 
     #[inline]
-    fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32> {
-        (outer_source == self.peer && outer_destination == self.local).then_some(0)
+    fn peer(&self, outer: Flow) -> Option<u32> {
+        let is_peer = outer.source == self.peer
+            && outer.destination == self.local
+            && comes_from(outer, self.source_port);
+        is_peer.then_some(0)
     }
 
     #[inline]
     fn allows_inner(&self, _peer: u32, inner_source: Ipv4Addr) -> bool {
-        contains(self.inner, inner_source)
+        self.inner
+            .iter()
+            .any(|prefix| prefix.contains(inner_source))
     }
 }
 
@@ -224,8 +253,9 @@ impl Access for PointToPoint<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer<'a> {
     outer: Prefix,
+    source_port: Option<u16>,
     inner: &'a [Prefix],
-    tag: u32,
+    tag: Option<u32>,
 }
 
 impl<'a> Peer<'a> {
@@ -235,21 +265,52 @@ impl<'a> Peer<'a> {
     pub const fn new(outer: Prefix, inner: &'a [Prefix]) -> Self {
         Self {
             outer,
+            source_port: None,
             inner,
-            tag: 0,
+            tag: None,
         }
     }
 
-    /// The same with a tag that comes back with every packet of this peer.
+    /// The same, where the peer sends from this UDP or TCP port only: what tells peers behind one
+    /// address translator apart.
+    #[inline]
+    #[must_use]
+    pub const fn with_source_port(self, port: u16) -> Self {
+        Self {
+            source_port: Some(port),
+            ..self
+        }
+    }
+
+    /// The same with a tag that comes back with every packet of this peer. Without one that is the
+    /// peer's place in the list.
     #[inline]
     #[must_use]
     pub const fn with_tag(self, tag: u32) -> Self {
-        Self { tag, ..self }
+        Self {
+            tag: Some(tag),
+            ..self
+        }
+    }
+
+    /// The length of its longest prefix that holds this inner source, `None` if none does.
+    #[inline]
+    fn prefix_len(&self, inner_source: Ipv4Addr) -> Option<u32> {
+        let holding = |prefix: &&Prefix| prefix.contains(inner_source);
+        self.inner
+            .iter()
+            .filter(holding)
+            .map(|prefix| prefix.mask.leading_ones())
+            .max()
     }
 }
 
-/// Some local addresses and a list of peers, searched in order: the first whose outer prefix holds
-/// the source is the peer.
+/// Some local addresses and a list of peers.
+///
+/// The first peer whose outer prefix holds the outer source, and from whose port the packet comes, is
+/// the one that sent it. It may use an inner source if, of all prefixes of all peers, the longest that
+/// holds this source is one of its own: a peer with 10.0.0.0/8 may not send from 10.1.0.5 if
+/// 10.1.0.0/16 is another's.
 #[derive(Clone, Copy, Debug)]
 pub struct Edge<'a> {
     local: &'a [Ipv4Addr],
@@ -303,26 +364,28 @@ impl Access for Edge<'_> {
     }
 
     #[inline]
-    fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32> {
-        if !self.is_local(outer_destination) {
+    fn peer(&self, outer: Flow) -> Option<u32> {
+        if !self.is_local(outer.destination) {
             return None;
         }
-        let place = self
-            .peers
-            .iter()
-            .position(|peer| peer.outer.contains(outer_source))?;
+        let place = self.peers.iter().position(|peer| {
+            peer.outer.contains(outer.source) && comes_from(outer, peer.source_port)
+        })?;
         u32::try_from(place).ok()
     }
 
     #[inline]
     fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool {
-        self.get(peer)
-            .is_some_and(|peer| contains(peer.inner, inner_source))
+        let own = self
+            .get(peer)
+            .and_then(|peer| peer.prefix_len(inner_source));
+        let lens = self.peers.iter().map(|peer| peer.prefix_len(inner_source));
+        own.is_some() && own == lens.max().flatten()
     }
 
     #[inline]
     fn tag(&self, peer: u32) -> u32 {
-        self.get(peer).map_or(0, |peer| peer.tag)
+        self.get(peer).and_then(|peer| peer.tag).unwrap_or(peer)
     }
 
     #[inline]
@@ -337,8 +400,8 @@ impl Access for Edge<'_> {
 }
 
 #[inline]
-fn contains(prefixes: &[Prefix], address: Ipv4Addr) -> bool {
-    prefixes.iter().any(|prefix| prefix.contains(address))
+fn comes_from(outer: Flow, source_port: Option<u16>) -> bool {
+    source_port.is_none_or(|port| port == outer.source_port)
 }
 
 /// Whether `address` can be a sender's or receiver's own on this network: not 0/8, 127/8,

@@ -17,7 +17,7 @@ use ipencap::{checksum, encap, error, filter, mtu, packet, stream, wire};
 /// The floor of every module of the crate's root. Imports point down: to a lower floor, never to the
 /// same, unless it is the own module.
 ///
-/// Within the design's floor 1, `packet` stands on `wire`; within its floor 2, `encap` on `filter`.
+/// Within the design's floor 1, `packet` stands on `wire`; within its floor 2, `encap` on `filter`, and that on `packet`.
 const FLOORS: [(&str, u8); 9] = [
     ("error", 0),
     ("checksum", 0),
@@ -25,9 +25,9 @@ const FLOORS: [(&str, u8); 9] = [
     ("guide", 0),
     ("wire", 1),
     ("packet", 2),
-    ("filter", 2),
-    ("stream", 3),
-    ("encap", 3),
+    ("filter", 3),
+    ("stream", 4),
+    ("encap", 4),
 ];
 
 /// No file of the library has more lines of code, comments and blank lines not counted. About 300 are
@@ -246,7 +246,7 @@ fn imports_that_point_up_or_sideways_are_found() {
         ("wire/udp", "use super::super::encap::IpIp;"),
         ("wire", "use super::packet::Span;"),
         ("packet", "use crate::filter::Prefix;"),
-        ("filter", "pub fn f(_: crate :: packet :: Span) {}"),
+        ("filter", "pub fn f(_: crate :: encap :: Opened) {}"),
         ("filter", "use crate::*;"),
         (
             "error",

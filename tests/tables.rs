@@ -20,7 +20,7 @@ use ipencap::encap::{
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, Reason};
 use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix, is_class_e, is_unicast};
-use ipencap::packet::PacketMeta;
+use ipencap::packet::{Flow, PacketMeta};
 use ipencap::wire::{
     Dscp, Ecn, EcnAlarm, FragmentOffset, HeaderOptions, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header,
     Ipv4Mut, TcpFlags,
@@ -924,22 +924,30 @@ fn d_05_d_07_d_17_access_says_no_unless_told_otherwise() {
     let accesses: [&dyn Access; 2] = [&point, &edge];
     for access in accesses {
         assert!(access.is_local(here) && !access.is_local(there));
-        assert_eq!(access.peer(there, here), Some(0));
+        assert_eq!(access.peer(ipip_flow(there, here)), Some(0));
         assert_eq!(
-            access.peer(there, elsewhere),
+            access.peer(ipip_flow(there, elsewhere)),
             None,
             "a destination not ours"
         );
-        assert_eq!(access.peer(elsewhere, here), None, "a source unknown");
-        assert_eq!(access.peer(here, there), None, "the other way round");
+        assert_eq!(
+            access.peer(ipip_flow(elsewhere, here)),
+            None,
+            "a source unknown"
+        );
+        assert_eq!(
+            access.peer(ipip_flow(here, there)),
+            None,
+            "the other way round"
+        );
         assert!(access.allows_inner(0, A.into()));
         assert!(!access.allows_inner(0, B.into()));
         assert!(!access.is_endpoint(here));
     }
     // In order: the first peer whose prefix fits. Numbers that nobody was given are nobody's.
     let neighbour = Ipv4Addr::new(198, 51, 100, 2);
-    assert_eq!(edge.peer(neighbour, locals[1]), Some(1));
-    assert_eq!((edge.tag(0), edge.tag(1), edge.tag(2)), (7, 8, 0));
+    assert_eq!(edge.peer(ipip_flow(neighbour, locals[1])), Some(1));
+    assert_eq!((edge.tag(0), edge.tag(1), edge.tag(2)), (7, 8, 2));
     assert!(
         !edge.allows_inner(1, A.into()),
         "an empty list lets nothing in"
@@ -951,10 +959,15 @@ fn d_05_d_07_d_17_access_says_no_unless_told_otherwise() {
     // Nothing configured accepts nothing.
     let nothing = Edge::new(&[], &[]);
     assert!(!nothing.is_local(here));
-    assert_eq!(nothing.peer(there, here), None);
-    assert_eq!(Edge::new(&locals, &[]).peer(there, here), None);
-    assert_eq!(Edge::new(&[], &peers).peer(there, here), None);
+    assert_eq!(nothing.peer(ipip_flow(there, here)), None);
+    assert_eq!(Edge::new(&locals, &[]).peer(ipip_flow(there, here)), None);
+    assert_eq!(Edge::new(&[], &peers).peer(ipip_flow(there, here)), None);
     assert!(!PointToPoint::new(here, there, &[]).allows_inner(0, A.into()));
+}
+
+/// The outer flow of IP-in-IP between these.
+const fn ipip_flow(source: Ipv4Addr, destination: Ipv4Addr) -> Flow {
+    Flow::new(source, destination, IpProtocol::IPENCAP)
 }
 
 /// An access of one's own answers what it must; it and a reference to any access say the same as a whole.
@@ -965,8 +978,8 @@ fn d_07_d_17_d_19_d_20_access_of_ones_own_and_by_reference() {
         fn is_local(&self, address: Ipv4Addr) -> bool {
             address == Ipv4Addr::from(R)
         }
-        fn peer(&self, outer_source: Ipv4Addr, outer_destination: Ipv4Addr) -> Option<u32> {
-            let is_theirs = outer_source == Ipv4Addr::from(L) && self.is_local(outer_destination);
+        fn peer(&self, outer: Flow) -> Option<u32> {
+            let is_theirs = outer.source == Ipv4Addr::from(L) && self.is_local(outer.destination);
             is_theirs.then_some(3)
         }
         fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool {
@@ -976,9 +989,9 @@ fn d_07_d_17_d_19_d_20_access_of_ones_own_and_by_reference() {
 
     /// The peer that sends from L to R, the tag, and the answers about R, A, a port and B.
     fn answers<T: Access>(access: T) -> (u32, u32, [bool; 5]) {
-        let number = access.peer(L.into(), R.into()).unwrap();
+        let number = access.peer(ipip_flow(L.into(), R.into())).unwrap();
         let said = [
-            access.peer(R.into(), L.into()).is_some(),
+            access.peer(ipip_flow(R.into(), L.into())).is_some(),
             access.is_local(R.into()),
             access.allows_inner(number, A.into()),
             access.is_tunnel_port(IpProtocol::UDP, 5555),

@@ -77,10 +77,11 @@ impl<'a> Arrived<'a> {
     /// [`Carrier`](super::Carrier), which brings all the checks with it.
     #[inline]
     pub const fn opened(&self, span: Span) -> Opened {
-        Opened::new(Span::new(
-            self.span.start.saturating_add(span.start),
-            span.len,
-        ))
+        let start = self.span.start.saturating_add(span.start);
+        Opened {
+            depth: self.depth.saturating_add(1),
+            ..Opened::new(Span::new(start, span.len))
+        }
     }
 
     /// The same, where what comes out will be opened by the next layer of a stack: a tunnel packet
@@ -187,7 +188,10 @@ pub struct Opened {
     pub(super) span: Span,
     pub(super) slack: u16,
     pub(super) tag: u32,
+    pub(super) peer: Option<u32>,
     pub(super) layers: u8,
+    /// How many layers this host has opened of the packet, in all its passes.
+    pub(super) depth: u8,
     pub(super) alarm: Option<EcnAlarm>,
     pub(super) sequence: Option<u32>,
     pub(super) rewrite: Option<Rewrite>,
@@ -200,7 +204,9 @@ impl Opened {
             span,
             slack: 0,
             tag: 0,
+            peer: None,
             layers: 1,
+            depth: 1,
             alarm: None,
             sequence: None,
             rewrite: None,
@@ -237,6 +243,14 @@ impl Opened {
     #[must_use]
     pub const fn tag(&self) -> u32 {
         self.tag
+    }
+
+    /// The number of the peer that sent the packet, as [`Access::peer`](crate::filter::Access::peer)
+    /// gave it; of a stack, the innermost layer's. `None` where nobody looked it up.
+    #[inline]
+    #[must_use]
+    pub const fn peer(&self) -> Option<u32> {
+        self.peer
     }
 
     /// How many headers are taken off.
@@ -292,7 +306,7 @@ impl Opened {
             span: self.span,
             rewrite: self.rewrite,
             opened_next: false,
-            depth: self.layers,
+            depth: self.depth,
         }
     }
 
@@ -326,6 +340,7 @@ impl Opened {
         };
         Self {
             layers: self.layers.saturating_add(outer.layers),
+            depth: self.layers.saturating_add(outer.depth),
             alarm,
             sequence,
             slack: self.slack.saturating_add(outer.slack),

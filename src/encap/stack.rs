@@ -219,6 +219,7 @@ impl Decapsulate for () {
         let len = usize::from(packet.header().total_len());
         Ok(Opened {
             layers: 0,
+            depth: arrived.depth(),
             slack: u16::try_from(packet.slack()).unwrap_or(u16::MAX),
             rewrite: arrived.rewrite(),
             ..Opened::new(Span::new(arrived.span().start, len))

@@ -411,8 +411,7 @@ impl Carrier for TcpCarrier {
         if tcp.header().destination_port() != self.destination_port {
             return Err(Refused::new(Reason::NotTunnel));
         }
-        let header = outer.header();
-        if !tcp.verifies(header.source(), header.destination()) {
+        if !tcp.verifies(outer.header().source(), outer.final_destination()) {
             return Err(Refused::new(Reason::TcpBadChecksum));
         }
         let header_len = usize::from(tcp.header().header_len());

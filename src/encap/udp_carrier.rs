@@ -107,8 +107,7 @@ impl Carrier for UdpCarrier {
         if udp.header().destination_port() != self.destination_port {
             return Err(Refused::new(Reason::NotTunnel));
         }
-        let header = outer.header();
-        match udp.checksum_status(header.source(), header.destination()) {
+        match udp.checksum_status(outer.header().source(), outer.final_destination()) {
             UdpChecksum::Invalid => return Err(Refused::new(Reason::UdpBadChecksum)),
             UdpChecksum::Absent if self.requires_checksum => {
                 return Err(Refused::new(Reason::UdpChecksumRequired));

@@ -321,6 +321,30 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// The flow of packets without ports.
+    #[inline]
+    #[must_use]
+    pub const fn new(source: Ipv4Addr, destination: Ipv4Addr, protocol: IpProtocol) -> Self {
+        Self {
+            source,
+            destination,
+            protocol,
+            source_port: 0,
+            destination_port: 0,
+        }
+    }
+
+    /// The same with ports.
+    #[inline]
+    #[must_use]
+    pub const fn with_ports(self, source_port: u16, destination_port: u16) -> Self {
+        Self {
+            source_port,
+            destination_port,
+            ..self
+        }
+    }
+
     #[inline]
     const fn without_ports(header: &Ipv4Header) -> Self {
         Self {
@@ -332,8 +356,9 @@ impl Flow {
         }
     }
 
+    /// The flow of a packet, whatever is inside it.
     #[inline]
-    const fn of(packet: Ipv4<'_>) -> Self {
+    pub(crate) const fn of(packet: Ipv4<'_>) -> Self {
         let header = packet.header();
         let flow = Self::without_ports(header);
         let has_ports = matches!(header.protocol(), IpProtocol::TCP | IpProtocol::UDP);
@@ -419,6 +444,12 @@ fn sum_from_headers(packet: Ipv4<'_>) -> Option<u16> {
     let len = u16::try_from(payload.len()).ok()?;
     let is_complete = match header.protocol() {
         _ if header.is_fragment() => false,
+        // The pseudo-header has the last address of the route, not the header's destination.
+        _ if !packet.option_bytes().is_empty()
+            && packet.options().unfinished_route() != Ok(None) =>
+        {
+            false
+        }
         IpProtocol::TCP => payload.len() >= TcpHeader::LEN,
         IpProtocol::UDP => {
             UdpHeader::split(payload).is_ok_and(|(udp, _)| udp.checksum() != 0 && udp.len() == len)

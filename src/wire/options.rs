@@ -73,6 +73,24 @@ impl<'a> HeaderOptions<'a> {
         false
     }
 
+    /// The data of the first source route that is not finished: its pointer is within its length, so
+    /// the header's destination is not the packet's last (RFC 791 §3.1).
+    ///
+    /// # Errors
+    /// As the iteration: a malformed list may hide such a route.
+    pub(crate) fn unfinished_route(self) -> Result<Option<&'a [u8]>, ParseError> {
+        for option in self {
+            let HeaderOption { kind, data } = option?;
+            let pointer = data.first().map_or(0, |pointer| usize::from(*pointer));
+            // The pointer counts from the kind byte, two bytes in front of the data.
+            let is_unfinished = pointer <= data.len().saturating_add(2);
+            if is_unfinished && matches!(kind, HeaderOption::LSRR | HeaderOption::SSRR) {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
     fn split_next(bytes: &'a [u8]) -> Option<Result<(HeaderOption<'a>, &'a [u8]), ParseError>> {
         let (&kind, behind_kind) = bytes.split_first()?;
         match kind {

@@ -1,10 +1,11 @@
 use core::hint::black_box;
 use core::net::Ipv4Addr;
 
+use ipencap::packet::Flow;
 use ipencap::filter::{self, Access, Edge, Peer, PointToPoint, Prefix};
 
 use crate::given::{
-    address, addresses, byte, double_word, prefix, prefixes, protocol, word, words,
+    address, addresses, byte, double_word, flow, prefix, prefixes, protocol, word, words,
 };
 use crate::helper::{cloneable, debug, seen, value};
 
@@ -19,10 +20,12 @@ pub fn call() {
     value::<Prefix>(prefix());
 
     let point_to_point = black_box(PointToPoint::new(address(), address(), prefixes()));
+    let point_to_point = black_box(PointToPoint::with_source_port(point_to_point, word()));
     cloneable::<PointToPoint<'_>>(&point_to_point);
     access::<PointToPoint<'_>>(&point_to_point);
 
     let peer = black_box(Peer::new(prefix(), prefixes()));
+    let peer = black_box(Peer::with_source_port(peer, word()));
     let peer = black_box(Peer::with_tag(peer, double_word()));
     cloneable::<Peer<'_>>(&peer);
     debug::<Peer<'_>>(&peer);
@@ -39,7 +42,7 @@ pub fn call() {
 
 fn access<A: Access>(access: &A) {
     seen(<A as Access>::is_local(black_box(access), address()));
-    seen(<A as Access>::peer(black_box(access), address(), address()));
+    seen(<A as Access>::peer(black_box(access), flow()));
     seen(<A as Access>::allows_inner(
         black_box(access),
         double_word(),
@@ -62,7 +65,7 @@ impl Access for Custom {
         black_box(true)
     }
 
-    fn peer(&self, _outer_source: Ipv4Addr, _outer_destination: Ipv4Addr) -> Option<u32> {
+    fn peer(&self, _outer: Flow) -> Option<u32> {
         black_box(None)
     }
 

@@ -7,7 +7,7 @@ use ipencap::Span;
 use ipencap::encap::PerPacket;
 use ipencap::error::ParseError;
 use ipencap::filter::Prefix;
-use ipencap::packet::PacketMeta;
+use ipencap::packet::{Flow, PacketMeta};
 use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Header};
 
 pub fn byte() -> u8 {
@@ -65,6 +65,14 @@ pub fn dscp() -> Dscp {
 
 pub fn protocol() -> IpProtocol {
     IpProtocol(byte())
+}
+
+pub fn flow() -> Flow {
+    Flow::with_ports(
+        Flow::new(address(), address(), protocol()),
+        word(),
+        word(),
+    )
 }
 
 pub fn parse_error() -> ParseError {

@@ -3,6 +3,7 @@ use super::carrier::{Carrier, SocketCarrier};
 use super::opened::{Arrived, Opened, OuterMeta};
 use crate::error::{Reason, Refused};
 use crate::filter::Access;
+use crate::packet::Flow;
 use crate::wire::Ipv4;
 
 mod ordinary;
@@ -238,9 +239,9 @@ impl<C: SocketCarrier, A: Access> Decapsulator<C, A> {
     /// [`Refused`], by the first check that fails.
     #[inline]
     pub fn inspect_payload(&self, meta: &OuterMeta, payload: &[u8]) -> Result<Opened, Refused> {
-        let peer = self
-            .check_peer(meta.source, meta.destination)
-            .map_err(Refused::new)?;
+        let outer = Flow::new(meta.source, meta.destination, self.carrier.protocol())
+            .with_ports(meta.source_port, meta.destination_port);
+        let peer = self.check_peer(outer).map_err(Refused::new)?;
         let carried = self.carrier.carried_payload(meta, payload)?;
         let bytes = carried.span.get(payload).unwrap_or_default();
         let inner = Ipv4::parse(bytes).map_err(Refused::inner)?;

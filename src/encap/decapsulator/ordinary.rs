@@ -7,7 +7,7 @@ use super::{Decapsulator, Switches};
 use crate::encap::carrier::Carrier;
 use crate::encap::opened::Opened;
 use crate::filter::{Access, is_unicast};
-use crate::packet::Span;
+use crate::packet::{Flow, Span};
 use crate::wire::{Ipv4, Ipv4Header};
 
 impl<C: Carrier, A: Access> Decapsulator<C, A> {
@@ -18,14 +18,13 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         let outer = Ipv4::parse_plain(packet)?;
         let header = outer.header();
         check_carrier(&self.carrier, header).ok()?;
-        let addresses = (header.source(), header.destination());
-        let peer = self.check_peer(addresses.0, addresses.1).ok()?;
+        let peer = self.check_peer(Flow::of(outer)).ok()?;
         let carried = self.carrier.carried(outer).ok()?;
         if carried.restored.is_some() {
             return None;
         }
         let inner = Ipv4::parse_plain(carried.span.get(outer.payload())?)?;
-        if inner.slack() > 0 || !self.is_ordinary(addresses.0, inner.header(), peer) {
+        if inner.slack() > 0 || !self.is_ordinary(header.source(), inner.header(), peer) {
             return None;
         }
         let outer_ecn = relayed_ecn(&self.carrier, header.ecn());
@@ -35,6 +34,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         let start = carried.span.start.wrapping_add(Ipv4Header::LEN);
         Some(Opened {
             tag: self.access.tag(peer),
+            peer: Some(peer),
             sequence: carried.sequence,
             ..Opened::new(Span::new(start, carried.span.len))
         })

@@ -7,26 +7,21 @@ use crate::encap::carrier::{Carried, Carrier};
 use crate::encap::opened::{Arrived, Opened, Rewrite};
 use crate::error::{Reason, Refused};
 use crate::filter::{Access, is_class_e, is_unicast};
-use crate::packet::Span;
+use crate::packet::{Flow, Span};
 use crate::wire::{Dscp, Ecn, FragmentOffset, IpProtocol, Ipv4, Ipv4Header};
 
 impl<C: Carrier, A: Access> Decapsulator<C, A> {
-    /// D-05 to D-07: may this source send to this destination, and which peer is it?
+    /// D-05 to D-07: may packets of this outer flow come here, and which peer sends them?
     #[inline]
-    pub(super) fn check_peer(
-        &self,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
-    ) -> Result<u32, Reason> {
+    pub(super) fn check_peer(&self, outer: Flow) -> Result<u32, Reason> {
+        let (source, destination) = (outer.source, outer.destination);
         if !self.access.is_local(destination) || !may_be(destination, Switches::empty()) {
             return Err(Reason::OuterDstNotLocal);
         }
         if !may_be(source, Switches::empty()) || self.access.is_local(source) {
             return Err(Reason::OuterMartianSource);
         }
-        self.access
-            .peer(source, destination)
-            .ok_or(Reason::UnknownPeer)
+        self.access.peer(outer).ok_or(Reason::UnknownPeer)
     }
 
     /// D-03 to D-08: may this outer packet be opened, and whose is it?
@@ -34,7 +29,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
     pub(super) fn check_outer(&self, outer: Ipv4<'_>) -> Result<u32, Reason> {
         let header = outer.header();
         check_carrier(&self.carrier, header)?;
-        let peer = self.check_peer(header.source(), header.destination())?;
+        let peer = self.check_peer(Flow::of(outer))?;
         if outer.options().has_source_route() {
             return Err(Reason::OuterSourceRoute);
         }
@@ -109,6 +104,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         }
         Ok(Opened {
             tag: self.access.tag(peer),
+            peer: Some(peer),
             ..opened
         })
     }
@@ -224,6 +220,7 @@ pub(super) fn placed(
         span,
         rewrite,
         sequence: carried.sequence,
+        depth: arrived.depth().saturating_add(1),
         ..opened
     }
 }

@@ -402,9 +402,10 @@ pub(super) fn fitting_len(
         let [_, _, high, low] = outer_len.to_be_bytes();
         return Ok(u16::from_be_bytes([high, low]));
     }
-    let len = inner.len().saturating_add(u32::from(overhead));
-    Err(if len > u32::from(u16::MAX) {
-        EncapError::TooLong { len }
+    Err(if max_len == u16::MAX {
+        EncapError::TooLong {
+            len: inner.len().saturating_add(u32::from(overhead)),
+        }
     } else {
         EncapError::FragmentationNeeded {
             mtu: max_len.saturating_sub(overhead),

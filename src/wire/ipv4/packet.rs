@@ -1,3 +1,5 @@
+use core::net::Ipv4Addr;
+
 use zerocopy::FromBytes;
 
 use super::{Ipv4Header, too_short};
@@ -193,6 +195,23 @@ impl<'a> Ipv4<'a> {
     #[must_use]
     pub const fn payload(self) -> &'a [u8] {
         self.payload
+    }
+
+    /// The destination that the checksum of TCP or UDP covers: the last address of a source route that
+    /// is not finished, else the header's destination (RFC 1122 §4.1.3.4, RFC 9293 §3.1).
+    #[inline]
+    #[must_use]
+    pub fn final_destination(self) -> Ipv4Addr {
+        if self.options.is_empty() {
+            return self.header.destination();
+        }
+        let route = self.options().unfinished_route().ok().flatten();
+        // In front of the addresses is the pointer.
+        let addresses = route.and_then(|data| data.get(1..)).unwrap_or_default();
+        match addresses.last_chunk() {
+            Some(&[a, b, c, d]) => Ipv4Addr::new(a, b, c, d),
+            None => self.header.destination(),
+        }
     }
 
     /// Bytes behind the total length that are not part of the packet, such as Ethernet padding.

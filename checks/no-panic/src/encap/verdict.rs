@@ -23,6 +23,7 @@ fn verdict(opened: Opened, buffer: &mut [u8]) {
     seen(Opened::span(black_box(&opened)));
     seen(Opened::slack(black_box(&opened)));
     seen(Opened::tag(black_box(&opened)));
+    seen(Opened::peer(black_box(&opened)));
     seen(Opened::layers(black_box(&opened)));
     seen(Opened::alarm(black_box(&opened)));
     seen(Opened::sequence(black_box(&opened)));

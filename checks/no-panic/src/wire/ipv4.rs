@@ -43,6 +43,7 @@ fn packets(buffer: &mut [u8]) {
         seen(Ipv4::options(packet));
         seen(Ipv4::payload(packet));
         seen(Ipv4::slack(packet));
+        seen(Ipv4::final_destination(packet));
         cloneable::<Ipv4<'_>>(&packet);
     }
     seen(Ipv4Mut::parse(black_box(&mut *buffer)));

@@ -201,6 +201,28 @@ pub fn has_source_route(options: &[u8]) -> bool {
     false
 }
 
+/// Whether a packet with these options may not have come to its last destination: an LSRR or SSRR with
+/// its pointer within its length, or options that break (C-20).
+pub(super) fn may_route_on(options: &[u8]) -> bool {
+    let mut at = 0;
+    while at < options.len() && options[at] != 0 {
+        if options[at] == 1 {
+            at += 1;
+            continue;
+        }
+        let length = usize::from(*options.get(at + 1).unwrap_or(&0));
+        if length < 2 || at + length > options.len() {
+            return true;
+        }
+        let is_route = [131, 137].contains(&options[at]);
+        if is_route && (length == 2 || usize::from(options[at + 2]) <= length) {
+            return true;
+        }
+        at += length;
+    }
+    false
+}
+
 /// The decapsulation pipeline D-01 to D-23, line by line.
 ///
 /// # Errors
@@ -301,8 +323,14 @@ pub fn decapsulate(
     if (inner.source, inner.destination) == (outer.source, outer.destination) {
         return Err(refuse(R::InnerEqualsOuter));
     }
-    // D-17
-    if !peer.inner.iter().any(|&net| in_net(inner.source, net)) {
+    // D-17: the longest prefix of all must be one of the peer's.
+    let longest = |nets: &[Net]| {
+        let holding = nets.iter().filter(|&&net| in_net(inner.source, net));
+        holding.map(|net| net.1).max()
+    };
+    let own = longest(&peer.inner);
+    let of_all = network.peers.iter().map(|peer| longest(&peer.inner)).max();
+    if own.is_none() || Some(own) != of_all {
         return Err(refuse(R::InnerSourceNotAllowed));
     }
     // D-18

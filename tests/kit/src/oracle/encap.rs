@@ -105,16 +105,19 @@ impl OuterPolicy {
             objections.push(EncapError::LoopOwnSource { layer: 0 }); // E-18
         }
         let outer_len = inner.total_len + overhead;
-        if outer_len > 65535 {
-            let len = u32::try_from(outer_len).unwrap();
-            objections.push(EncapError::TooLong { len }); // E-06
-        }
         let mtus = [self.link_mtu, said.link_mtu()];
-        if let Some(mtu) = mtus.into_iter().flatten().min() {
-            if outer_len > usize::from(mtu) {
-                let mtu = mtu.saturating_sub(u16::try_from(overhead).unwrap());
-                objections.push(EncapError::FragmentationNeeded { mtu }); // RFC 2003 §5.1
+        match mtus.into_iter().flatten().min() {
+            Some(mtu) if mtu < u16::MAX => {
+                if outer_len > usize::from(mtu) {
+                    let mtu = mtu.saturating_sub(u16::try_from(overhead).unwrap());
+                    objections.push(EncapError::FragmentationNeeded { mtu }); // RFC 2003 §5.1
+                }
             }
+            _ if outer_len > 65535 => {
+                let len = u32::try_from(outer_len).unwrap();
+                objections.push(EncapError::TooLong { len }); // E-06
+            }
+            _ => {}
         }
         objections
     }

@@ -1,6 +1,7 @@
 //! What an encapsulator reads of the flow inside: for source ports and for the checksum that needs
 //! no payload.
 
+use super::decap::may_route_on;
 use super::{checksum, put_u16, u16_at, validate};
 
 /// How a flow hash becomes a source port (semantics §9.4).
@@ -115,7 +116,7 @@ pub fn flow_hash(packet: &[u8], seed: u32) -> u32 {
 pub fn known_sum_of(packet: &[u8]) -> Option<Vec<u8>> {
     let start = innermost(packet);
     let fields = validate(&packet[start..], true).unwrap();
-    if fields.is_fragment() {
+    if fields.is_fragment() || may_route_on(fields.options) {
         return None;
     }
     let payload = fields.payload;
