@@ -8,8 +8,9 @@
 )]
 
 use ipencap::Span;
-use ipencap::encap::{Encapsulate, IpIp, PerPacket};
-use ipencap::error::ParseError;
+use ipencap::encap::{Decapsulate, Decapsulator, Encapsulate, GreCarrier, IpIp, PerPacket};
+use ipencap::error::{ParseError, Reason};
+use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::{
     Gre, GreFlags, GreHeader, GueHeader, Icmpv4, IpProtocol, Ipv4Header, MinimalHeader, TcpFlags,
@@ -232,4 +233,116 @@ fn r_04_the_checksum_of_a_gre_packet() {
 
     let plain = Gre::parse(&[0, 0, 8, 0, 0x65, 0xcb]).unwrap();
     assert_eq!((plain.checksum(), plain.verifies()), (None, None));
+}
+
+/// The GRE header and what is around it in a packet of these bytes, with the inner packet's offset.
+fn gre_of(packet: &[u8]) -> (Gre<'_>, usize) {
+    let (_, _, payload) = Ipv4Header::split(packet).unwrap();
+    let gre = Gre::parse(payload).unwrap();
+    (gre, packet.len() - gre.payload().len())
+}
+
+/// RFC 1701: the word of checksum and offset is there for the routing bit alone, too. RFC 2637: version
+/// 1 moves no field; only around PPP the key is none.
+#[test]
+fn r_05_gre_routing_and_version_1_keep_fields_apart() {
+    let inner = "4500002412344000401114850a0100050a0200099c4000350010ace66970656e63617021";
+    let outer = "450000500000400040 2fd447c6336401cb007102";
+    // Flags and protocol, further fields; checksum, key, sequence number, routing.
+    let routing = "08000004c000024d00000000";
+    type Fields<'t> = (Option<u16>, Option<u32>, Option<u32>, &'t str);
+    let cases: [(&str, Fields<'_>); 9] = [
+        // The capture of the report: key 11223344, inner IPv4 header at offset 44.
+        (
+            "60000800 00000000 11223344 08000004c000024d00000000",
+            (None, Some(0x1122_3344), None, routing),
+        ),
+        ("40000800 00000000 00000000", (None, None, None, "00000000")),
+        (
+            "c0000800 abcd0000 08000004c000024d00000000",
+            (Some(0xabcd), None, None, routing),
+        ),
+        (
+            "f0000800 abcd0004 11223344 00000007 08000004c000024d00000000",
+            (Some(0xabcd), Some(0x1122_3344), Some(7), routing),
+        ),
+        (
+            "50000800 00000000 00000007 00010000",
+            (None, None, Some(7), "00010000"),
+        ),
+        ("20010800 11223344", (None, Some(0x1122_3344), None, "")),
+        // In version 1 around IPv4 the bit of the acknowledgment means nothing.
+        (
+            "30810800 11223344 00000007",
+            (None, Some(0x1122_3344), Some(7), ""),
+        ),
+        ("3001880b 00240009 00000007", (None, None, Some(7), "")),
+        (
+            "3081880b 00240009 00000007 00000006",
+            (None, None, Some(7), ""),
+        ),
+    ];
+    for (fields, (checksum, key, sequence, routing)) in cases {
+        let gre_len = fields.replace(' ', "").len() / 2;
+        let packet = hex(&[outer, fields, inner].concat());
+        let (gre, inner_offset) = gre_of(&packet);
+        assert_eq!(inner_offset, 20 + gre_len, "{fields}");
+        assert_eq!(gre.checksum(), checksum, "{fields}");
+        assert_eq!((gre.key(), gre.sequence()), (key, sequence), "{fields}");
+        assert_eq!(gre.routing(), hex(routing), "{fields}");
+        assert_eq!(gre.payload(), hex(inner), "{fields}");
+        assert_eq!(gre.verifies().is_some(), checksum.is_some(), "{fields}");
+
+        // cut anywhere in front of the payload there is no header, and never a wrong one.
+        for len in 0..gre_len {
+            let cut = Gre::parse(&packet[20..20 + len]).map(|_| ()).unwrap_err();
+            assert!(
+                matches!(cut, ParseError::Truncated { need, have }
+                    if usize::from(have) == len && need > have),
+                "{fields} cut to {len}: {cut:?}"
+            );
+        }
+    }
+}
+
+/// whatever a reader shows, a decapsulator opens neither.
+#[test]
+fn r_01_r_02_decapsulators_refuse_routing_and_version_1() {
+    let inner = "4500002412344000401114850a0100050a0200099c4000350010ace66970656e63617021";
+    for (fields, reason) in [
+        (
+            "60000800 00000000 11223344 08000004c000024d00000000",
+            Reason::GreReservedBits,
+        ),
+        (
+            "60000800 00000000 11223344 08000004c000024d",
+            Reason::GreReservedBits,
+        ),
+        ("20010800 11223344", Reason::GreBadVersion),
+        ("3001880b 00240009 00000007", Reason::GreBadVersion),
+    ] {
+        let payload = hex(&[fields, inner].concat());
+        let packet = Plain {
+            source: [198, 51, 100, 1],
+            destination: [203, 0, 113, 2],
+            ..Plain::of(47)
+        }
+        .packet(&payload);
+        let access = PointToPoint::new(
+            [203, 0, 113, 2].into(),
+            [198, 51, 100, 1].into(),
+            &[Prefix::ANY],
+        );
+        let carrier = GreCarrier::new().with_key(0x1122_3344);
+        let refused = Decapsulator::gre(carrier, access)
+            .inspect(&packet)
+            .unwrap_err();
+        assert_eq!(refused.reason, reason, "{fields}");
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.replace(' ', "");
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
 }

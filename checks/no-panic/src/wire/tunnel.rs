@@ -19,6 +19,7 @@ fn gre() {
     seen(GreHeader::flags_and_version(header));
     seen(GreHeader::version(header));
     seen(GreHeader::protocol(header));
+    seen(GreHeader::is_pptp(header));
     value::<GreHeader>(header);
     if let Ok(packet) = black_box(Gre::parse(bytes())) {
         seen(Gre::header(packet));
@@ -26,6 +27,7 @@ fn gre() {
         seen(Gre::verifies(packet));
         seen(Gre::key(packet));
         seen(Gre::sequence(packet));
+        seen(Gre::routing(packet));
         seen(Gre::payload(packet));
         cloneable::<Gre<'_>>(&packet);
         debug::<Gre<'_>>(&packet);
