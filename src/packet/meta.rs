@@ -21,6 +21,7 @@ pub struct PacketMeta {
     byte_sum: KnownSum,
     /// The header's, apart: a header that was just composed is not read.
     tos: u8,
+    has_source_route: bool,
 }
 
 /// An `Option<u16>` in plain bits, so that an `Option<PacketMeta>` is not told by a value that was
@@ -101,6 +102,7 @@ impl PacketMeta {
         Self {
             flow: Flow::of(innermost),
             known_sum: KnownSum::new(sum_from_headers(innermost)),
+            has_source_route: packet.options().has_source_route(),
             ..Self::trusted(*packet.header())
         }
     }
@@ -154,6 +156,7 @@ impl PacketMeta {
             known_sum: KnownSum::UNKNOWN,
             byte_sum: KnownSum::UNKNOWN,
             tos,
+            has_source_route: false,
         }
     }
 
@@ -262,6 +265,14 @@ impl PacketMeta {
     #[inline]
     pub(crate) const fn len_if_ipv4(&self) -> u32 {
         self.len
+    }
+
+    /// Whether its header has a loose or strict source route (V-14); `false` where only the fixed header
+    /// was at hand.
+    #[inline]
+    #[must_use]
+    pub const fn has_source_route(&self) -> bool {
+        self.has_source_route
     }
 
     /// Whether the packet has no bytes; no valid one does.

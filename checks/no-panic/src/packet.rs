@@ -26,6 +26,7 @@ pub fn call(buffer: &mut [u8]) {
     seen(PacketMeta::header(&meta()));
     seen(PacketMeta::version(&meta()));
     seen(PacketMeta::len(&meta()));
+    seen(PacketMeta::has_source_route(&meta()));
     seen(PacketMeta::is_empty(&meta()));
     seen(PacketMeta::carrying(meta(), &meta()));
     seen(PacketMeta::with_transport(
