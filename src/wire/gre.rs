@@ -78,6 +78,20 @@ impl GreHeader {
         }
     }
 
+    /// The header in these 4 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+
+    /// The 4 bytes of the header.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        zerocopy::transmute_ref!(self)
+    }
+
     /// The flags; bits that mean nothing are ignored.
     #[inline]
     #[must_use]

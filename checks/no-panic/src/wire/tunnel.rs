@@ -2,7 +2,7 @@ use core::hint::black_box;
 
 use ipencap::wire::{Gre, GreFlags, GreHeader, GueHeader, GueVariant, MinimalHeader};
 
-use crate::given::{byte, bytes, ipv4_header, protocol, word};
+use crate::given::{array, byte, bytes, ipv4_header, protocol, word};
 use crate::helper::{cloneable, debug, seen, value};
 
 pub fn call(buffer: &mut [u8]) {
@@ -15,6 +15,8 @@ fn gre() {
     let header = black_box(GreHeader::new(black_box(
         GreFlags::from_bits_retain(word()),
     )));
+    seen(GreHeader::from_bytes(array()));
+    seen(GreHeader::as_bytes(black_box(&header)));
     seen(GreHeader::flags(header));
     seen(GreHeader::flags_and_version(header));
     seen(GreHeader::version(header));
@@ -38,8 +40,10 @@ fn gue() {
     seen(GueVariant::of(bytes()));
     value::<GueVariant>(black_box(GueVariant::Header));
     seen(GueHeader::new(protocol(), byte()));
+    seen(GueHeader::from_bytes(array()));
     if let Ok((header, _, _)) = black_box(GueHeader::split(bytes())) {
         let header = black_box(*header);
+        seen(GueHeader::as_bytes(black_box(&header)));
         seen(GueHeader::is_control(header));
         seen(GueHeader::extension_len(header));
         seen(GueHeader::protocol(header));
@@ -50,8 +54,10 @@ fn gue() {
 
 fn minimal(buffer: &mut [u8]) {
     seen(MinimalHeader::new(&ipv4_header(), black_box(true)));
+    seen(MinimalHeader::from_bytes(array()));
     if let Ok((header, _)) = black_box(MinimalHeader::parse(bytes())) {
         let header = black_box(header);
+        seen(MinimalHeader::as_bytes(black_box(&header)));
         seen(MinimalHeader::wire_len(black_box(&header)));
         seen(MinimalHeader::protocol(black_box(&header)));
         seen(MinimalHeader::destination(black_box(&header)));
