@@ -1,7 +1,5 @@
 use core::net::Ipv4Addr;
 
-use zerocopy::IntoBytes;
-
 use super::carrier::{Carried, Carrier};
 use super::decapsulator::Decapsulator;
 use super::outer::{Outer, outer_policies};

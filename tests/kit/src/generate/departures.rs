@@ -161,7 +161,7 @@ impl<'a> Arbitrary<'a> for OrdinaryPacket {
             }
         }
         if oracle::has_source_route(&plain.options) {
-            // Minimal encapsulation leaves options in the outer header, where D-08 refuses these.
+            // Minimal encapsulation refuses these: it would leave them in the outer header (D-08).
             plain.options.clear();
         }
         payload.truncate(65535 - 60 - 512);

@@ -6,7 +6,7 @@ use core::fmt::Debug;
 use ipencap::encap::{InnerChecksum, PerPacket};
 use ipencap::error::{EncapError, Reason};
 
-use super::decap::{Inside, NaiveCarrier};
+use super::decap::{Inside, NaiveCarrier, has_source_route};
 use super::encap::{NaiveEncapsulator, OuterPolicy, inner_fields};
 use super::flow::{Ports, flow_hash, known_sum_of, source_port};
 use super::{
@@ -657,6 +657,9 @@ impl NaiveEncapsulator for NaiveMinimal {
             .objections_to_travel(&fields, said, self.overhead());
         if fields.is_fragment() {
             objections.push(EncapError::Fragment); // M-01
+        }
+        if has_source_route(fields.options) {
+            objections.push(EncapError::SourceRoute); // V-14: M-03 leaves the route in the outer header
         }
         if !self.keeps_source && fields.source != self.outer.source {
             objections.push(EncapError::SourceNotKept); // M-02
