@@ -70,7 +70,7 @@
 use core::fmt;
 
 use crate::error::{EncapError, ParseError, numbered};
-use crate::wire::{Ipv4, LengthPrefix, copy};
+use crate::wire::{Ipv4, LengthPrefix, Options, copy};
 
 /// How packets are told apart on a stream (S-10 to S-16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -347,7 +347,7 @@ impl<'b> Decoder<'b> {
         let frame = self.bounded(self.framing.read_head(input)?.ok()?).ok()?;
         let (bytes, rest) = input.split_at_checked(frame.len)?;
         let packet = bytes.get(self.framing.prefix_len()..)?;
-        if Ipv4::parse_plain(packet)?.slack() > 0 {
+        if Ipv4::checked(packet, Options::None).ok()?.slack() > 0 {
             return None;
         }
         *input = rest;

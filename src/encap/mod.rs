@@ -75,7 +75,7 @@
 
 use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Proven, Span};
-use crate::wire::{Ipv4, ORDINARY_FIRST};
+use crate::wire::{COMMON_FIRST, Ipv4};
 
 mod batch;
 mod carrier;
@@ -525,7 +525,7 @@ impl<'b> Proven<'b> {
         tunnel: &E,
         packet: &PerPacket,
     ) -> Result<&'b mut [u8], EncapError> {
-        if !ORDINARY_FIRST {
+        if !COMMON_FIRST {
             return self.encap_unusual(tunnel, packet);
         }
         let Some(outer) = tunnel.judge_ordinary(&self.meta, packet) else {

@@ -3,7 +3,7 @@ use core::net::Ipv4Addr;
 
 use crate::checksum::Sum;
 use crate::error::ParseError;
-use crate::wire::{IpProtocol, Ipv4, Ipv4Header, QuotedIpv4, TcpHeader, UdpHeader};
+use crate::wire::{IpProtocol, Ipv4, Ipv4Header, Options, QuotedIpv4, TcpHeader, UdpHeader};
 
 /// What an encapsulator knows of the packet it wraps, and says of the packet it makes: the fixed
 /// header by value, the length, the flow inside, and the sum of its bytes where the headers tell it.
@@ -82,7 +82,7 @@ impl PacketMeta {
     /// nothing is wrong.
     #[inline(always)]
     pub(crate) fn read_ordinary(bytes: &[u8]) -> Option<Self> {
-        let packet = Ipv4::parse_plain(bytes)?;
+        let packet = Ipv4::checked(bytes, Options::None).ok()?;
         if packet.header().protocol() == IpProtocol::IPENCAP {
             return None;
         }

@@ -51,6 +51,7 @@ pub use bits::{Dscp, Ecn, EcnAlarm, FragmentOffset, Ipv4Flags, TcpFlags};
 pub use gre::{Gre, GreFlags, GreHeader};
 pub use gue::{GueHeader, GueVariant};
 pub use icmpv4::{Icmpv4, Icmpv4Header};
+pub(crate) use ipv4::Options;
 pub use ipv4::{Ipv4, Ipv4Edit, Ipv4Header, Ipv4Mut, QuotedIpv4};
 pub use minimal::MinimalHeader;
 pub use options::{HeaderOption, HeaderOptions};
@@ -59,10 +60,10 @@ pub use protocol::IpProtocol;
 pub use tcp::{Tcp, TcpHeader};
 pub use udp::{Udp, UdpChecksum, UdpHeader};
 
-/// Whether the doors ask a fast path first and keep the checks, one by one, for what it declines. Small
-/// machines without a system pay for code, not for cycles: there every packet takes the checks, with
-/// the same answers.
-pub(crate) const ORDINARY_FIRST: bool = cfg!(not(all(
+/// Whether code that handles all packets is compiled a second time for the common ones, without the
+/// branches that these do not need. Targets without an operating system pay for flash, not for cycles:
+/// there every packet takes the code that handles all.
+pub(crate) const COMMON_FIRST: bool = cfg!(not(all(
     target_os = "none",
     not(target_pointer_width = "64")
 )));

@@ -8,14 +8,14 @@ use crate::encap::carrier::Carrier;
 use crate::encap::opened::Opened;
 use crate::filter::{Access, is_unicast};
 use crate::packet::{Flow, Span};
-use crate::wire::{Ipv4, Ipv4Header};
+use crate::wire::{Ipv4, Ipv4Header, Options};
 
 impl<C: Carrier, A: Access> Decapsulator<C, A> {
     /// The verdict on such a packet, in one go; `None` for every other, whose reason or change the
     /// pipeline tells.
     #[inline(always)]
     pub(super) fn ordinary(&self, packet: &[u8]) -> Option<Opened> {
-        let outer = Ipv4::parse_plain(packet)?;
+        let outer = Ipv4::checked(packet, Options::None).ok()?;
         let header = outer.header();
         check_carrier(&self.carrier, header).ok()?;
         let peer = self.check_peer(Flow::of(outer)).ok()?;
@@ -23,7 +23,7 @@ impl<C: Carrier, A: Access> Decapsulator<C, A> {
         if carried.restored.is_some() {
             return None;
         }
-        let inner = Ipv4::parse_plain(carried.span.get(outer.payload())?)?;
+        let inner = Ipv4::checked(carried.span.get(outer.payload())?, Options::None).ok()?;
         if inner.slack() > 0 || !self.is_ordinary(header.source(), inner.header(), peer) {
             return None;
         }

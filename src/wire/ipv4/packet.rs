@@ -5,7 +5,7 @@ use zerocopy::FromBytes;
 use super::{Ipv4Header, too_short};
 use crate::checksum::Sum;
 use crate::error::ParseError;
-use crate::wire::{HeaderOptions, ORDINARY_FIRST, reported_len};
+use crate::wire::{COMMON_FIRST, HeaderOptions, reported_len};
 
 /// The first byte of a header of five words.
 const VERSION_4_WITHOUT_OPTIONS: u8 = 0x45;
@@ -33,67 +33,56 @@ impl<'a> Ipv4<'a> {
     /// `BadChecksum`, `BadTotalLength`, `Truncated`.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        match Self::parse_plain(bytes) {
-            Some(packet) => Ok(packet),
-            None => Self::parse_any(bytes),
+        if COMMON_FIRST {
+            if let Ok(packet) = Self::checked(bytes, Options::None) {
+                return Ok(packet);
+            }
         }
+        Self::parse_any(bytes)
     }
 
-    /// A valid packet without options, as nearly all are; none where there is [no fast
-    /// path](ORDINARY_FIRST).
-    #[inline(always)]
-    pub(crate) fn parse_plain(bytes: &'a [u8]) -> Option<Self> {
-        if !ORDINARY_FIRST {
-            return None;
-        }
-        let (header, rest) = Ipv4Header::ref_from_prefix(bytes).ok()?;
-        let is_plain = header.version_ihl == VERSION_4_WITHOUT_OPTIONS;
-        if !is_plain || !Sum::new().add_header(header.as_bytes()).is_valid() {
-            return None;
-        }
-        let payload_len = usize::from(header.total_len()).checked_sub(Ipv4Header::LEN)?;
-        let (payload, slack) = rest.split_at_checked(payload_len)?;
-        Some(Self {
-            header,
-            options: &[],
-            payload,
-            slack: slack.len(),
-        })
-    }
-
-    /// [`parse`](Self::parse), check by check: where the fast way is no gain.
-    ///
-    /// Small machines have it inlined, so that what nobody asks of an error is not linked.
+    /// [`parse`](Self::parse) where a packet without options is no more likely than one with.
     #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), cold)]
     #[cfg_attr(
         all(target_os = "none", not(target_pointer_width = "64")),
         inline(always)
     )]
     pub(crate) fn parse_any(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        Self::checked(bytes).map_err(|fault| fault.error(bytes))
+        Self::checked(bytes, Options::Any).map_err(|fault| fault.error(bytes))
     }
 
-    fn checked(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let (header, _) = Ipv4Header::ref_from_prefix(bytes).map_err(|_| Fault::Form)?;
-        let header_len = usize::from(header.header_len());
-        if header.version() != 4 || header_len < Ipv4Header::LEN {
+    /// The checks of [`parse`](Self::parse). With [`Options::None`] a packet that has options is a
+    /// fault.
+    #[inline(always)]
+    pub(crate) fn checked(bytes: &'a [u8], options: Options) -> Result<Self, Fault> {
+        let (header, rest) = Ipv4Header::ref_from_prefix(bytes).map_err(|_| Fault::Form)?;
+        // Wraps to a large number below version 4 and 5 words.
+        let option_words = header.version_ihl.wrapping_sub(VERSION_4_WITHOUT_OPTIONS);
+        let most_words = match options {
+            Options::None => 0,
+            Options::Any => 10,
+        };
+        if option_words > most_words {
             return Err(Fault::Form);
         }
-        let (whole, rest) = bytes.split_at_checked(header_len).ok_or(Fault::Form)?;
-        let options = whole.get(Ipv4Header::LEN..).unwrap_or_default();
-        let is_valid = if ORDINARY_FIRST {
+        let options_len = usize::from(option_words) << 2;
+        let (options, rest) = rest.split_at_checked(options_len).ok_or(Fault::Form)?;
+        let is_valid = if COMMON_FIRST {
             header.verifies(options)
         } else {
             // One loop for both.
+            let header_len = Ipv4Header::LEN.wrapping_add(options_len);
+            let whole = bytes.get(..header_len).unwrap_or_default();
             Sum::new().const_add_bytes(whole).is_valid()
         };
         if !is_valid {
             return Err(Fault::Checksum);
         }
-        let payload_len = usize::from(header.total_len())
-            .checked_sub(header_len)
+        let header_len = Ipv4Header::LEN.wrapping_add(options_len);
+        let payload_len = usize::from(header.total_len()).checked_sub(header_len);
+        let (payload, slack) = payload_len
+            .and_then(|len| rest.split_at_checked(len))
             .ok_or(Fault::Form)?;
-        let (payload, slack) = rest.split_at_checked(payload_len).ok_or(Fault::Form)?;
         Ok(Self {
             header,
             options,
@@ -222,9 +211,17 @@ impl<'a> Ipv4<'a> {
     }
 }
 
-/// Why bytes are no packet, as far as it is not seen again by whoever asks.
-#[derive(Clone, Copy)]
-enum Fault {
+/// Whether a header may have options: a constant, so that nothing of them is compiled where it may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Options {
+    None,
+    Any,
+}
+
+/// Why bytes are no packet: only what [`Fault::error`] cannot read from them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// Version, a length, or too few bytes.
     Form,
     Checksum,
 }
@@ -235,7 +232,7 @@ impl Fault {
         all(target_os = "none", not(target_pointer_width = "64")),
         inline(always)
     )]
-    fn error(self, bytes: &[u8]) -> ParseError {
+    pub(crate) fn error(self, bytes: &[u8]) -> ParseError {
         let Ok((header, _)) = Ipv4Header::ref_from_prefix(bytes) else {
             return too_short(bytes);
         };
