@@ -201,6 +201,8 @@ numbered! {
         /// The inner packet has a source route, which minimal encapsulation would leave in the outer
         /// header, and decapsulators refuse there (V-14, M-03; RFC 7126 §4.3).
         SourceRoute = 29, "minimal encapsulation would show the source route to the tunnel; use another tunnel";
+        /// Minimal encapsulation moves the inner header, so its headers cannot be had by value.
+        NotByValue = 30, "minimal encapsulation has no headers by value; wrap the packet in place";
     }
 }
 

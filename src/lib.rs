@@ -95,11 +95,12 @@ pub mod filter;
 pub mod guide;
 pub mod mtu;
 pub mod packet;
+pub mod shim;
 pub mod stream;
 pub mod wire;
 
 #[doc(inline)]
-pub use encap::{decap, encap};
+pub use encap::encap;
 #[doc(inline)]
 pub use packet::Span;
 

@@ -1,14 +1,13 @@
 use core::net::Ipv4Addr;
 
-use super::carrier::{Carried, Carrier};
-use super::decapsulator::Decapsulator;
-use super::outer::{Outer, fitting_len, refuse_loop, travelling_ttl};
-use super::policy::Role;
-use super::{Encapsulate, PerPacket};
-use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
-use crate::filter::Access;
-use crate::packet::PacketMeta;
-use crate::wire::{IpProtocol, Ipv4, MinimalHeader};
+use zerocopy::FromBytes;
+
+use super::Encapsulate;
+use super::outer::Outer;
+use super::policy::{OuterPolicy, Role};
+use crate::error::{ConfigError, EncapError};
+use crate::packet::{Composed, Facts, PerPacket, Rules};
+use crate::wire::{IpProtocol, Ipv4Header, MinimalHeader};
 
 /// Minimal encapsulation: not a second IPv4 header, but 8 or 12 bytes behind the one there is, which
 /// is changed to lead to the tunnel's exit, protocol 55 (RFC 2004).
@@ -23,14 +22,14 @@ use crate::wire::{IpProtocol, Ipv4, MinimalHeader};
 /// the overhead is the same for every packet. Without it a packet whose source is not the
 /// encapsulator is refused ([`EncapError::SourceNotKept`]).
 ///
-/// Of all encapsulators this one alone **moves and changes the inner header** (it is exempt from E-16
-/// and E-19). Decapsulation restores it, with one exception: a header checksum of 0xFFFF comes out as
-/// 0x0000, the other form of the same value, because RFC 1624 arithmetic never yields 0xFFFF. No
-/// sender that follows RFC 1071 writes 0xFFFF there.
+/// Of all encapsulations this one alone **moves and changes the inner header**, so it has no
+/// [headers by value](super::header). Decapsulation restores it, with one exception: a header checksum
+/// of 0xFFFF comes out as 0x0000, the other form of the same value, because RFC 1624 arithmetic never
+/// yields 0xFFFF. No sender that follows RFC 1071 writes 0xFFFF there.
 ///
-/// TTL, DSCP, ECN and DF need no policy: there is only one header (M-06). Fragments cannot be carried
-/// (M-01), nor can packets with a source route: the options stay in the outer header, where
-/// decapsulators refuse them (V-14). Receive with [`Decapsulator::minimal`].
+/// TTL, DSCP, ECN and DF need no policy: there is only one header. Fragments cannot be carried, nor can
+/// packets with a source route: the options stay in the outer header, where decapsulators refuse them.
+/// Receive with a [`MinEncReceiver`](crate::decap::MinEncReceiver).
 ///
 /// ```
 /// use core::net::Ipv4Addr;
@@ -42,14 +41,12 @@ use crate::wire::{IpProtocol, Ipv4, MinimalHeader};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct MinEnc {
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
+    /// For the checks that it shares with other tunnels.
+    outer: Outer,
     keeps_source: bool,
-    role: Role,
-    max_len: u16,
 }
 
 impl MinEnc {
@@ -60,13 +57,11 @@ impl MinEnc {
     /// [`ConfigError::ForbiddenSource`], [`ConfigError::ForbiddenDestination`].
     #[inline]
     pub const fn new(source: Ipv4Addr, destination: Ipv4Addr) -> Result<Self, ConfigError> {
-        match Outer::new(source, destination, IpProtocol::MINIMAL) {
-            Ok(_) => Ok(Self {
-                source,
-                destination,
+        let policy = &OuterPolicy::DEFAULT;
+        match Outer::new(source, destination, IpProtocol::MINIMAL, policy) {
+            Ok(outer) => Ok(Self {
+                outer,
                 keeps_source: true,
-                role: Role::Originate,
-                max_len: u16::MAX,
             }),
             Err(error) => Err(error),
         }
@@ -84,20 +79,50 @@ impl MinEnc {
     /// Sets whether packets originate here or are forwarded.
     #[inline]
     pub const fn with_role(self, role: Role) -> Self {
-        Self { role, ..self }
+        let policy = OuterPolicy {
+            role,
+            ..self.outer.policy()
+        };
+        Self {
+            outer: self.outer.with_policy(&policy),
+            ..self
+        }
     }
 
-    /// Sets the MTU of the link or path behind the tunnel, in bytes.
+    /// Sets the MTU of the link or path behind the tunnel, in bytes; `None` for no limit.
     #[inline]
-    pub const fn with_link_mtu(self, mtu: u16) -> Self {
+    pub const fn with_link_mtu(self, link_mtu: Option<u16>) -> Self {
+        let policy = OuterPolicy {
+            link_mtu,
+            ..self.outer.policy()
+        };
         Self {
-            max_len: mtu,
+            outer: self.outer.with_policy(&policy),
             ..self
         }
     }
 
     const fn overhead_len(&self) -> u16 {
         if self.keeps_source { 12 } else { 8 }
+    }
+
+    const fn hops(&self) -> u8 {
+        match self.outer.policy().role {
+            Role::Forward => 1,
+            Role::Originate => 0,
+        }
+    }
+
+    fn facts(&self, inner: &Facts) -> Facts {
+        let outer = Composed {
+            source: self.outer.source(),
+            destination: self.outer.destination(),
+            protocol: IpProtocol::MINIMAL,
+            tos: inner.tos(),
+            ttl: inner.ttl().wrapping_sub(self.hops()),
+            has_df: inner.has_df(),
+        };
+        inner.inside(outer, self.overhead_len())
     }
 }
 
@@ -108,106 +133,80 @@ impl Encapsulate for MinEnc {
     }
 
     #[inline]
-    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        if inner.version() != 4 {
-            return Err(ParseError::BadVersion {
-                version: inner.version(),
-            }
-            .into());
+    fn max_len(&self) -> u16 {
+        self.outer.max_len()
+    }
+
+    #[inline]
+    fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
+        let len = inner.len_with(self.overhead());
+        // There is one body for all packets: the common rules would decline what needs more.
+        if let Err(fault) = self.outer.check(inner, len, packet, Rules::All) {
+            return Err(self
+                .outer
+                .error(fault, inner.figures(), self.overhead_len(), packet));
         }
-        let mut header = *inner.header();
-        let ttl = travelling_ttl(header.ttl(), self.role)?;
-        refuse_loop(
-            header.source(),
-            self.source,
-            self.destination,
-            self.role,
-            false,
-        )?;
-        if header.is_fragment() {
+        if inner.is_fragment() {
             return Err(EncapError::Fragment);
         }
         if inner.has_source_route() {
             return Err(EncapError::SourceRoute);
         }
-        if !self.keeps_source && header.source() != self.source {
+        if !self.keeps_source && inner.source() != self.outer.source() {
             return Err(EncapError::SourceNotKept);
         }
-        let max_len = self.max_len.min(packet.max_len());
-        let total_len = fitting_len(inner, self.overhead_len(), max_len)?;
-        header.edit(|edit| {
-            edit.set_ttl(ttl)
-                .set_total_len(total_len)
-                .set_protocol(IpProtocol::MINIMAL)
-                .set_source(self.source)
-                .set_destination(self.destination);
-        });
-        Ok(PacketMeta::trusted(header))
+        if matches!(rules, Rules::HeadersOnly) {
+            return Err(EncapError::NotByValue);
+        }
+        Ok(self.facts(inner))
     }
 
     #[inline]
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, _packet: &PerPacket) {
-        let (overhead, header_len) = (self.overhead(), usize::from(inner.header().header_len()));
+    fn write(&self, frame: &mut [u8], inner: &Facts, _packet: &PerPacket, _rules: Rules) -> Facts {
+        let outer = self.facts(inner);
+        let overhead = self.overhead();
+        let Some((original, ..)) = frame
+            .get(overhead..)
+            .and_then(|packet| Ipv4Header::ref_from_prefix(packet).ok())
+        else {
+            return outer;
+        };
+        let mut header = *original;
+        let minimal = MinimalHeader::new(original, self.keeps_source);
+        let header_len = usize::from(original.header_len());
+        let total_len = original.total_len().saturating_add(self.overhead_len());
+        header.edit(|edit| {
+            edit.set_ttl(outer.ttl())
+                .set_total_len(total_len)
+                .set_protocol(IpProtocol::MINIMAL)
+                .set_source(self.outer.source())
+                .set_destination(self.outer.destination());
+        });
         let Some(headers) = frame.get_mut(..overhead.saturating_add(header_len)) else {
-            return;
+            return outer;
         };
         // The options move to the front with their header; the minimal header takes their place.
         headers.copy_within(overhead.., 0);
-        let minimal = MinimalHeader::new(inner.header(), self.keeps_source);
         if let Some((_, shim)) = headers.split_at_mut_checked(header_len) {
             minimal.write(shim);
         }
         if let Some(fixed) = headers.first_chunk_mut() {
-            *fixed = *outer.header().as_bytes();
+            *fixed = *header.as_bytes();
         }
+        outer
     }
 }
 
-/// Minimal encapsulation as a decapsulator sees it: the inner packet begins 8 or 12 bytes into the
-/// outer one, where [`Opened::apply`](super::Opened::apply) writes the header that the encapsulator
-/// took apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct MinEncCarrier;
-
-impl Carrier for MinEncCarrier {
+impl core::fmt::Debug for MinEnc {
     #[inline]
-    fn protocol(&self) -> IpProtocol {
-        IpProtocol::MINIMAL
-    }
-
-    #[inline]
-    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
-        let payload = outer.payload();
-        let (minimal, _) = MinimalHeader::parse(payload).map_err(|error| match error {
-            ParseError::BadChecksum => Refused::new(Reason::MinBadChecksum),
-            error => Refused::truncated(Reason::MinTruncated, error),
-        })?;
-        // The minimal header lies within the total length, so it is not below zero.
-        let shim_len = u16::try_from(minimal.wire_len()).unwrap_or_default();
-        let mut restored = *outer.header();
-        restored.edit(|edit| {
-            let total_len = outer.header().total_len().saturating_sub(shim_len);
-            edit.set_total_len(total_len)
-                .set_protocol(minimal.protocol())
-                .set_destination(minimal.destination());
-            if let Some(source) = minimal.source() {
-                edit.set_source(source);
-            }
-        });
-        Ok(Carried::behind(minimal.wire_len(), payload.len()).restoring(restored))
-    }
-
-    /// There is only one ECN field: what the tunnel's path has marked is marked (M-06).
-    #[inline]
-    fn relays_ecn(&self) -> bool {
-        false
-    }
-}
-
-impl<A: Access> Decapsulator<MinEncCarrier, A> {
-    /// A decapsulator of minimal encapsulation for whom `access` lets in.
-    #[inline]
-    pub const fn minimal(access: A) -> Self {
-        Self::new(MinEncCarrier, access)
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let policy = self.outer.policy();
+        f.debug_struct("MinEnc")
+            .field("source", &self.outer.source())
+            .field("destination", &self.outer.destination())
+            .field("keeps_source", &self.keeps_source)
+            .field("role", &policy.role)
+            .field("link_mtu", &policy.link_mtu)
+            .finish()
     }
 }

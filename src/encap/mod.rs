@@ -1,43 +1,43 @@
-//! IPv4 packet in, IPv4 packet out: encapsulators, decapsulators, and the two doors.
-//!
-//! An encapsulator maps an IPv4 packet to an IPv4 packet, so encapsulators nest: the outer packet
-//! of one is the inner packet of the next.
+//! IPv4 packet in, outer packet out: tunnels, their policies, and stacks of tunnels.
 //!
 //! ```text
-//!  encap   frame  [ overhead() free bytes ][inner packet]
-//!                 └──────── outer packet ───────────────┘
-//!
-//!  decap   packet [outer header][inner packet][slack]
-//!                 inspect ──► Opened { span, alarm, … } ──► apply
-//!                 reads only                                writes ECN and its checksum, if at all
+//!  before   [··· headroom ···][inner packet]
+//!  after    [ tunnel.overhead()][inner packet]      the inner bytes have not moved
+//!           └──── outer packet ────────────┘
 //! ```
 //!
-//! | door | judges | writes |
-//! |---|---|---|
-//! | [`encap()`] | the inner packet and the tunnel's policies | the outer header; the inner TTL when forwarding |
-//! | [`decap()`] | D-01 to D-22 of the pipeline, see [`Decapsulator`] | the inner ECN field (and DSCP in the uniform model), when it changes |
+//! A [`Tunnel`] is an outer IPv4 header with a [shim](crate::shim) behind it. The outer packet is an IPv4
+//! packet too, so tunnels nest: tuples, arrays and slices of tunnels are tunnels, the innermost first.
 //!
-//! On an error of either no byte of the buffer has changed. Neither ever sends anything.
+//! | task | start at |
+//! |---|---|
+//! | wrap a packet in place | [`encap()`] |
+//! | choose TTL, DSCP, ECN, DF, MTU | [`OuterPolicy`] |
+//! | nest tunnels | [`Encapsulate`] of `(inner, outer)`, `[tunnel; N]`, `[tunnel]` |
+//! | choose a tunnel at run time | [`AnyTunnel`] |
+//! | headers by value, for an I/O vector | [`header`] |
+//! | send through a UDP socket | [`Tunnel::encap_payload`] |
+//! | minimal encapsulation (RFC 2004) | [`MinEnc`] |
 //!
-//! # Fast paths
+//! On an error no byte of the buffer has changed. Nothing here ever sends anything.
 //!
-//! Nearly every packet has no options, is not about to die, and fits. The doors ask
-//! [`Encapsulate::judge_ordinary`] and [`Decapsulate::inspect_ordinary`] first: straight-line code that
-//! keeps all in registers and knows no reasons. What they decline goes check by check. The laws hold
-//! both ways to the same bytes and verdicts. Small machines without a system pay for code: there every
-//! packet goes check by check.
+//! # How a packet passes
 //!
-//! # An encapsulator of one's own
+//! The inner packet is parsed once, into [`Facts`]. Each tunnel [checks](Encapsulate::check) facts and
+//! answers with the facts of its outer packet, so that the next one parses nothing. When all have agreed,
+//! they [write](Encapsulate::write) their headers in one pass. Each rule stands once in the source and is
+//! compiled twice: inlined without the branches that [common](Rules::Common) packets do not need, and out
+//! of line with all of them. Targets without an operating system get the second only.
 //!
-//! [`Encapsulate`] takes three functions: how many bytes it adds, what it thinks of a packet, and
-//! how it writes its header. The doors, [`Packet::encap`], [`Proven::encap`] and [`Stack`] then work
-//! with it. They see to the inner packet's validity, to headroom, and to writing nothing on an error;
-//! `judge` sees to TTL 0, loops, the length of the outer packet, and [`PerPacket::link_mtu`].
+//! # An encapsulation of one's own
+//!
+//! Between IPv4 and the packet: implement [`Shim`](crate::shim::Shim). With another outer header:
+//! implement [`Encapsulate`].
 //!
 //! ```
-//! use ipencap::encap::{Encapsulate, PerPacket};
+//! use ipencap::encap::Encapsulate;
 //! use ipencap::error::EncapError;
-//! use ipencap::packet::PacketMeta;
+//! use ipencap::packet::{Facts, PerPacket, Rules};
 //! use ipencap::wire::IpProtocol;
 //!
 //! /// IPv4 in IPv6 (RFC 2473), between two fixed addresses.
@@ -48,275 +48,132 @@
 //!         40
 //!     }
 //!
-//!     fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-//!         if inner.header().ttl() == 0 {
+//!     fn check(&self, inner: &Facts, packet: &PerPacket, _: Rules) -> Result<Facts, EncapError> {
+//!         if inner.ttl() == 0 {
 //!             return Err(EncapError::TtlZero);
 //!         }
-//!         let len = inner.len() + 40;
 //!         match packet.link_mtu() {
-//!             Some(mtu) if len > u32::from(mtu) => {
+//!             Some(mtu) if inner.len() + 40 > u32::from(mtu) => {
 //!                 Err(EncapError::FragmentationNeeded { mtu: mtu.saturating_sub(40) })
 //!             }
-//!             _ => Ok(PacketMeta::not_ipv4(6, len, inner.header().tos()).carrying(inner)),
+//!             _ => Ok(inner.inside_version(6, 40, inner.tos())),
 //!         }
 //!     }
 //!
-//!     fn write(&self, frame: &mut [u8], inner: &PacketMeta, _: &PacketMeta, _: &PerPacket) {
-//!         let Some(header) = frame.first_chunk_mut::<40>() else { return };
-//!         let [high, low] = inner.header().total_len().to_be_bytes();
-//!         let tos = inner.header().tos();
+//!     fn write(&self, frame: &mut [u8], inner: &Facts, _: &PerPacket, _: Rules) -> Facts {
+//!         let outer = inner.inside_version(6, 40, inner.tos());
+//!         let Some(header) = frame.first_chunk_mut::<40>() else { return outer };
+//!         let [_, _, high, low] = inner.len().to_be_bytes();
+//!         let tos = inner.tos();
 //!         header[..8].copy_from_slice(
 //!             &[0x60 | tos >> 4, tos << 4, 0, 0, high, low, IpProtocol::IPENCAP.0, 64]);
 //!         header[8..24].copy_from_slice(&self.source);
 //!         header[24..].copy_from_slice(&self.destination);
+//!         outer
 //!     }
 //! }
 //! ```
 
-use crate::error::{EncapError, Refused};
-use crate::packet::{Packet, PacketMeta, Proven, Span};
-use crate::wire::{COMMON_FIRST, Ipv4};
+use crate::error::{EncapError, ParseError};
+use crate::packet::{Facts, Packet, Proven, Span};
+use crate::wire::COMMON_FIRST;
 
-mod batch;
-mod carrier;
-mod decapsulator;
-mod gre;
-mod ipip;
-mod layer;
+mod any;
+mod by_value;
 mod minimal;
-mod native;
-mod nested;
-mod opened;
 mod outer;
-mod per_packet;
+mod payload;
 mod policy;
 mod stack;
-mod tcp;
-mod template;
-mod udp;
-mod udp_carrier;
+mod tunnel;
 
-pub use batch::{Ring, decap_each, encap_each, encap_train};
-pub use carrier::{Carried, Carrier, SocketCarrier};
-pub use decapsulator::{Decapsulator, EgressDscp, InnerTunnels, inspect_without_filter};
-pub use gre::{Gre, GreCarrier, SequenceWindow};
-pub use ipip::{IpIp, IpIpCarrier};
-pub use layer::{Layer, Layered, TemplateLayer};
-pub use minimal::{MinEnc, MinEncCarrier};
-pub use nested::{DEFAULT_NESTING, MAX_NESTING, decap_nested, inspect_nested};
-pub use opened::{Arrived, Inner, Opened, OuterMeta};
-pub use per_packet::PerPacket;
-pub use policy::{
-    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, IdSource, InnerChecksum, PortRange, Role,
-    SourcePort, TtlPolicy,
-};
-pub use stack::Stack;
-pub use tcp::{Tcp, TcpCarrier};
-pub use template::Template;
-pub use udp::Udp;
-pub use udp_carrier::UdpCarrier;
+pub use any::AnyTunnel;
+pub use by_value::{Header, header};
+pub use minimal::MinEnc;
+pub use policy::{DfPolicy, DscpPolicy, EcnPolicy, IdSource, OuterPolicy, Role, TtlPolicy};
+pub use tunnel::Tunnel;
 
-/// Wraps an IPv4 packet in an outer header.
+#[doc(inline)]
+pub use crate::packet::{InnerChecksum, PerPacket, Rules};
+
+/// Wraps an IPv4 packet in outer headers: a tunnel, or a stack of them.
 ///
-/// Judging is apart from writing: [`judge`](Self::judge) sees values, not the buffer, so a stack of
-/// encapsulators can ask all of its layers before the first byte changes.
-///
+/// Checking is apart from writing, so a stack can ask all of its tunnels before the first byte changes.
 /// Dyn-compatible; `&self` everywhere, so one value serves all packets and threads.
 pub trait Encapsulate {
-    /// How many bytes it puts in front of a packet. Exact, and the same for every packet.
+    /// How many bytes it puts in front of a packet: the same for every packet.
     fn overhead(&self) -> usize;
 
-    /// How many layers it is: 1, but for stacks.
-    #[inline]
-    fn layers(&self) -> u8 {
-        1
-    }
-
-    /// What the outer packet would be, or why there is none.
+    /// Whether this packet can go in, and the facts of the outer packet that it would become.
+    ///
+    /// It sees to TTL 0, loops, and the length of the outer packet, with [`PerPacket::link_mtu`]. With
+    /// [`Rules::Common`] it may refuse with any error a packet that needs more than these.
     ///
     /// # Errors
-    /// Any [`EncapError`] but `NoHeadroom`, which the doors check.
-    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError>;
+    /// Any [`EncapError`] but `NoHeadroom`.
+    fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError>;
 
-    /// The answer of [`judge`](Self::judge) for a packet that needs nothing unusual, `None` where
-    /// that must be asked.
+    /// Writes the headers of a packet that [`check`](Self::check) has accepted by the same rules, and
+    /// returns the same facts.
     ///
-    /// The doors' fast path: a few comparisons and no refusals, to be inlined. Without it an
-    /// encapsulator is slower, not different.
+    /// `frame` is [`overhead`](Self::overhead) free bytes and the inner packet, or with
+    /// [`Rules::HeadersOnly`] the free bytes alone. Only these change, and the inner TTL with its
+    /// checksum when forwarding. A frame that is too short is left as it is.
+    fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts;
+
+    /// The rules that it needs whatever the packet: [`Common`](Rules::Common) may be answered by those
+    /// who do not know better.
     #[inline]
-    fn judge_ordinary(&self, _inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
-        None
+    fn rules(&self) -> Rules {
+        Rules::Common
     }
 
-    /// Writes the outer header, where [`judge`](Self::judge) has answered `outer` for `inner`.
-    ///
-    /// `frame` is [`overhead`](Self::overhead) free bytes and the inner packet. Only those free
-    /// bytes change, and the inner TTL with its checksum when forwarding. A frame that is too short
-    /// is left as it is.
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket);
-
-    /// [`write`](Self::write) where [`judge_ordinary`](Self::judge_ordinary) has answered and `frame` is
-    /// whole.
+    /// The longest outer packet it may make, in bytes: the MTU it is configured with, else 65535.
     #[inline]
-    fn write_ordinary(
-        &self,
-        frame: &mut [u8],
-        inner: &PacketMeta,
-        outer: &PacketMeta,
-        packet: &PerPacket,
-    ) {
-        self.write(frame, inner, outer, packet);
-    }
-
-    /// Whether equal packets get equal headers: nothing in them counts, but for what
-    /// [`judge_ordinary`](Self::judge_ordinary) leaves to [`judge`](Self::judge). Asked by
-    /// [`encap_train`].
-    #[inline]
-    fn shares_headers(&self) -> bool {
-        false
-    }
-
-    /// Validates, judges and writes: `frame` is [`overhead`](Self::overhead) free bytes and the
-    /// inner packet. Returns what the outer packet is.
-    ///
-    /// # Errors
-    /// Any [`EncapError`]; `frame` is unchanged then.
-    #[inline]
-    fn encap(&self, frame: &mut [u8], packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        let have = frame.len();
-        let inner = frame
-            .get(self.overhead()..)
-            .ok_or_else(|| no_headroom(self.overhead(), have))?;
-        let inner = PacketMeta::read(inner)?;
-        let outer = self.judge(&inner, packet)?;
-        // Slack is not tunnelled (E-20), nor does a checksum cover it.
-        let len = usize::try_from(outer.len()).unwrap_or_default();
-        let frame = frame.get_mut(..len).unwrap_or_default();
-        self.write(frame, &inner, &outer, packet);
-        Ok(outer)
+    fn max_len(&self) -> u16 {
+        u16::MAX
     }
 }
 
-impl<E: Encapsulate + ?Sized> Encapsulate for &E {
-    #[inline]
+impl<T: Encapsulate + ?Sized> Encapsulate for &T {
+    #[inline(always)]
     fn overhead(&self) -> usize {
         (**self).overhead()
     }
 
-    #[inline]
-    fn layers(&self) -> u8 {
-        (**self).layers()
+    #[inline(always)]
+    fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
+        (**self).check(inner, packet, rules)
     }
 
-    #[inline]
-    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        (**self).judge(inner, packet)
+    #[inline(always)]
+    fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts {
+        (**self).write(frame, inner, packet, rules)
     }
 
-    #[inline]
-    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
-        (**self).judge_ordinary(inner, packet)
+    #[inline(always)]
+    fn rules(&self) -> Rules {
+        (**self).rules()
     }
 
-    #[inline]
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
-        (**self).write(frame, inner, outer, packet);
-    }
-
-    #[inline]
-    fn shares_headers(&self) -> bool {
-        (**self).shares_headers()
-    }
-
-    #[inline]
-    fn write_ordinary(
-        &self,
-        frame: &mut [u8],
-        inner: &PacketMeta,
-        outer: &PacketMeta,
-        packet: &PerPacket,
-    ) {
-        (**self).write_ordinary(frame, inner, outer, packet);
+    #[inline(always)]
+    fn max_len(&self) -> u16 {
+        (**self).max_len()
     }
 }
 
-/// Judges a packet that may be an outer one, and says what is inside.
+/// Wraps the packet at `inner` in `buffer` into `tunnel`, in place.
 ///
-/// Dyn-compatible; reads only, so it works on shared slices (a receive ring, a capture).
-pub trait Decapsulate {
-    /// Whether it takes a header off: all but the identity do.
-    #[inline]
-    fn opens(&self) -> bool {
-        true
-    }
-
-    /// Whether a packet is addressed to it and of its protocol and port, whoever sent it. What it does
-    /// not recognise is another's, and no layer to be opened here (L-02).
-    fn recognises(&self, outer: Ipv4<'_>) -> bool;
-
-    /// Runs the whole pipeline on a packet as it arrived, or as an outer layer hands it on.
-    ///
-    /// # Errors
-    /// [`Refused`], by the first check that fails.
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused>;
-
-    /// The verdict of [`inspect`](Self::inspect) on a packet that may be opened, has no options and
-    /// needs no change; `None` where that must be asked.
-    ///
-    /// The doors' fast path: the same checks in one go, without reasons, to be inlined. Without it a
-    /// decapsulator is slower, not different.
-    #[inline]
-    fn inspect_ordinary(&self, _packet: &[u8]) -> Option<Opened> {
-        None
-    }
-
-    /// Runs the whole pipeline on a packet from the wire. Reads only.
-    ///
-    /// # Errors
-    /// [`Refused`], by the first check that fails.
-    #[inline]
-    fn inspect(&self, packet: &[u8]) -> Result<Opened, Refused> {
-        match self.inspect_ordinary(packet) {
-            Some(opened) => Ok(opened),
-            None => self.inspect_arrived(Arrived::new(packet)),
-        }
-    }
-}
-
-impl<D: Decapsulate + ?Sized> Decapsulate for &D {
-    #[inline]
-    fn opens(&self) -> bool {
-        (**self).opens()
-    }
-
-    #[inline]
-    fn recognises(&self, outer: Ipv4<'_>) -> bool {
-        (**self).recognises(outer)
-    }
-
-    #[inline]
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
-        (**self).inspect_arrived(arrived)
-    }
-
-    #[inline]
-    fn inspect_ordinary(&self, packet: &[u8]) -> Option<Opened> {
-        (**self).inspect_ordinary(packet)
-    }
-}
-
-/// Wraps the packet at `inner` in `buffer` into `tunnel`, in place: the outer header goes into the
-/// bytes in front of it.
-///
-/// Returns the outer packet. Bytes behind the inner packet's total length are not part of it (E-20).
+/// Returns the outer packet. Bytes behind the inner packet's total length are not part of it.
 ///
 /// ```
 /// # use core::net::Ipv4Addr;
 /// # use ipencap::wire::{IpProtocol, Ipv4Header};
-/// use ipencap::{Span, encap, encap::{IpIp, PerPacket}, error::EncapError};
+/// use ipencap::encap::{PerPacket, Tunnel};
+/// use ipencap::{Span, encap, error::EncapError, shim::IpIp};
 /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
 /// # let inner = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
-/// let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+/// let tunnel = Tunnel::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), IpIp)?;
 /// let mut buffer = [0; 40];
 /// buffer[20..].copy_from_slice(&inner);
 ///
@@ -333,146 +190,108 @@ impl<D: Decapsulate + ?Sized> Decapsulate for &D {
 /// # Errors
 /// Any [`EncapError`]; `buffer` is unchanged then.
 #[inline(always)]
-pub fn encap<'b, E: Encapsulate + ?Sized>(
-    tunnel: &E,
+pub fn encap<'b, T: Encapsulate + ?Sized>(
+    tunnel: &T,
     buffer: &'b mut [u8],
     inner: Span,
     packet: &PerPacket,
 ) -> Result<&'b mut [u8], EncapError> {
-    let Some(meta) = inner.get(buffer).and_then(PacketMeta::read_ordinary) else {
-        return encap_unusual(inner.start, tunnel, packet, ending_with(inner, buffer));
-    };
-    let Some((outer, place)) = place_ordinary(tunnel, inner.start, &meta, packet) else {
-        return encap_unusual(inner.start, tunnel, packet, ending_with(inner, buffer));
-    };
-    let (_, frame) = buffer.split_at_mut_checked(place.start).unwrap_or_default();
-    let (frame, _) = frame.split_at_mut_checked(place.len).unwrap_or_default();
-    tunnel.write_ordinary(frame, &meta, &outer, packet);
-    Ok(frame)
+    if COMMON_FIRST && matches!(tunnel.rules(), Rules::Common) {
+        let bytes = inner.get(buffer);
+        if let Ok((facts, place)) = place(tunnel, bytes, inner.start, packet, Rules::Common) {
+            return Ok(write(tunnel, buffer, place, &facts, packet, Rules::Common));
+        }
+    }
+    let end = inner.end().min(buffer.len());
+    encap_any(inner.start, tunnel, packet, buffer.get_mut(..end).unwrap_or_default())
 }
 
-/// Opens `packet` with `tunnel`: inspects it, then writes the few bytes that decapsulation may
-/// change.
-///
-/// ```
-/// # use core::net::Ipv4Addr;
-/// use ipencap::{decap, encap::Decapsulator, error::Reason, filter::{PointToPoint, Prefix}};
-/// # use ipencap::wire::{IpProtocol, Ipv4Header};
-/// # let mut packet = *Ipv4Header::new(Ipv4Addr::new(192, 0, 2, 66), Ipv4Addr::new(203, 0, 113, 2), IpProtocol::IPENCAP, 20).as_bytes();
-/// let receiver = Decapsulator::ipip(PointToPoint::new(
-///     Ipv4Addr::new(203, 0, 113, 2),  // ours
-///     Ipv4Addr::new(198, 51, 100, 1), // the peer's
-///     &[Prefix::ANY],
-/// ));
-/// let mut drops = [0u32; Reason::COUNT];
-/// match decap(&receiver, &mut packet) {
-///     Ok(inner) => println!("{} bytes inside", inner.packet.len()),
-///     Err(refused) => drops[refused.reason.index()] += 1, // and nothing else: no answer
-/// }
-/// assert_eq!(drops[Reason::UnknownPeer.index()], 1);
-/// ```
-///
-/// # Errors
-/// [`Refused`], by the first check that fails; `packet` is unchanged then.
-#[inline(always)]
-pub fn decap<'b, D: Decapsulate + ?Sized>(
-    tunnel: &D,
-    packet: &'b mut [u8],
-) -> Result<Inner<'b>, Refused> {
-    let Some(opened) = tunnel.inspect_ordinary(packet) else {
-        return decap_unusual(tunnel, packet);
-    };
-    Ok(Inner {
-        packet: opened.span().get_mut(packet).unwrap_or_default(),
-        opened,
-    })
-}
+/// All rules. Where flash is dear they are compiled once, for the packets and the errors.
+const ALL: Rules = if COMMON_FIRST {
+    Rules::All
+} else {
+    Rules::Explained
+};
 
-/// [`decap`], check by check; out of line as [`encap_unusual`] is.
+/// [`encap()`] by all rules, of the packet from `start` to the end of `buffer`.
+///
+/// A tail call out of line, whose arguments fit in registers: the caller saves none for it.
 #[cfg_attr(
     not(all(target_os = "none", not(target_pointer_width = "64"))),
-    cold,
     inline(never)
 )]
-fn decap_unusual<'b, D: Decapsulate + ?Sized>(
-    tunnel: &D,
-    packet: &'b mut [u8],
-) -> Result<Inner<'b>, Refused> {
-    let opened = tunnel.inspect_arrived(Arrived::new(packet))?;
-    Ok(Inner {
-        packet: opened.apply(packet),
-        opened,
-    })
-}
-
-/// What the outer packet is, and its place around an inner one at `start`, where judging it is quick
-/// and there is room for it.
-#[inline(always)]
-fn place_ordinary<E: Encapsulate + ?Sized>(
-    tunnel: &E,
+fn encap_any<'b, T: Encapsulate + ?Sized>(
     start: usize,
-    inner: &PacketMeta,
-    packet: &PerPacket,
-) -> Option<(PacketMeta, Span)> {
-    let start = start.checked_sub(tunnel.overhead())?;
-    let outer = tunnel.judge_ordinary(inner, packet)?;
-    Some((outer, Span::new(start, usize::try_from(outer.len()).ok()?)))
-}
-
-/// An overhead fits 16 bits: no outer packet is longer.
-#[inline]
-fn narrowed(overhead: usize) -> u16 {
-    u16::try_from(overhead).unwrap_or(u16::MAX)
-}
-
-/// The buffer up to the end of `span`, or its own.
-#[inline(always)]
-fn ending_with(span: Span, buffer: &mut [u8]) -> &mut [u8] {
-    let end = span.end().min(buffer.len());
-    buffer.get_mut(..end).unwrap_or_default()
-}
-
-/// [`encap()`], check by check, of the packet from `inner_start` to the end of `buffer`.
-///
-/// Out of line, the last thing its caller does, and with no more to hand over than fits registers: so
-/// the caller's fast path keeps all in registers and saves none. Where there is no fast path it is all
-/// of the door.
-#[cfg_attr(
-    not(all(target_os = "none", not(target_pointer_width = "64"))),
-    cold,
-    inline(never)
-)]
-fn encap_unusual<'b, E: Encapsulate + ?Sized>(
-    inner_start: usize,
-    tunnel: &E,
+    tunnel: &T,
     packet: &PerPacket,
     buffer: &'b mut [u8],
 ) -> Result<&'b mut [u8], EncapError> {
-    let meta = PacketMeta::read_any(buffer.get(inner_start..).unwrap_or_default())?;
-    encap_read(inner_start, tunnel, packet, buffer, &meta)
+    match place(tunnel, buffer.get(start..), start, packet, ALL) {
+        Ok((facts, place)) => Ok(write(tunnel, buffer, place, &facts, packet, ALL)),
+        Err(error) if ALL.explain() => Err(error),
+        Err(_) => refuse(start, tunnel, packet, buffer),
+    }
 }
 
-/// [`encap_unusual`] of a packet that has been read.
-#[inline(always)]
-fn encap_read<'b, E: Encapsulate + ?Sized>(
-    inner_start: usize,
-    tunnel: &E,
-    packet: &PerPacket,
-    buffer: &'b mut [u8],
-    meta: &PacketMeta,
-) -> Result<&'b mut [u8], EncapError> {
-    let overhead = tunnel.overhead();
-    // Slack is not tunnelled (E-20), nor does a checksum cover it.
-    let len = usize::from(meta.header().total_len()).saturating_add(overhead);
-    let outer_start = inner_start.checked_sub(overhead);
-    let frame = outer_start.and_then(|start| Span::new(start, len).get_mut(buffer));
-    let frame = frame.ok_or_else(|| no_headroom(overhead, inner_start))?;
-    let outer = tunnel.judge(meta, packet)?;
-    tunnel.write(frame, meta, &outer, packet);
-    Ok(frame)
-}
-
+/// The error of [`encap_any`]; a tail call with its arguments.
 #[cold]
+#[inline(never)]
+fn refuse<'b, T: Encapsulate + ?Sized>(
+    start: usize,
+    tunnel: &T,
+    packet: &PerPacket,
+    buffer: &'b mut [u8],
+) -> Result<&'b mut [u8], EncapError> {
+    match place(tunnel, buffer.get(start..), start, packet, Rules::Explained) {
+        // What is refused without a reason is not accepted with one.
+        Ok(_) => Err(no_headroom(tunnel.overhead(), start)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The facts of the packet at the start of `bytes`, which lie behind `start` bytes, and the place of the
+/// outer packet.
+#[inline(always)]
+fn place<T: Encapsulate + ?Sized>(
+    tunnel: &T,
+    bytes: Option<&[u8]>,
+    start: usize,
+    packet: &PerPacket,
+    rules: Rules,
+) -> Result<(Facts, Span), EncapError> {
+    let Some(bytes) = bytes else {
+        return Err(ParseError::Truncated { need: 20, have: 0 }.into());
+    };
+    let facts = Facts::read_by(bytes, rules)?;
+    let overhead = tunnel.overhead();
+    let Some(outer_start) = start.checked_sub(overhead) else {
+        return Err(no_headroom(overhead, start));
+    };
+    tunnel.check(&facts, packet, rules)?;
+    Ok((facts, Span::new(outer_start, facts.len_with(overhead))))
+}
+
+#[inline(always)]
+fn write<'b, T: Encapsulate + ?Sized>(
+    tunnel: &T,
+    buffer: &'b mut [u8],
+    outer: Span,
+    facts: &Facts,
+    packet: &PerPacket,
+    rules: Rules,
+) -> &'b mut [u8] {
+    // Both lie within the buffer: the checks have seen to it, the compiler has not.
+    let Some((_, frame)) = buffer.split_at_mut_checked(outer.start) else {
+        return Default::default();
+    };
+    let Some((frame, _)) = frame.split_at_mut_checked(outer.len) else {
+        return Default::default();
+    };
+    tunnel.write(frame, facts, packet, rules);
+    frame
+}
+
+#[inline]
 fn no_headroom(need: usize, have: usize) -> EncapError {
     EncapError::NoHeadroom {
         need: u16::try_from(need).unwrap_or(u16::MAX),
@@ -486,31 +305,16 @@ impl Packet<'_> {
     /// # Errors
     /// Any [`EncapError`]; nothing has changed then.
     #[inline]
-    pub fn encap<E: Encapsulate + ?Sized>(
+    pub fn wrap<T: Encapsulate + ?Sized>(
         &mut self,
-        tunnel: &E,
+        tunnel: &T,
         packet: &PerPacket,
     ) -> Result<(), EncapError> {
         let (buffer, inner) = self.parts_mut();
         let len = encap(tunnel, buffer, inner, packet)?.len();
-        self.set_span(Span::new(
-            inner.start.saturating_sub(tunnel.overhead()),
-            len,
-        ));
+        let start = inner.start.saturating_sub(tunnel.overhead());
+        self.set_span(Span::new(start, len));
         Ok(())
-    }
-
-    /// Opens the packet with `tunnel`; the packet is the inner one afterwards.
-    ///
-    /// # Errors
-    /// [`Refused`]; nothing has changed then.
-    #[inline]
-    pub fn decap<D: Decapsulate + ?Sized>(&mut self, tunnel: &D) -> Result<Opened, Refused> {
-        let opened = tunnel.inspect(self.as_slice())?;
-        opened.apply(self.as_mut_slice());
-        let start = self.span().start.saturating_add(opened.span().start);
-        self.set_span(Span::new(start, opened.span().len));
-        Ok(opened)
     }
 }
 
@@ -519,41 +323,81 @@ impl<'b> Proven<'b> {
     ///
     /// # Errors
     /// Any [`EncapError`]; the buffer is unchanged then.
-    #[inline]
-    pub fn encap<E: Encapsulate + ?Sized>(
+    #[inline(always)]
+    pub fn wrap<T: Encapsulate + ?Sized>(
         self,
-        tunnel: &E,
+        tunnel: &T,
         packet: &PerPacket,
     ) -> Result<&'b mut [u8], EncapError> {
-        if !COMMON_FIRST {
-            return self.encap_unusual(tunnel, packet);
+        if COMMON_FIRST && matches!(tunnel.rules(), Rules::Common) {
+            if let Ok(start) = self.outer_start(tunnel, packet, Rules::Common) {
+                return Ok(self.write(start, tunnel, packet, Rules::Common));
+            }
         }
-        let Some(outer) = tunnel.judge_ordinary(&self.meta, packet) else {
-            return self.encap_unusual(tunnel, packet);
-        };
-        // The buffer ends with the packet.
-        let len = usize::try_from(outer.len_if_ipv4()).unwrap_or(usize::MAX);
-        let Some(start) = self.buffer.len().checked_sub(len) else {
-            return self.encap_unusual(tunnel, packet);
-        };
-        let (_, frame) = self.buffer.split_at_mut_checked(start).unwrap_or_default();
-        tunnel.write_ordinary(frame, &self.meta, &outer, packet);
-        Ok(frame)
+        self.wrap_any(tunnel, packet)
     }
 
-    /// [`encap_unusual`] without reading the packet again; with the arguments of its caller, where they
-    /// are.
+    /// [`wrap`](Self::wrap) by all rules; out of line as [`encap_any`] is.
     #[cfg_attr(
         not(all(target_os = "none", not(target_pointer_width = "64"))),
-        cold,
         inline(never)
     )]
-    fn encap_unusual<E: Encapsulate + ?Sized>(
+    fn wrap_any<T: Encapsulate + ?Sized>(
         self,
-        tunnel: &E,
+        tunnel: &T,
         packet: &PerPacket,
     ) -> Result<&'b mut [u8], EncapError> {
-        let start = self.span().start;
-        encap_read(start, tunnel, packet, self.buffer, &self.meta)
+        match self.outer_start(tunnel, packet, ALL) {
+            Ok(start) => Ok(self.write(start, tunnel, packet, ALL)),
+            Err(error) if ALL.explain() => Err(error),
+            Err(_) => self.refuse(tunnel, packet),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse<T: Encapsulate + ?Sized>(
+        &self,
+        tunnel: &T,
+        packet: &PerPacket,
+    ) -> Result<&'b mut [u8], EncapError> {
+        match self.outer_start(tunnel, packet, Rules::Explained) {
+            Ok(start) => Err(no_headroom(tunnel.overhead(), start)),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline(always)]
+    fn write<T: Encapsulate + ?Sized>(
+        self,
+        start: usize,
+        tunnel: &T,
+        packet: &PerPacket,
+        rules: Rules,
+    ) -> &'b mut [u8] {
+        let Some((_, frame)) = self.buffer.split_at_mut_checked(start) else {
+            return Default::default();
+        };
+        tunnel.write(frame, &self.facts, packet, rules);
+        frame
+    }
+
+    /// Where the outer packet begins; the buffer ends with the packet.
+    #[inline(always)]
+    fn outer_start<T: Encapsulate + ?Sized>(
+        &self,
+        tunnel: &T,
+        packet: &PerPacket,
+        rules: Rules,
+    ) -> Result<usize, EncapError> {
+        let overhead = tunnel.overhead();
+        let checked = tunnel.check(&self.facts, packet, rules);
+        match self.buffer.len().checked_sub(self.facts.len_with(overhead)) {
+            Some(start) => checked.map(|_| start),
+            None => {
+                let have = self.buffer.len().saturating_sub(self.facts.len_with(0));
+                Err(no_headroom(overhead, have))
+            }
+        }
     }
 }

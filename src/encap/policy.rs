@@ -2,8 +2,6 @@
 
 use core::num::NonZeroU8;
 
-use super::PerPacket;
-use crate::packet::{Flow, PacketMeta};
 use crate::wire::{Dscp, Ecn};
 
 /// Whether the encapsulator is the packet's origin or a hop on its way.
@@ -14,15 +12,16 @@ use crate::wire::{Dscp, Ecn};
     reason = "RFC 2003 §3.1 knows these two cases"
 )]
 pub enum Role {
-    /// The packet starts here: the inner TTL stays (T-05).
+    /// The packet starts here, or a forwarding step has already decremented its TTL: the inner TTL stays.
+    /// A program that reads from a TUN device needs this: the kernel has decremented the TTL.
     #[default]
     Originate,
     /// The packet is on its way through: the inner TTL is decremented, and a packet that claims to
-    /// come from the encapsulator itself is refused (T-03, E-18; RFC 2003 §3.1, §3.2).
+    /// come from the encapsulator itself is refused (RFC 2003 §3.1, §3.2).
     Forward,
 }
 
-/// The outer TTL (T-01, T-02; RFC 2003 §3.1).
+/// The outer TTL (RFC 2003 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -48,7 +47,7 @@ impl Default for TtlPolicy {
     }
 }
 
-/// The outer DSCP (Q-02, Q-03; RFC 2983).
+/// The outer DSCP (RFC 2983).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -60,7 +59,7 @@ pub enum DscpPolicy {
     Fixed(Dscp),
 }
 
-/// The outer ECN field (N-01, N-02, N-06).
+/// The outer ECN field.
 ///
 /// | inner | `Normal` | `Compatibility` | `Rfc3168` |
 /// |---|---|---|---|
@@ -101,7 +100,7 @@ impl EcnPolicy {
     }
 }
 
-/// The outer DF flag (E-08; RFC 2003 §3.1, RFC 7588 §3.3.2.1). An inner DF is always kept.
+/// The outer DF flag (RFC 2003 §3.1, RFC 7588 §3.3.2.1). An inner DF is always kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -110,143 +109,100 @@ pub enum DfPolicy {
     #[default]
     Set,
     /// The inner flag. Where it is clear routers may fragment the outer packet, which then needs an
-    /// identification of its own (F-02, F-03; RFC 6864 §4.3).
+    /// identification of its own (RFC 6864 §4.3).
     Copy(IdSource),
 }
 
 /// Where the identification of an outer packet comes from that may be fragmented.
 ///
 /// It must not repeat for the same source, destination and protocol within two minutes: that bounds
-/// such a tunnel to 546 packets a second (F-06; RFC 6864 §3.2). Prefer [`DfPolicy::Set`].
+/// such a tunnel to 546 packets a second (RFC 6864 §3.2). Prefer [`DfPolicy::Set`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum IdSource {
-    /// The low 16 bits of [`PerPacket::with_ordinal`].
-    Ordinal,
+    /// [`PerPacket::with_identification`](crate::packet::PerPacket::with_identification).
+    PerPacket,
     /// This value in every packet. Only to reproduce a packet that somebody else has made: fragments
     /// of different packets with the same identification are mixed up.
     Constant(u16),
 }
 
-/// How the checksum of an outer UDP header comes about (U-02 to U-04, C-20 to C-22).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ChecksumPolicy {
-    /// From the headers alone where the inner packet is a whole TCP segment or checksummed UDP
-    /// datagram, whatever its size; else over all bytes. The same value either way, if the inner
-    /// checksum is right; if it is wrong, so is the outer one, and the receiver drops the packet
-    /// (local checksum offload; C-20, C-21).
-    #[default]
-    Offload,
-    /// Over all bytes, always.
-    Full,
-    /// None (U-04; RFC 8085 §3.4.1): the inner packet must protect itself.
-    Zero,
-}
 
-/// What the caller knows of the inner packet's own TCP or UDP checksum (C-22).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum InnerChecksum {
-    /// It is filled in.
-    #[default]
-    Complete,
-    /// It is filled in, and hardware has verified it.
-    Verified,
-    /// It still holds the sum of the pseudo-header, as a TUN device with offload hands packets over
-    /// (`CHECKSUM_PARTIAL`, virtio's `NEEDS_CSUM`). An outer checksum from the headers alone becomes
-    /// right when the inner one is filled in; a sum over all bytes would not.
-    Partial,
-}
-
-/// The source port of an outer UDP header (U-13, U-14; RFC 8086 §3.2.1).
+/// How the outer IPv4 header follows from the inner one: plain data, all fields public.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::encap::{EcnPolicy, OuterPolicy, Role, Tunnel};
+/// use ipencap::shim::IpIp;
+///
+/// # fn main() -> Result<(), ipencap::error::ConfigError> {
+/// let router = OuterPolicy {
+///     role: Role::Forward,
+///     ecn: EcnPolicy::Compatibility, // the other end may not know RFC 6040
+///     link_mtu: Some(1500),          // larger: FragmentationNeeded { mtu: 1480 }
+///     ..OuterPolicy::DEFAULT
+/// };
+/// let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
+/// let tunnel = Tunnel::new(left, right, IpIp)?.with_policy(router);
+/// assert_eq!(tunnel.policy(), router);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum SourcePort {
-    /// A constant: all of the tunnel takes one path.
-    Fixed(u16),
-    /// From a hash of the inner flow ([`Flow::hash`](crate::packet::Flow::hash) with this seed, or
-    /// [`PerPacket::with_flow_hash`]), so that routers and cards spread the tunnel's flows.
-    Entropy {
-        /// The seed of the hash, one per encapsulator.
-        seed: u32,
-        /// Where the port lies.
-        range: PortRange,
-    },
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "built by the caller, the fields not named from DEFAULT"
+)]
+pub struct OuterPolicy {
+    /// The outer TTL: 64 by default.
+    pub ttl: TtlPolicy,
+    /// The outer DSCP: copied by default.
+    pub dscp: DscpPolicy,
+    /// The outer ECN field: copied by default.
+    pub ecn: EcnPolicy,
+    /// The outer DF flag: set by default.
+    pub df: DfPolicy,
+    /// The identification of outer packets with DF: 0 by default. They need none (RFC 6864 §4.1).
+    pub atomic_identification: u16,
+    /// Whether this hop forwards the packets: no by default.
+    pub role: Role,
+    /// The MTU of the link or path behind the tunnel, in bytes: no limit by default, nor for 65535. A
+    /// packet that would exceed it is
+    /// [`FragmentationNeeded`](crate::error::EncapError::FragmentationNeeded).
+    pub link_mtu: Option<u16>,
+    /// Whether packets pass whose inner source is the tunnel's exit: no by default.
+    ///
+    /// For a load balancer whose backends call the address that they stand behind: their packets come
+    /// back into the tunnel they came from. Everywhere else such a packet loops (RFC 2003 §3.2).
+    pub hairpin: bool,
 }
 
-impl Default for SourcePort {
+impl OuterPolicy {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        ttl: TtlPolicy::DEFAULT,
+        dscp: DscpPolicy::Copy,
+        ecn: EcnPolicy::Normal,
+        df: DfPolicy::Set,
+        atomic_identification: 0,
+        role: Role::Originate,
+        link_mtu: None,
+        hairpin: false,
+    };
+
+    /// The defaults of a tunnel over a connection: one DSCP, 0, and no ECN (RFC 9329 §9.3, §9.5).
+    pub const CONNECTION: Self = Self {
+        dscp: DscpPolicy::Fixed(Dscp::DEFAULT),
+        ecn: EcnPolicy::Compatibility,
+        ..Self::DEFAULT
+    };
+}
+
+impl Default for OuterPolicy {
     #[inline]
     fn default() -> Self {
-        Self::Entropy {
-            seed: 0,
-            range: PortRange::Dynamic,
-        }
+        Self::DEFAULT
     }
-}
-
-/// How a 32-bit flow hash becomes a source port (A-33).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum PortRange {
-    /// 49152 to 65535, from the low 14 bits (RFC 8086 §3.2.1).
-    #[default]
-    Dynamic,
-    /// 49152 to 65535, from all 32 bits.
-    DynamicFolded,
-    /// 32768 to 60999, as Linux with its default local port range.
-    Linux,
-    /// 32768 to 65535, as the GLB director.
-    Glb,
-}
-
-impl PortRange {
-    /// The port of this flow hash.
-    ///
-    /// ```
-    /// use ipencap::encap::PortRange;
-    /// assert_eq!(PortRange::Dynamic.port(0x1234_5678), 54904);
-    /// assert_eq!(PortRange::Linux.port(0x1234_5678), 40299);
-    /// ```
-    #[inline]
-    #[must_use]
-    pub const fn port(self, hash: u32) -> u16 {
-        let [_, _, high, low] = match self {
-            Self::Dynamic => 0xc000 | (hash & 0x3fff),
-            Self::DynamicFolded => 0xc000 | ((hash ^ (hash >> 16)) & 0x3fff),
-            Self::Glb => 0x8000 | (hash & 0x7fff),
-            Self::Linux => {
-                // The range's 28231 ports, as a fixed-point fraction of 2^32, in 16-bit halves.
-                let mixed = hash ^ (hash << 16);
-                let low = ((mixed & 0xffff).wrapping_mul(28_231)) >> 16;
-                let high = (mixed >> 16).wrapping_mul(28_231);
-                32_768u32.wrapping_add(high.wrapping_add(low) >> 16)
-            }
-        }
-        .to_be_bytes();
-        u16::from_be_bytes([high, low])
-    }
-}
-
-impl SourcePort {
-    #[inline(always)]
-    pub(super) const fn of(self, inner: &PacketMeta, packet: &PerPacket) -> u16 {
-        match (self, packet.flow_hash()) {
-            (Self::Fixed(port), _) => port,
-            (Self::Entropy { range, .. }, Some(hash)) => range.port(hash),
-            (Self::Entropy { seed, range }, None) => hashed_port(inner.flow(), seed, range),
-        }
-    }
-}
-
-/// Out of line, lest the fast paths give up registers for it.
-#[cold]
-#[inline(never)]
-const fn hashed_port(flow: Flow, seed: u32, range: PortRange) -> u16 {
-    range.port(flow.hash(seed))
 }

@@ -1,228 +1,197 @@
-use super::opened::{Arrived, Opened};
-use super::{Decapsulate, Encapsulate, PerPacket, narrowed};
-use crate::error::{EncapError, Refused};
-use crate::packet::{PacketMeta, Span};
-use crate::wire::Ipv4;
+//! Several tunnels as one: tuples, arrays and slices, the innermost first.
 
-/// Two layers as one: packets go into `inner` first, the result into `outer`. Stacks nest.
-///
-/// ```text
-///  [outer's headers][inner's headers][packet]
-///  └ overhead: the sum of both ─────┘
-/// ```
-///
-/// All layers judge before any writes, so a refusal by the outermost leaves no byte changed. The
-/// bytes are those of one layer after the other. `()` is the layer that does nothing: the identity.
-///
-/// One exception: no more than eight IP-in-IP headers are looked behind for the flow inside, from where
-/// the innermost layer reads the packet. With more, one layer after the other would find another flow
-/// each, and so hash other source ports (`l_05_l_08_…` in `tests/tables.rs`).
-///
-/// ```
-/// use core::net::Ipv4Addr;
-/// use ipencap::encap::{Encapsulate, IpIp, Stack, Udp};
-///
-/// # fn main() -> Result<(), ipencap::error::ConfigError> {
-/// let site = IpIp::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2))?;
-/// let wan = Udp::fou(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), 5555)?;
-/// let tunnel = Stack { outer: wan, inner: site };
-/// assert_eq!(tunnel.overhead(), 48);
-/// # Ok(())
-/// # }
-/// ```
-///
-/// As a [`Decapsulate`] it runs each layer's own pipeline in turn, outermost first: the packet that
-/// comes out of `outer` must be addressed to, and come from, whom `inner` expects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[must_use]
-#[allow(clippy::exhaustive_structs, reason = "a pair, built by the caller")]
-pub struct Stack<Outer, Inner> {
-    /// The layer on the outside.
-    pub outer: Outer,
-    /// The layer next to the packet.
-    pub inner: Inner,
-}
+use super::Encapsulate;
+use crate::error::EncapError;
+use crate::packet::{Facts, PerPacket, Rules};
 
-impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
-    #[inline]
-    fn overhead(&self) -> usize {
-        self.outer.overhead().saturating_add(self.inner.overhead())
-    }
-
-    #[inline]
-    fn layers(&self) -> u8 {
-        self.outer.layers().saturating_add(self.inner.layers())
-    }
-
-    #[inline]
-    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        let middle = self
-            .inner
-            .judge(inner, &packet.inside(self.outer.overhead()))?;
-        self.outer
-            .judge(&middle, packet)
-            .map_err(|error| error.outside(self.inner.layers(), narrowed(self.inner.overhead())))
-    }
-
-    #[inline]
-    fn shares_headers(&self) -> bool {
-        self.outer.shares_headers() && self.inner.shares_headers()
-    }
-
-    #[inline(always)]
-    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
-        let middle = self
-            .inner
-            .judge_ordinary(inner, &packet.inside(self.outer.overhead()))?;
-        self.outer.judge_ordinary(&middle, packet)
-    }
-
-    #[inline(always)]
-    fn write_ordinary(
-        &self,
-        frame: &mut [u8],
-        inner: &PacketMeta,
-        outer: &PacketMeta,
-        packet: &PerPacket,
-    ) {
-        let Some(middle) = self
-            .inner
-            .judge_ordinary(inner, &packet.inside(self.outer.overhead()))
-        else {
-            return;
-        };
-        if let Some((_, middle_frame)) = frame.split_at_mut_checked(self.outer.overhead()) {
-            self.inner
-                .write_ordinary(middle_frame, inner, &middle, packet);
-        }
-        self.outer.write_ordinary(frame, &middle, outer, packet);
-    }
-
-    #[inline]
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
-        // Else the outer layer alone might find room.
-        if frame.len() < self.overhead() {
-            return;
-        }
-        // Pure, and already answered once by `judge`.
-        let Ok(middle) = self
-            .inner
-            .judge(inner, &packet.inside(self.outer.overhead()))
-        else {
-            return;
-        };
-        if let Some(middle_frame) = frame.get_mut(self.outer.overhead()..) {
-            self.inner.write(middle_frame, inner, &middle, packet);
-        }
-        self.outer.write(frame, &middle, outer, packet);
-    }
-}
-
-impl<O: Decapsulate, I: Decapsulate> Decapsulate for Stack<O, I> {
-    #[inline]
-    fn opens(&self) -> bool {
-        self.outer.opens() || self.inner.opens()
-    }
-
-    #[inline]
-    fn recognises(&self, outer: Ipv4<'_>) -> bool {
-        if self.outer.opens() {
-            self.outer.recognises(outer)
-        } else {
-            self.inner.recognises(outer)
-        }
-    }
-
-    #[inline(always)]
-    fn inspect_ordinary(&self, packet: &[u8]) -> Option<Opened> {
-        let middle = self.outer.inspect_ordinary(packet)?;
-        let inside = middle.span();
-        let opened = self.inner.inspect_ordinary(inside.get(packet)?)?;
-        Some(opened.further_back(inside.start).behind(&middle))
-    }
-
-    #[inline]
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
-        let outer = if self.inner.opens() {
-            arrived.opened_next()
-        } else {
-            arrived
-        };
-        let middle = self.outer.inspect_arrived(outer)?;
-        let next = middle.arrived(arrived.buffer());
-        let next = if arrived.is_opened_next() {
-            next.opened_next()
-        } else {
-            next
-        };
-        match self.inner.inspect_arrived(next) {
-            Ok(inner) => Ok(inner.behind(&middle)),
-            Err(refused) => Err(refused.inside(middle.layers())),
-        }
-    }
-}
-
-/// The identity: a layer that validates the packet and changes nothing.
+/// No tunnel: the identity.
 impl Encapsulate for () {
-    #[inline]
+    #[inline(always)]
     fn overhead(&self) -> usize {
         0
     }
 
-    #[inline]
-    fn layers(&self) -> u8 {
-        0
-    }
-
-    #[inline]
-    fn judge(&self, inner: &PacketMeta, _packet: &PerPacket) -> Result<PacketMeta, EncapError> {
+    #[inline(always)]
+    fn check(&self, inner: &Facts, _packet: &PerPacket, _rules: Rules) -> Result<Facts, EncapError> {
         Ok(*inner)
     }
 
-    #[inline]
-    fn judge_ordinary(&self, inner: &PacketMeta, _packet: &PerPacket) -> Option<PacketMeta> {
-        Some(*inner)
+    #[inline(always)]
+    fn write(&self, _frame: &mut [u8], inner: &Facts, _packet: &PerPacket, _rules: Rules) -> Facts {
+        *inner
+    }
+}
+
+/// Two tunnels, the inner one first: packets go into it, and its outer packets into the second.
+///
+/// ```text
+///  [1's headers][0's headers][packet]
+///  └ overhead: the sum ─────┘
+/// ```
+impl<I: Encapsulate, O: Encapsulate> Encapsulate for (I, O) {
+    #[inline(always)]
+    fn overhead(&self) -> usize {
+        self.0.overhead().wrapping_add(self.1.overhead())
+    }
+
+    #[inline(always)]
+    fn rules(&self) -> Rules {
+        match self.0.rules() {
+            Rules::Common => self.1.rules(),
+            rules => rules,
+        }
     }
 
     #[inline]
-    fn shares_headers(&self) -> bool {
-        true
+    fn max_len(&self) -> u16 {
+        outermost_max_len(self.0.max_len(), &self.1)
+    }
+
+    #[inline(always)]
+    fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
+        let checked = match self.0.check(inner, packet, rules) {
+            Ok(middle) => self.1.check(&middle, packet, rules),
+            Err(error) => Err(error),
+        };
+        checked.map_err(|error| self.tightest(error, inner.overhead(), packet, rules))
+    }
+
+    #[inline(always)]
+    fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts {
+        let Some((_, inside)) = frame.split_at_mut_checked(self.1.overhead()) else {
+            return *inner;
+        };
+        let middle = self.0.write(inside, inner, packet, rules);
+        self.1.write(frame, &middle, packet, rules)
+    }
+}
+
+/// Tunnels, the innermost first.
+impl<T: Encapsulate> Encapsulate for [T] {
+    #[inline(always)]
+    fn overhead(&self) -> usize {
+        let mut overhead = 0usize;
+        for tunnel in self {
+            overhead = overhead.wrapping_add(tunnel.overhead());
+        }
+        overhead
+    }
+
+    #[inline(always)]
+    fn rules(&self) -> Rules {
+        for tunnel in self {
+            if !matches!(tunnel.rules(), Rules::Common) {
+                return Rules::All;
+            }
+        }
+        Rules::Common
     }
 
     #[inline]
-    fn write(
+    fn max_len(&self) -> u16 {
+        let mut max_len = u16::MAX;
+        for tunnel in self {
+            max_len = outermost_max_len(max_len, tunnel);
+        }
+        max_len
+    }
+
+    #[inline(always)]
+    fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
+        let mut facts = *inner;
+        for tunnel in self {
+            match tunnel.check(&facts, packet, rules) {
+                Ok(outer) => facts = outer,
+                Err(error) => return Err(self.tightest(error, inner.overhead(), packet, rules)),
+            }
+        }
+        Ok(facts)
+    }
+
+    #[inline(always)]
+    fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts {
+        let mut facts = *inner;
+        let mut outside = self.overhead();
+        if outside > frame.len() {
+            return facts;
+        }
+        for tunnel in self {
+            outside = outside.wrapping_sub(tunnel.overhead());
+            if let Some((_, frame)) = frame.split_at_mut_checked(outside) {
+                facts = tunnel.write(frame, &facts, packet, rules);
+            }
+        }
+        facts
+    }
+}
+
+/// Tunnels, the innermost first.
+impl<T: Encapsulate, const N: usize> Encapsulate for [T; N] {
+    #[inline(always)]
+    fn overhead(&self) -> usize {
+        self.as_slice().overhead()
+    }
+
+    #[inline(always)]
+    fn rules(&self) -> Rules {
+        self.as_slice().rules()
+    }
+
+    #[inline]
+    fn max_len(&self) -> u16 {
+        self.as_slice().max_len()
+    }
+
+    #[inline(always)]
+    fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
+        self.as_slice().check(inner, packet, rules)
+    }
+
+    #[inline(always)]
+    fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts {
+        self.as_slice().write(frame, inner, packet, rules)
+    }
+}
+
+/// The longest packet that leaves `outer`, where the longest that enters it is `max_len` bytes.
+fn outermost_max_len<T: Encapsulate>(max_len: u16, outer: &T) -> u16 {
+    let overhead = u16::try_from(outer.overhead()).unwrap_or(u16::MAX);
+    max_len.saturating_add(overhead).min(outer.max_len())
+}
+
+trait Tightest: Encapsulate {
+    /// The error with the MTU that all tunnels leave: the one that refuses need not be the tightest.
+    #[inline(always)]
+    fn tightest(
         &self,
-        _frame: &mut [u8],
-        _inner: &PacketMeta,
-        _outer: &PacketMeta,
-        _packet: &PerPacket,
-    ) {
+        error: EncapError,
+        within: u16,
+        packet: &PerPacket,
+        rules: Rules,
+    ) -> EncapError {
+        match error {
+            _ if !rules.explain() => error,
+            EncapError::FragmentationNeeded { .. } | EncapError::TooLong { .. } => {
+                self.limited(error, within, packet)
+            }
+            error => error,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn limited(&self, error: EncapError, within: u16, packet: &PerPacket) -> EncapError {
+        let limit = self.max_len().min(packet.max_len(Rules::All));
+        let is_too_long = matches!(error, EncapError::TooLong { .. });
+        // A super-packet is compared with an MTU by its segments, with 16 bits as a whole.
+        if limit == u16::MAX || (is_too_long && packet.segment_len().is_some()) {
+            return error;
+        }
+        let overhead = u16::try_from(self.overhead()).unwrap_or(u16::MAX);
+        EncapError::FragmentationNeeded {
+            mtu: limit.saturating_sub(overhead).saturating_sub(within),
+        }
     }
 }
 
-/// The identity: the packet is its own inside, if it is valid.
-impl Decapsulate for () {
-    #[inline]
-    fn opens(&self) -> bool {
-        false
-    }
-
-    #[inline]
-    fn recognises(&self, _outer: Ipv4<'_>) -> bool {
-        false
-    }
-
-    #[inline]
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
-        let mut storage = None;
-        let packet = arrived.parse(&mut storage).map_err(Refused::outer)?;
-        let len = usize::from(packet.header().total_len());
-        Ok(Opened {
-            layers: 0,
-            depth: arrived.depth(),
-            slack: u16::try_from(packet.slack()).unwrap_or(u16::MAX),
-            rewrite: arrived.rewrite(),
-            ..Opened::new(Span::new(arrived.span().start, len))
-        })
-    }
-}
+impl<T: Encapsulate + ?Sized> Tightest for T {}

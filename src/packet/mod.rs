@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`Span`] says where the packet lies, [`Packet`] borrows the buffer with it, `PacketBuf` (feature
-//! `heapless`) owns one. [`PacketMeta`] is what an encapsulator needs to know of a packet.
+//! `heapless`) owns one. [`Facts`] are what a tunnel needs to know of a packet.
 //!
 //! ```
 //! use core::net::Ipv4Addr;
@@ -32,9 +32,15 @@ use crate::error::ParseError;
 #[cfg(feature = "heapless")]
 use crate::wire::copy;
 
-mod meta;
+mod facts;
+mod flow;
+mod per_packet;
 
-pub use meta::{Flow, PacketMeta};
+pub(crate) use facts::{Composed, Figures};
+pub use facts::Facts;
+pub use flow::Flow;
+pub(crate) use per_packet::by_rules;
+pub use per_packet::{InnerChecksum, PerPacket, Rules};
 
 /// A run of bytes in a buffer: like a `Range`, but `Copy`, and reading through it cannot panic.
 ///
@@ -178,15 +184,12 @@ impl<'b> Packet<'b> {
     /// As [`Ipv4::parse`](crate::wire::Ipv4::parse).
     #[inline(always)]
     pub fn prove(self) -> Result<Proven<'b>, ParseError> {
-        let meta = match PacketMeta::read_ordinary(self.as_slice()) {
-            Some(meta) => meta,
-            None => PacketMeta::read_any(self.as_slice())?,
-        };
+        let facts = Facts::read(self.as_slice())?;
         let start = self.span.start;
-        let end = start.saturating_add(usize::from(meta.header().total_len()));
+        let end = start.saturating_add(facts.len_with(0));
         Ok(Proven {
             buffer: self.buffer.get_mut(..end).unwrap_or_default(),
-            meta,
+            facts,
         })
     }
 
@@ -205,15 +208,15 @@ impl<'b> Packet<'b> {
 pub struct Proven<'b> {
     /// Ends with the packet.
     pub(crate) buffer: &'b mut [u8],
-    pub(crate) meta: PacketMeta,
+    pub(crate) facts: Facts,
 }
 
 impl Proven<'_> {
-    /// The proven values.
+    /// The facts of the packet.
     #[inline]
     #[must_use]
-    pub const fn meta(&self) -> &PacketMeta {
-        &self.meta
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// The packet's bytes, without slack.
@@ -225,7 +228,7 @@ impl Proven<'_> {
 
     /// Where it lies in the buffer: at the end.
     pub(crate) fn span(&self) -> Span {
-        let len = usize::from(self.meta.header().total_len());
+        let len = self.facts.len_with(0);
         Span::new(self.buffer.len().saturating_sub(len), len)
     }
 }

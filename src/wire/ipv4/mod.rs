@@ -9,7 +9,7 @@ use crate::error::{ConfigError, ParseError};
 
 mod packet;
 
-pub(crate) use packet::{Fault, Options};
+pub(crate) use packet::Options;
 pub use packet::{Ipv4, Ipv4Mut, QuotedIpv4};
 
 /// The fixed 20 bytes of an IPv4 header (RFC 791 §3.1).
@@ -300,8 +300,7 @@ impl Ipv4Header {
         if options.is_empty() {
             sum.is_valid()
         } else {
-            // Forty bytes at most: the shortest loop will do.
-            sum.const_add_bytes(options).is_valid()
+            add_options(sum, options).is_valid()
         }
     }
 
@@ -348,9 +347,13 @@ impl Ipv4Header {
             0 | 1 => false,
             ttl => {
                 self.ttl = ttl.wrapping_sub(1);
-                // The word has one less in its high byte, whatever it was.
-                let one = Delta::new().replace_u16(0x0100, 0);
-                self.checksum.set(one.apply(self.checksum.get()));
+                // The word has one less in its high byte, so the checksum has one more in its: RFC 1624
+                // equation 3, solved for this difference (test `decrement_ttl_is_equation_3`).
+                let checksum = u16::from_ne_bytes(self.checksum.to_bytes());
+                let one = u16::from_ne_bytes([1, 0]);
+                let carry = u16::from(checksum >= !one);
+                let checksum = checksum.wrapping_add(one).wrapping_add(carry);
+                self.checksum = U16::from_bytes(checksum.to_ne_bytes());
                 true
             }
         }
@@ -539,4 +542,12 @@ fn cut_options(bytes: &[u8], options_len: usize) -> ParseError {
         need: reported_len(options_len.saturating_add(Ipv4Header::LEN)),
         have: reported_len(bytes.len()),
     }
+}
+
+/// Out of line: few packets have options, and the others would give up registers for them.
+#[cold]
+#[inline(never)]
+fn add_options(sum: Sum, options: &[u8]) -> Sum {
+    // Forty bytes at most: the shortest loop will do.
+    sum.const_add_bytes(options)
 }

@@ -1,0 +1,468 @@
+use core::fmt;
+use core::net::Ipv4Addr;
+
+use super::flow::{Flow, innermost, is_ipip};
+use super::per_packet::Rules;
+use crate::checksum::Sum;
+use crate::error::ParseError;
+use crate::wire::{FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Options, TcpHeader, UdpHeader};
+
+/// What a tunnel needs to know of the packet that it wraps, parsed once.
+///
+/// A tunnel answers with the facts of the outer packet, so the next tunnel around it parses nothing.
+/// [`read`](Self::read) validates the packet first.
+///
+/// ```
+/// use ipencap::packet::Facts;
+/// let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
+///                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
+/// let facts = Facts::read(&packet).unwrap();
+/// assert_eq!((facts.len(), facts.ttl(), facts.source().octets()), (36, 64, [10, 1, 0, 5]));
+/// assert_eq!(facts.flow().destination_port, 53);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+// In this order: the error of a `Result<Facts, _>` lies over the first eight bytes, which the optimiser
+// then keeps in memory. These are the ones that the common packets do not need.
+#[repr(C)]
+pub struct Facts {
+    byte_sum: OptionalSum,
+    /// Bytes that tunnels have put in front since the packet was read.
+    overhead: u16,
+    version: u8,
+    layers: u8,
+    /// The source address, as it is stored.
+    source: u32,
+    /// Bytes behind a 20-byte header: with [`NOT_IPV4`] where the packet is of another version, so that
+    /// it exceeds every limit.
+    behind: u32,
+    known_sum: OptionalSum,
+    flow: Flow,
+    flags_offset: u16,
+    tos: u8,
+    ttl: u8,
+    has_source_route: bool,
+}
+
+/// An `Option<u16>` in plain bits: as an enum it would be taken apart and put together again on the hot
+/// path.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct OptionalSum(u32);
+
+impl OptionalSum {
+    const UNKNOWN: Self = Self(u32::MAX);
+
+    #[inline]
+    const fn new(sum: Option<u16>) -> Self {
+        match sum {
+            Some(sum) => {
+                let [high, low] = sum.to_be_bytes();
+                Self(u32::from_be_bytes([0, 0, high, low]))
+            }
+            None => Self::UNKNOWN,
+        }
+    }
+
+    #[inline]
+    const fn get(self) -> Option<u16> {
+        if self.0 == Self::UNKNOWN.0 {
+            return None;
+        }
+        let [_, _, high, low] = self.0.to_be_bytes();
+        Some(u16::from_be_bytes([high, low]))
+    }
+}
+
+impl fmt::Debug for OptionalSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// A length that no IPv4 packet has.
+const NOT_IPV4: u32 = 1 << 31;
+
+impl Facts {
+    /// Reads the packet at the start of `bytes`, which must be valid: version, header length, checksum
+    /// and total length (RFC 1812 §5.2.2). Bytes behind the total length are not part of it.
+    ///
+    /// # Errors
+    /// As [`Ipv4::parse`].
+    #[inline]
+    pub fn read(bytes: &[u8]) -> Result<Self, ParseError> {
+        Ipv4::parse(bytes).map(Self::of)
+    }
+
+    /// [`read`](Self::read) of the packets that these rules cover. The error says what is wrong where
+    /// they cover all.
+    #[inline(always)]
+    pub(crate) fn read_by(bytes: &[u8], rules: Rules) -> Result<Self, ParseError> {
+        if !rules.are_common() {
+            return match Ipv4::checked(bytes, Options::Any) {
+                Ok(packet) if is_plain(packet) => Ok(Self::of_plain(packet)),
+                Ok(_) => Self::read_nested(bytes),
+                Err(fault) if rules.explain() => Err(fault.error(bytes)),
+                Err(_) => Err(ParseError::BadChecksum),
+            };
+        }
+        match Ipv4::checked(bytes, Options::None) {
+            Ok(packet) if packet.header().protocol() != IpProtocol::IPENCAP => {
+                Ok(Self::of_plain(packet))
+            }
+            _ => Err(ParseError::BadChecksum),
+        }
+    }
+
+    /// The facts of a parsed packet.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(packet: Ipv4<'_>) -> Self {
+        if is_plain(packet) {
+            Self::of_plain(packet)
+        } else {
+            Self::of_nested(packet)
+        }
+    }
+
+    /// [`read`](Self::read) of a packet that may have options or another packet inside. It parses again:
+    /// handing over what was parsed would cost the other packets more.
+    #[cold]
+    #[inline(never)]
+    fn read_nested(bytes: &[u8]) -> Result<Self, ParseError> {
+        Ipv4::parse_any(bytes).map(Self::of_nested)
+    }
+
+    /// The facts of a packet without options, in which no other is looked for.
+    #[inline(always)]
+    fn of_plain(packet: Ipv4<'_>) -> Self {
+        Self {
+            flow: Flow::of(packet),
+            known_sum: OptionalSum::new(sum_from_headers(packet)),
+            ..Self::trusted(packet.header())
+        }
+    }
+
+    /// The facts of a packet that may have options. The packets inside tell the flow and the sum.
+    #[cold]
+    fn of_nested(packet: Ipv4<'_>) -> Self {
+        let innermost = innermost(packet);
+        // The pseudo-header has the last address of the route, not the header's destination.
+        let may_route_on = innermost.options().unfinished_route() != Ok(None);
+        let sum = if may_route_on {
+            None
+        } else {
+            sum_from_headers(innermost)
+        };
+        Self {
+            flow: Flow::of(innermost),
+            known_sum: OptionalSum::new(sum),
+            has_source_route: packet.options().has_source_route(),
+            ..Self::trusted(packet.header())
+        }
+    }
+
+    /// [`read`](Self::read), and the sum of all of the packet's bytes: for a
+    /// [header by value](crate::encap::header) whose checksum covers them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    #[inline]
+    pub fn summed(bytes: &[u8]) -> Result<Self, ParseError> {
+        let packet = Ipv4::parse(bytes)?;
+        // A valid header adds nothing.
+        let sum = Sum::new().add_bytes(packet.payload()).fold();
+        Ok(Self::of(packet).with_byte_sum(Some(sum)))
+    }
+
+    /// The facts of a packet whose header somebody else has validated. Nothing is known of what it
+    /// carries.
+    #[inline]
+    #[must_use]
+    pub const fn trusted(header: &Ipv4Header) -> Self {
+        let [high, low] = header.total_len().to_be_bytes();
+        let len = u32::from_be_bytes([0, 0, high, low]);
+        let word = header.flags().bits() | header.fragment_offset().units();
+        Self {
+            source: u32::from_ne_bytes(header.source().octets()),
+            behind: len.wrapping_sub(20),
+            known_sum: OptionalSum::UNKNOWN,
+            byte_sum: OptionalSum::UNKNOWN,
+            flow: Flow::new(header.source(), header.destination(), header.protocol()),
+            flags_offset: word,
+            overhead: 0,
+            tos: header.tos(),
+            ttl: header.ttl(),
+            version: header.version(),
+            layers: 0,
+            has_source_route: false,
+        }
+    }
+
+    /// The facts of the outer IPv4 packet around this one that a tunnel composes: `overhead` bytes
+    /// longer, from `source` to `destination`.
+    #[inline(always)]
+    pub(crate) const fn inside(&self, outer: Composed, overhead: u16) -> Self {
+        let [high, low] = overhead.to_be_bytes();
+        let flags_offset = if outer.has_df { Ipv4Flags::DF.bits() } else { 0 };
+        Self {
+            source: u32::from_ne_bytes(outer.source.octets()),
+            behind: self.behind.wrapping_add(u32::from_be_bytes([0, 0, high, low])),
+            known_sum: OptionalSum::UNKNOWN,
+            byte_sum: OptionalSum::UNKNOWN,
+            flow: Flow::new(outer.source, outer.destination, outer.protocol),
+            flags_offset,
+            overhead: self.overhead.saturating_add(overhead),
+            tos: outer.tos,
+            ttl: outer.ttl,
+            version: 4,
+            layers: self.layers.saturating_add(1),
+            has_source_route: false,
+        }
+    }
+
+    /// The facts of an outer packet of another IP version, for a tunnel of one's own. No IPv4 tunnel can
+    /// wrap it again.
+    ///
+    /// `overhead` is what it puts in front of `self`, in bytes; `traffic_class` its DSCP and ECN. Flow and
+    /// sum are those of the packet inside.
+    #[inline]
+    #[must_use]
+    pub const fn inside_version(&self, version: u8, overhead: u16, traffic_class: u8) -> Self {
+        let outer = Composed {
+            source: Ipv4Addr::UNSPECIFIED,
+            destination: Ipv4Addr::UNSPECIFIED,
+            protocol: IpProtocol(0),
+            tos: traffic_class,
+            ttl: u8::MAX,
+            has_df: true,
+        };
+        let outer = self.inside(outer, overhead);
+        Self {
+            version,
+            behind: outer.behind | NOT_IPV4,
+            ..outer.carrying(self)
+        }
+    }
+
+    /// The same with the flow and the sum of the packet inside, which an IPv4 header around it leaves as
+    /// they are: a valid header adds nothing to a sum.
+    #[inline(always)]
+    pub(crate) const fn carrying(self, inner: &Self) -> Self {
+        Self {
+            flow: inner.flow,
+            known_sum: inner.known_sum,
+            ..self
+        }
+    }
+
+    /// The same with the ports of its UDP or TCP header.
+    #[inline(always)]
+    pub(crate) const fn with_ports(self, source_port: u16, destination_port: u16) -> Self {
+        Self {
+            flow: self.flow.with_ports(source_port, destination_port),
+            ..self
+        }
+    }
+
+    /// The same with the sum of its bytes, as its headers tell it.
+    #[inline(always)]
+    pub(crate) const fn with_known_sum(self, sum: Option<u16>) -> Self {
+        Self {
+            known_sum: OptionalSum::new(sum),
+            ..self
+        }
+    }
+
+    /// The same with the sum of its bytes, where these were summed.
+    #[inline(always)]
+    pub(crate) const fn with_byte_sum(self, sum: Option<u16>) -> Self {
+        Self {
+            byte_sum: OptionalSum::new(sum),
+            ..self
+        }
+    }
+
+    /// The IP version.
+    #[inline]
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.version
+    }
+
+    /// The length of the whole packet, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        (self.behind & !NOT_IPV4).wrapping_add(20)
+    }
+
+    /// Whether the packet has no bytes; no valid one does.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length that an IPv4 packet around this one has with `overhead` bytes more; of another
+    /// version's, more than any limit.
+    #[inline(always)]
+    pub(crate) fn len_with(&self, overhead: usize) -> usize {
+        let behind = usize::try_from(self.behind).unwrap_or(usize::MAX);
+        behind.wrapping_add(20).wrapping_add(overhead)
+    }
+
+    /// The source address.
+    #[inline]
+    #[must_use]
+    pub const fn source(&self) -> Ipv4Addr {
+        let [a, b, c, d] = self.source.to_ne_bytes();
+        Ipv4Addr::new(a, b, c, d)
+    }
+
+    /// The source address, as it is stored.
+    #[inline(always)]
+    pub(crate) const fn stored_source(&self) -> u32 {
+        self.source
+    }
+
+    /// The former type-of-service byte: DSCP and ECN.
+    #[inline]
+    #[must_use]
+    pub const fn tos(&self) -> u8 {
+        self.tos
+    }
+
+    /// The time to live, in hops.
+    #[inline]
+    #[must_use]
+    pub const fn ttl(&self) -> u8 {
+        self.ttl
+    }
+
+    /// Whether the packet must not be fragmented.
+    #[inline]
+    #[must_use]
+    pub const fn has_df(&self) -> bool {
+        self.flags_offset & Ipv4Flags::DF.bits() != 0
+    }
+
+    /// Whether the packet is a fragment.
+    #[inline]
+    #[must_use]
+    pub const fn is_fragment(&self) -> bool {
+        self.flags_offset & (Ipv4Flags::MF.bits() | FragmentOffset::MAX.units()) != 0
+    }
+
+    /// Whether its header has a loose or strict source route (RFC 791 §3.1).
+    #[inline]
+    #[must_use]
+    pub const fn has_source_route(&self) -> bool {
+        self.has_source_route
+    }
+
+    /// The flow that the packet belongs to: of the innermost packet, where it is IP-in-IP.
+    #[inline]
+    #[must_use]
+    pub const fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    /// The ones' complement sum of the packet's bytes, where its headers tell it: the checksum of a TCP
+    /// segment or UDP datagram cancels its payload (local checksum offload).
+    ///
+    /// The inner checksum is trusted, not verified: where it is wrong, this sum is wrong by the same
+    /// amount, and so is a checksum built on it: the receiver drops the packet.
+    #[inline]
+    #[must_use]
+    pub const fn known_sum(&self) -> Option<u16> {
+        self.known_sum.get()
+    }
+
+    /// The sum of the packet's bytes, where these were summed ([`summed`](Self::summed)).
+    #[inline]
+    #[must_use]
+    pub const fn byte_sum(&self) -> Option<u16> {
+        self.byte_sum.get()
+    }
+
+    /// Whether an outer header in front of each differs in nothing but lengths and checksums.
+    #[inline]
+    pub(crate) fn has_header_of(&self, other: &Self) -> bool {
+        self.flow == other.flow
+            && self.tos == other.tos
+            && self.ttl == other.ttl
+            && self.flags_offset == other.flags_offset
+    }
+
+    #[inline(always)]
+    pub(crate) const fn figures(&self) -> Figures {
+        Figures {
+            len: self.len(),
+            overhead: self.overhead,
+            ttl: self.ttl,
+            version: self.version,
+            layers: self.layers,
+        }
+    }
+
+    /// How many tunnels are around the packet that was read.
+    #[inline]
+    #[must_use]
+    pub const fn layers(&self) -> u8 {
+        self.layers
+    }
+
+    /// Bytes that these tunnels have put in front.
+    #[inline]
+    #[must_use]
+    pub const fn overhead(&self) -> u16 {
+        self.overhead
+    }
+}
+
+/// What errors say of a packet.
+#[derive(Clone, Copy)]
+pub(crate) struct Figures {
+    pub(crate) len: u32,
+    pub(crate) overhead: u16,
+    pub(crate) ttl: u8,
+    pub(crate) version: u8,
+    pub(crate) layers: u8,
+}
+
+/// The values of an outer IPv4 header that a further tunnel around it asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Composed {
+    pub(crate) source: Ipv4Addr,
+    pub(crate) destination: Ipv4Addr,
+    pub(crate) protocol: IpProtocol,
+    pub(crate) tos: u8,
+    pub(crate) ttl: u8,
+    pub(crate) has_df: bool,
+}
+
+/// Whether the packet has neither options nor another packet inside.
+#[inline(always)]
+fn is_plain(packet: Ipv4<'_>) -> bool {
+    packet.option_bytes().is_empty() && !is_ipip(packet.header())
+}
+
+/// The sum of a packet's bytes from its headers alone, where it has no unfinished source route.
+///
+/// The IPv4 header sums to -0 with its checksum, a segment to the complement of its pseudo-header.
+#[inline]
+fn sum_from_headers(packet: Ipv4<'_>) -> Option<u16> {
+    let header = packet.header();
+    let payload = packet.payload();
+    let len = u16::try_from(payload.len()).ok()?;
+    let is_complete = match header.protocol() {
+        _ if header.is_fragment() => false,
+        IpProtocol::TCP => payload.len() >= TcpHeader::LEN,
+        IpProtocol::UDP => {
+            UdpHeader::split(payload).is_ok_and(|(udp, _)| udp.checksum() != 0 && udp.len() == len)
+        }
+        _ => false,
+    };
+    let protocol = header.protocol().0;
+    let pseudo = Sum::pseudo_header(header.source(), header.destination(), protocol, len);
+    is_complete.then_some(!pseudo.fold())
+}

@@ -1,0 +1,279 @@
+/// What changes from packet to packet, for all tunnels.
+///
+/// The default is right for the default policies.
+///
+/// ```
+/// use ipencap::packet::PerPacket;
+/// let seventh = PerPacket::new().with_identification(7).with_link_mtu(1500);
+/// # let _ = seventh;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use]
+pub struct PerPacket {
+    identification: Option<u16>,
+    sequence: Option<u32>,
+    /// 65535 where there is no limit.
+    link_mtu: u16,
+    /// The same, but 0 where there is a segment length: such packets are none of the common ones.
+    common_max_len: u16,
+    segment_len: Option<u16>,
+    flow_hash: Option<u32>,
+    inner_checksum: InnerChecksum,
+    tcp_sequence: u32,
+    tcp_acknowledgment: u32,
+}
+
+impl Default for PerPacket {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PerPacket {
+    /// All defaults.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            identification: None,
+            sequence: None,
+            link_mtu: u16::MAX,
+            common_max_len: u16::MAX,
+            segment_len: None,
+            flow_hash: None,
+            inner_checksum: InnerChecksum::Complete,
+            tcp_sequence: 0,
+            tcp_acknowledgment: 0,
+        }
+    }
+
+    /// Sets the identification of outer headers that may be fragmented
+    /// ([`IdSource::PerPacket`](crate::encap::IdSource::PerPacket)).
+    ///
+    /// It must not repeat within two minutes for the same source, destination and protocol (RFC 6864
+    /// §4.3). A counter does; where identifications must not be predictable, permute the counter with a
+    /// key (RFC 7739).
+    #[inline]
+    pub const fn with_identification(self, identification: u16) -> Self {
+        Self {
+            identification: Some(identification),
+            ..self
+        }
+    }
+
+    /// Sets the sequence number of a GRE header ([`Gre::with_sequence`](crate::shim::Gre::with_sequence)).
+    /// Count the packets of the tunnel from 0 (RFC 2890 §2.2).
+    #[inline]
+    pub const fn with_sequence(self, sequence: u32) -> Self {
+        Self {
+            sequence: Some(sequence),
+            ..self
+        }
+    }
+
+    /// Sets the MTU of the path that the outermost packet will take, in bytes: a packet that would
+    /// exceed it is [`FragmentationNeeded`](crate::error::EncapError::FragmentationNeeded) instead.
+    /// 65535 is no limit.
+    #[inline]
+    pub const fn with_link_mtu(self, mtu: u16) -> Self {
+        Self {
+            link_mtu: mtu,
+            ..self
+        }
+        .completed()
+    }
+
+    /// Sets the length of the longest segment, in bytes from its IPv4 header on, where the packet is a
+    /// super-packet that a device will split (TCP or UDP segmentation offload).
+    ///
+    /// MTUs are compared with this length and the tunnel's overhead; the packet as a whole must still fit
+    /// 16 bits. A length beyond the packet's own means the packet.
+    #[inline]
+    pub const fn with_segment_len(self, segment_len: u16) -> Self {
+        Self {
+            segment_len: Some(segment_len),
+            ..self
+        }
+        .completed()
+    }
+
+    const fn completed(self) -> Self {
+        let common_max_len = match self.segment_len {
+            Some(_) => 0,
+            None => self.link_mtu,
+        };
+        Self {
+            common_max_len,
+            ..self
+        }
+    }
+
+    /// Sets the hash of the packet's flow, for outer source ports
+    /// ([`SourcePort::Entropy`](crate::shim::SourcePort::Entropy)), where the caller has one: a network
+    /// card's receive hash, a load balancer's. All fragments of a datagram must have the same.
+    #[inline]
+    pub const fn with_flow_hash(self, hash: u32) -> Self {
+        Self {
+            flow_hash: Some(hash),
+            ..self
+        }
+    }
+
+    /// Sets the state of the inner packet's own checksum.
+    #[inline]
+    pub const fn with_inner_checksum(self, inner_checksum: InnerChecksum) -> Self {
+        Self {
+            inner_checksum,
+            ..self
+        }
+    }
+
+    /// Sets sequence and acknowledgment number of an outer TCP segment ([`Tcp`](crate::shim::Tcp)).
+    #[inline]
+    pub const fn with_tcp_numbers(self, sequence: u32, acknowledgment: u32) -> Self {
+        Self {
+            tcp_sequence: sequence,
+            tcp_acknowledgment: acknowledgment,
+            ..self
+        }
+    }
+
+    /// The identification of outer headers that may be fragmented.
+    #[inline]
+    #[must_use]
+    pub const fn identification(&self) -> Option<u16> {
+        self.identification
+    }
+
+    /// The sequence number of a GRE header.
+    #[inline]
+    #[must_use]
+    pub const fn sequence(&self) -> Option<u32> {
+        self.sequence
+    }
+
+    /// The MTU of the outermost packet's path, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn link_mtu(&self) -> Option<u16> {
+        match self.link_mtu {
+            u16::MAX => None,
+            mtu => Some(mtu),
+        }
+    }
+
+    /// The length of the longest segment of a super-packet, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn segment_len(&self) -> Option<u16> {
+        self.segment_len
+    }
+
+    /// The hash of the packet's flow.
+    #[inline]
+    #[must_use]
+    pub const fn flow_hash(&self) -> Option<u32> {
+        self.flow_hash
+    }
+
+    /// The state of the inner packet's own checksum.
+    #[inline]
+    #[must_use]
+    pub const fn inner_checksum(&self) -> InnerChecksum {
+        self.inner_checksum
+    }
+
+    /// Sequence and acknowledgment number of an outer TCP segment.
+    #[inline]
+    #[must_use]
+    pub const fn tcp_numbers(&self) -> (u32, u32) {
+        (self.tcp_sequence, self.tcp_acknowledgment)
+    }
+
+    /// The longest outermost packet that these rules let pass, in bytes: the MTU, or what 16 bits can
+    /// say.
+    #[inline(always)]
+    pub(crate) const fn max_len(&self, rules: Rules) -> u16 {
+        match rules {
+            Rules::Common => self.common_max_len,
+            Rules::All | Rules::Explained | Rules::HeadersOnly => self.link_mtu,
+        }
+    }
+}
+
+/// The state of the inner packet's own TCP or UDP checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum InnerChecksum {
+    /// It is filled in.
+    #[default]
+    Complete,
+    /// It is filled in, and hardware has verified it.
+    Verified,
+    /// It still holds the sum of the pseudo-header, as a TUN device with offload hands packets over
+    /// (`CHECKSUM_PARTIAL`, virtio's `NEEDS_CSUM`). An outer checksum from the headers alone becomes
+    /// right when the inner one is filled in; a sum over all bytes would not.
+    Partial,
+}
+
+/// What a piece of code must cover: a constant, so that the compiler removes the rest.
+///
+/// [`encap`](crate::encap()) asks a tunnel with [`Common`](Self::Common) first, inlined; where that
+/// answers with an error with [`All`](Self::All), out of line; and where that does, too, with
+/// [`Explained`](Self::Explained), for the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "every tunnel must cover them all")]
+pub enum Rules {
+    /// What every packet needs in every tunnel. A packet that needs more gets an error, whichever.
+    Common,
+    /// All rules. Nobody reads the error.
+    All,
+    /// All rules, and the error says why.
+    Explained,
+    /// The same, where the packet's bytes are not at hand: a checksum over them needs
+    /// [`Facts::byte_sum`](crate::packet::Facts::byte_sum).
+    HeadersOnly,
+}
+
+/// Evaluates an expression with each of the [`Rules`] as a constant: one body for each, where the rules
+/// are known at run time only (dynamic dispatch).
+macro_rules! by_rules {
+    ($rules:expr, $constant:ident => $do:expr) => {{
+        use $crate::packet::Rules;
+        match $rules {
+            Rules::Common if $crate::wire::COMMON_FIRST => {
+                let $constant = Rules::Common;
+                $do
+            }
+            Rules::All if $crate::wire::COMMON_FIRST => {
+                let $constant = Rules::All;
+                $do
+            }
+            Rules::HeadersOnly => {
+                let $constant = Rules::HeadersOnly;
+                $do
+            }
+            Rules::Common | Rules::All | Rules::Explained => {
+                let $constant = Rules::Explained;
+                $do
+            }
+        }
+    }};
+}
+pub(crate) use by_rules;
+
+impl Rules {
+    /// Whether they are but the common ones.
+    #[inline(always)]
+    pub(crate) const fn are_common(self) -> bool {
+        matches!(self, Self::Common)
+    }
+
+    /// Whether somebody reads the error.
+    #[inline(always)]
+    pub(crate) const fn explain(self) -> bool {
+        matches!(self, Self::Explained | Self::HeadersOnly)
+    }
+}

@@ -1,0 +1,105 @@
+use crate::packet::{Facts, PerPacket};
+
+/// How the checksum of an outer UDP header comes about (RFC 768, RFC 8085 §3.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ChecksumPolicy {
+    /// From the headers alone where the inner packet is a whole TCP segment or checksummed UDP
+    /// datagram, whatever its size; else over all bytes. The same value either way, if the inner
+    /// checksum is right; if it is wrong, so is the outer one, and the receiver drops the packet
+    /// (local checksum offload).
+    #[default]
+    Offload,
+    /// Over all bytes, always.
+    Full,
+    /// None (RFC 8085 §3.4.1): the inner packet must protect itself.
+    Zero,
+}
+
+/// The source port of an outer UDP header (RFC 8086 §3.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SourcePort {
+    /// A constant: all of the tunnel takes one path.
+    Fixed(u16),
+    /// From a hash of the inner flow ([`Flow::hash`](crate::packet::Flow::hash) with this seed, or
+    /// [`PerPacket::with_flow_hash`](crate::packet::PerPacket::with_flow_hash)), so that routers and cards spread the tunnel's flows.
+    Entropy {
+        /// The seed of the hash, one per encapsulator.
+        seed: u32,
+        /// Where the port lies.
+        range: PortRange,
+    },
+}
+
+impl SourcePort {
+    /// From a hash with the seed 0, in the range [`PortRange::Dynamic`].
+    pub const DEFAULT: Self = Self::Entropy {
+        seed: 0,
+        range: PortRange::Dynamic,
+    };
+}
+
+impl Default for SourcePort {
+    #[inline]
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// How a 32-bit flow hash becomes a source port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum PortRange {
+    /// 49152 to 65535, from the low 14 bits (RFC 8086 §3.2.1).
+    #[default]
+    Dynamic,
+    /// 49152 to 65535, from all 32 bits.
+    DynamicFolded,
+    /// 32768 to 60999, as Linux with its default local port range.
+    Linux,
+    /// 32768 to 65535, as the GLB director.
+    Glb,
+}
+
+impl PortRange {
+    /// The port of this flow hash.
+    ///
+    /// ```
+    /// use ipencap::shim::PortRange;
+    /// assert_eq!(PortRange::Dynamic.port(0x1234_5678), 54904);
+    /// assert_eq!(PortRange::Linux.port(0x1234_5678), 40299);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn port(self, hash: u32) -> u16 {
+        let [_, _, high, low] = match self {
+            Self::Dynamic => 0xc000 | (hash & 0x3fff),
+            Self::DynamicFolded => 0xc000 | ((hash ^ (hash >> 16)) & 0x3fff),
+            Self::Glb => 0x8000 | (hash & 0x7fff),
+            Self::Linux => {
+                // The range's 28231 ports, as a fixed-point fraction of 2^32, in 16-bit halves.
+                let mixed = hash ^ (hash << 16);
+                let low = ((mixed & 0xffff).wrapping_mul(28_231)) >> 16;
+                let high = (mixed >> 16).wrapping_mul(28_231);
+                32_768u32.wrapping_add(high.wrapping_add(low) >> 16)
+            }
+        }
+        .to_be_bytes();
+        u16::from_be_bytes([high, low])
+    }
+}
+
+impl SourcePort {
+    #[inline(always)]
+    pub(super) const fn of(self, inner: &Facts, packet: &PerPacket) -> u16 {
+        match (self, packet.flow_hash()) {
+            (Self::Fixed(port), _) => port,
+            (Self::Entropy { range, .. }, Some(hash)) => range.port(hash),
+            (Self::Entropy { seed, range }, None) => range.port(inner.flow().hash(seed)),
+        }
+    }
+}
