@@ -132,7 +132,7 @@ impl<S: Shim> Tunnel<S> {
     fn facts(&self, inner: &Facts, len: usize, packet: &PerPacket, rules: Rules) -> Facts {
         let outer = self.outer.facts(inner, self.overhead_len(), rules);
         self.shim
-            .outer_facts(outer, inner, packet, self.outer.pseudo(len))
+            .outer_facts(outer, inner, packet, self.outer.pseudo(len), rules)
     }
 
     #[inline(always)]
@@ -165,7 +165,7 @@ impl<S: Shim> Tunnel<S> {
         if let Some((_, inner_packet)) = behind.split_at_mut_checked(self.shim.len()) {
             self.outer.forward(inner_packet, rules);
         }
-        self.shim.write(behind, inner, packet, pseudo);
+        self.shim.write(behind, inner, packet, pseudo, rules);
         *header = self.outer.header(inner, len, packet, rules);
         if matches!(rules, Rules::HeadersOnly) {
             // The IPv4 header adds nothing.
@@ -185,7 +185,10 @@ impl<S: Shim> Encapsulate for Tunnel<S> {
 
     #[inline(always)]
     fn rules(&self) -> Rules {
-        self.outer.rules()
+        match self.outer.rules() {
+            Rules::Common => self.shim.rules(),
+            rules => rules,
+        }
     }
 
     #[inline(always)]

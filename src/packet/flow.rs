@@ -141,7 +141,7 @@ impl Flow {
     /// assert_eq!(flow.hash(0), 0x83d8_0564);
     /// assert_eq!(flow.hash(0x9747_b28c), 0x61c4_d21b);
     /// ```
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn hash(self, seed: u32) -> u32 {
         let [a, b] = self.source_port.to_be_bytes();
@@ -158,7 +158,7 @@ impl Flow {
     }
 }
 
-#[inline]
+#[inline(always)]
 const fn murmur_round(hash: u32, word: u32) -> u32 {
     let word = word
         .wrapping_mul(0xcc9e_2d51)

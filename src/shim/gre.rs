@@ -209,7 +209,14 @@ impl Shim for Gre {
     }
 
     #[inline(always)]
-    fn write(&self, bytes: &mut [u8], inner: &Facts, packet: &PerPacket, _pseudo: PseudoHeader) {
+    fn write(
+        &self,
+        bytes: &mut [u8],
+        inner: &Facts,
+        packet: &PerPacket,
+        _pseudo: PseudoHeader,
+        _rules: Rules,
+    ) {
         let _: u16 = self.write_header(bytes, inner, packet);
     }
 

@@ -1,6 +1,6 @@
 use super::{Carried, PseudoHeader, Shim};
 use crate::error::Refused;
-use crate::packet::{Facts, PerPacket};
+use crate::packet::{Facts, PerPacket, Rules};
 use crate::wire::{IpProtocol, Ipv4};
 
 /// IP-in-IP: the inner packet right behind the outer IPv4 header, protocol 4 (RFC 2003).
@@ -31,12 +31,20 @@ impl Shim for IpIp {
         inner: &Facts,
         _packet: &PerPacket,
         _pseudo: PseudoHeader,
+        _rules: Rules,
     ) -> Facts {
         outer.carrying(inner)
     }
 
     #[inline(always)]
-    fn write(&self, _bytes: &mut [u8], _inner: &Facts, _packet: &PerPacket, _pseudo: PseudoHeader) {
+    fn write(
+        &self,
+        _bytes: &mut [u8],
+        _inner: &Facts,
+        _packet: &PerPacket,
+        _pseudo: PseudoHeader,
+        _rules: Rules,
+    ) {
     }
 
     #[inline(always)]

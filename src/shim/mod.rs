@@ -34,7 +34,7 @@
 //!
 //!     fn len(&self) -> usize { 4 }
 //!
-//!     fn write(&self, bytes: &mut [u8], _: &Facts, _: &PerPacket, _: PseudoHeader) {
+//!     fn write(&self, bytes: &mut [u8], _: &Facts, _: &PerPacket, _: PseudoHeader, _: Rules) {
 //!         if let Some(entry) = bytes.first_chunk_mut() {
 //!             *entry = (self.label << 12 | 0x1ff).to_be_bytes();
 //!         }
@@ -102,6 +102,13 @@ pub trait Shim: Copy {
         self.len() == 0
     }
 
+    /// The rules that it needs whatever the packet: [`Rules::Common`] may be answered by those who do not
+    /// know better.
+    #[inline(always)]
+    fn rules(&self) -> Rules {
+        Rules::Common
+    }
+
     /// Whether it can be written in front of this packet.
     ///
     /// # Errors
@@ -120,15 +127,23 @@ pub trait Shim: Copy {
         inner: &Facts,
         packet: &PerPacket,
         pseudo: PseudoHeader,
+        rules: Rules,
     ) -> Facts {
-        let _ = (inner, packet, pseudo);
+        let _ = (inner, packet, pseudo, rules);
         outer
     }
 
     /// Writes it at the start of `bytes`, which the inner packet follows.
     ///
     /// `inner` has passed [`check`](Self::check). Bytes that are too short for it stay as they are.
-    fn write(&self, bytes: &mut [u8], inner: &Facts, packet: &PerPacket, pseudo: PseudoHeader);
+    fn write(
+        &self,
+        bytes: &mut [u8],
+        inner: &Facts,
+        packet: &PerPacket,
+        pseudo: PseudoHeader,
+        rules: Rules,
+    );
 
     /// Where the inner packet lies in the outer packet's payload, after the checks of this header.
     ///

@@ -1,4 +1,4 @@
-use crate::packet::{Facts, PerPacket};
+use crate::packet::{Facts, PerPacket, Rules};
 
 /// How the checksum of an outer UDP header comes about (RFC 768, RFC 8085 §3.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -93,13 +93,69 @@ impl PortRange {
     }
 }
 
-impl SourcePort {
-    #[inline(always)]
-    pub(super) const fn of(self, inner: &Facts, packet: &PerPacket) -> u16 {
-        match (self, packet.flow_hash()) {
-            (Self::Fixed(port), _) => port,
-            (Self::Entropy { range, .. }, Some(hash)) => range.port(hash),
-            (Self::Entropy { seed, range }, None) => range.port(inner.flow().hash(seed)),
+/// A [`SourcePort`] as what it comes to for most: some constant bits, and some of the flow's hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PortBits {
+    source_port: SourcePort,
+    constant: u16,
+    /// Which bits come from the hash; none for a fixed port.
+    mask: u16,
+    /// Whether the bits come from the hash as they are.
+    is_masked: bool,
+    seed: u32,
+}
+
+impl PortBits {
+    pub(super) const fn new(source_port: SourcePort) -> Self {
+        let (constant, mask, is_masked, seed) = match source_port {
+            SourcePort::Fixed(port) => (port, 0, true, 0),
+            SourcePort::Entropy { seed, range } => {
+                let (constant, mask) = match range {
+                    PortRange::Glb => (0x8000, 0x7fff),
+                    _ => (0xc000, 0x3fff),
+                };
+                let is_masked = matches!(range, PortRange::Glb | PortRange::Dynamic);
+                (constant, mask, is_masked, seed)
+            }
+        };
+        Self {
+            source_port,
+            constant,
+            mask,
+            is_masked,
+            seed,
         }
+    }
+
+    /// Whether the port is some constant bits and some of the hash.
+    pub(super) const fn is_masked(&self) -> bool {
+        self.is_masked
+    }
+
+    #[inline(always)]
+    pub(super) fn of(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> u16 {
+        if self.mask == 0 {
+            return self.constant;
+        }
+        let hash = match packet.flow_hash() {
+            Some(hash) => hash,
+            None => inner.flow().hash(self.seed),
+        };
+        match self.source_port {
+            SourcePort::Entropy { range, .. } if !rules.are_common() && !self.is_masked => {
+                range.port(hash)
+            }
+            _ => {
+                let [_, _, high, low] = hash.to_be_bytes();
+                self.constant | (u16::from_be_bytes([high, low]) & self.mask)
+            }
+        }
+    }
+}
+
+/// The configuration, not what it comes to.
+impl core::fmt::Debug for PortBits {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.source_port.fmt(f)
     }
 }

@@ -224,6 +224,7 @@ impl Shim for Tcp {
         _inner: &Facts,
         _packet: &PerPacket,
         pseudo: PseudoHeader,
+        _rules: Rules,
     ) -> Facts {
         // The checksum makes the segment sum to the complement of its pseudo-header.
         outer
@@ -232,7 +233,14 @@ impl Shim for Tcp {
     }
 
     #[inline(always)]
-    fn write(&self, bytes: &mut [u8], inner: &Facts, packet: &PerPacket, pseudo: PseudoHeader) {
+    fn write(
+        &self,
+        bytes: &mut [u8],
+        inner: &Facts,
+        packet: &PerPacket,
+        pseudo: PseudoHeader,
+        rules: Rules,
+    ) {
         let Some((headers, inner_packet)) = bytes.split_at_mut_checked(self.len()) else {
             return;
         };
@@ -241,6 +249,8 @@ impl Shim for Tcp {
         };
         let inner_sum = match (inner.known_sum(), inner.byte_sum()) {
             (Some(sum), _) | (None, Some(sum)) => sum,
+            // The check has refused it.
+            (None, None) if rules.are_common() => 0,
             (None, None) => bytes_sum(inner_packet),
         };
         // A packet that is not too long for the headers around it is none for the prefix.

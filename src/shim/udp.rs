@@ -1,4 +1,5 @@
 use super::native::beside;
+use super::policy::PortBits;
 use super::{
     Carried, ChecksumPolicy, PseudoHeader, Shim, SocketShim, SourcePort, fold, stored, widened,
 };
@@ -22,10 +23,12 @@ use crate::wire::{self, FragmentOffset, IpProtocol, Ipv4, UdpChecksum, UdpHeader
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Udp<I> {
-    source_port: SourcePort,
+    source_port: PortBits,
     destination_port: u16,
     checksum: ChecksumPolicy,
     requires_checksum: bool,
+    /// The rules that a sender needs.
+    rules: Rules,
     pub(super) inside: I,
 }
 
@@ -33,12 +36,26 @@ impl<I> Udp<I> {
     #[inline]
     pub(super) const fn to_port(destination_port: u16, inside: I) -> Self {
         Self {
-            source_port: SourcePort::DEFAULT,
+            source_port: PortBits::new(SourcePort::DEFAULT),
             destination_port,
             checksum: ChecksumPolicy::Offload,
             requires_checksum: false,
+            rules: Rules::Common,
             inside,
         }
+    }
+
+    /// The same with what follows from the other fields.
+    const fn completed(&mut self) {
+        // Sums of bytes and uncommon ports are calls, for which the common packets would give up
+        // registers.
+        let is_common =
+            self.source_port.is_masked() && !matches!(self.checksum, ChecksumPolicy::Full);
+        self.rules = if is_common {
+            Rules::Common
+        } else {
+            Rules::All
+        };
     }
 
     /// The same around other contents.
@@ -48,6 +65,7 @@ impl<I> Udp<I> {
             destination_port: self.destination_port,
             checksum: self.checksum,
             requires_checksum: self.requires_checksum,
+            rules: self.rules,
             inside,
         }
     }
@@ -64,7 +82,8 @@ impl<I: Copy> Udp<I> {
     /// Sets where a sender's source port comes from.
     #[inline]
     pub const fn with_source_port(mut self, source_port: SourcePort) -> Self {
-        self.source_port = source_port;
+        self.source_port = PortBits::new(source_port);
+        self.completed();
         self
     }
 
@@ -72,6 +91,7 @@ impl<I: Copy> Udp<I> {
     #[inline]
     pub const fn with_checksum(mut self, checksum: ChecksumPolicy) -> Self {
         self.checksum = checksum;
+        self.completed();
         self
     }
 
@@ -150,9 +170,10 @@ impl<I: InUdp> Udp<I> {
 
     /// The sum of the inner packet that the checksum needs, `None` for no checksum.
     #[inline(always)]
-    fn inner_sum(&self, inner: &Facts, inner_packet: &[u8]) -> Option<u16> {
+    fn inner_sum(&self, inner: &Facts, inner_packet: &[u8], rules: Rules) -> Option<u16> {
         match self.checksum_of(inner) {
             ChecksumPolicy::Zero => None,
+            _ if rules.are_common() => Some(inner.known_sum().unwrap_or_default()),
             ChecksumPolicy::Offload if inner.known_sum().is_some() => inner.known_sum(),
             _ => Some(inner.byte_sum().unwrap_or_else(|| bytes_sum(inner_packet))),
         }
@@ -190,14 +211,20 @@ impl<I: InUdp> Shim for Udp<I> {
     }
 
     #[inline(always)]
+    fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    #[inline(always)]
     fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<(), EncapError> {
         match self.checksum_of(inner) {
             ChecksumPolicy::Zero => {}
-            ChecksumPolicy::Offload if inner.known_sum().is_some() => {}
-            // Summing bytes is one of the common cases only where it is asked for.
-            ChecksumPolicy::Offload if matches!(rules, Rules::Common) => {
-                return Err(EncapError::UnknownSum);
+            _ if rules.are_common() => {
+                if inner.known_sum().is_none() {
+                    return Err(EncapError::UnknownSum);
+                }
             }
+            ChecksumPolicy::Offload if inner.known_sum().is_some() => {}
             _ => check_bytes(inner, packet, rules)?,
         }
         self.inside.check(inner, packet, rules)
@@ -210,26 +237,35 @@ impl<I: InUdp> Shim for Udp<I> {
         inner: &Facts,
         packet: &PerPacket,
         pseudo: PseudoHeader,
+        rules: Rules,
     ) -> Facts {
         // A checksum makes the datagram sum to the complement of its pseudo-header.
         let has_checksum = self.checksum_of(inner) != ChecksumPolicy::Zero;
-        let source_port = self.source_port.of(inner, packet);
+        let source_port = self.source_port.of(inner, packet, rules);
         outer
             .with_ports(source_port, self.destination_port)
             .with_known_sum(has_checksum.then(|| !pseudo.sum()))
     }
 
     #[inline(always)]
-    fn write(&self, bytes: &mut [u8], inner: &Facts, packet: &PerPacket, pseudo: PseudoHeader) {
+    fn write(
+        &self,
+        bytes: &mut [u8],
+        inner: &Facts,
+        packet: &PerPacket,
+        pseudo: PseudoHeader,
+        rules: Rules,
+    ) {
         let Some((header, behind)) = bytes.split_first_chunk_mut::<{ UdpHeader::LEN }>() else {
             return;
         };
         let inside_sum = self.inside.write(behind, inner, packet);
         let inner_packet = behind.get(self.inside.len()..).unwrap_or_default();
-        let source_port = stored(self.source_port.of(inner, packet));
+        let source_port = stored(self.source_port.of(inner, packet, rules));
         let destination_port = stored(self.destination_port);
         let len = pseudo.stored_len();
-        let checksum = self.inner_sum(inner, inner_packet).map_or(0, |inner_sum| {
+        let inner_sum = self.inner_sum(inner, inner_packet, rules);
+        let checksum = inner_sum.map_or(0, |inner_sum| {
             // The length counts twice: in the pseudo-header, and in the header.
             let sum = pseudo
                 .native_sum()
