@@ -16,8 +16,9 @@
 //!
 //! ```
 //! use core::net::Ipv4Addr;
-//! use ipencap::encap::{Decapsulator, IpIp, PerPacket};
-//! use ipencap::filter::{PointToPoint, Prefix};
+//! use ipencap::decap::Receiver;
+//! use ipencap::encap::{IpIp, PerPacket};
+//! use ipencap::decap::{PointToPoint, Prefix};
 //! use ipencap::Span;
 //!
 //! # fn main() -> Result<(), Box<dyn core::error::Error>> {
@@ -34,7 +35,7 @@
 //!
 //! // Receiver: its own address, who may send, and which inner sources the sender may use.
 //! let inner_sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16)?];
-//! let receiver = Decapsulator::ipip(PointToPoint::new(right, left, &inner_sources));
+//! let receiver = Receiver::ipip(PointToPoint::new(right, left, &inner_sources));
 //! let opened = ipencap::decap(&receiver, outer)?;
 //! assert_eq!(opened.packet, inner);
 //! # Ok(())
@@ -44,9 +45,9 @@
 //! # Floors
 //!
 //! ```text
-//!  floor 2   encap      IPv4 packet → IPv4 packet: encapsulators, decapsulators, the two doors
+//!  floor 2   encap      IPv4 packet → IPv4 packet: encapsulators
+//!            decap      checks outer packets and takes the inner ones out
 //!            stream     IPv4 packets ↔ byte stream
-//!            filter     what a decapsulator must refuse
 //!  floor 1   wire       bytes → &header, and the small values inside
 //!            packet     a packet with headroom: borrowed and owned
 //!  floor 0   checksum   bytes → ones' complement sum      mtu   lengths → lengths      error
@@ -59,11 +60,11 @@
 //! | wrap and unwrap | [`encap()`], [`decap()`] |
 //! | choose a tunnel | [`guide::carriers`] |
 //! | tunnel over UDP, TCP, GRE | [`encap::Udp`], [`encap::Tcp`], [`encap::Gre`], [`encap::MinEnc`] |
-//! | say who may send what | [`filter`] |
+//! | say who may send what | [`decap::Access`] |
 //! | choose TTL, DSCP, ECN, DF, MTU | [`encap::IpIp`] |
 //! | know what a tunnel costs in MTU and MSS | [`mtu`] |
 //! | count drops | [`error`] |
-//! | nest tunnels | [`encap::Stack`], [`encap::decap_nested`] |
+//! | nest tunnels | [`encap::Stack`], [`decap`](mod@decap), [`decap::decap_nested`] |
 //! | keep a tunnel for each backend, choose layers at run time | [`encap::Template`] |
 //! | wrap many packets at once | [`encap::encap_each`], [`encap::Ring`], [`encap::encap_train`] |
 //! | validate once, hand on | [`packet::Packet::prove`] |
@@ -89,9 +90,9 @@
 //! | `defmt` | off | `defmt::Format` for errors, verdicts and small values |
 
 pub mod checksum;
+pub mod decap;
 pub mod encap;
 pub mod error;
-pub mod filter;
 pub mod guide;
 pub mod mtu;
 pub mod packet;
@@ -99,7 +100,9 @@ pub mod stream;
 pub mod wire;
 
 #[doc(inline)]
-pub use encap::{decap, encap};
+pub use decap::decap;
+#[doc(inline)]
+pub use encap::encap;
 #[doc(inline)]
 pub use packet::Span;
 

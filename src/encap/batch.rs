@@ -1,6 +1,7 @@
 //! Many packets in one call: the same bytes and verdicts as one by one.
 
-use super::{Decapsulate, Encapsulate, Opened, PerPacket, Udp};
+use super::{Encapsulate, PerPacket, Udp};
+use crate::decap::{Decapsulate, Opened};
 use crate::error::{EncapError, Refused};
 use crate::packet::{Packet, PacketMeta, Span};
 
@@ -156,7 +157,7 @@ impl<'b> Ring<'b> {
         let (mut place, mut opened) = (0usize, 0usize);
         for (slot, span) in self.slots() {
             let bytes = span.get_mut(slot).unwrap_or_default();
-            let result = super::decap(tunnel, bytes).map(|inner| inner.opened);
+            let result = crate::decap::decap(tunnel, bytes).map(|inner| inner.opened);
             if let Ok(inner) = result {
                 let start = span.start.saturating_add(inner.span().start);
                 *span = Span::new(start, inner.span().len);

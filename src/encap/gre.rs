@@ -1,12 +1,10 @@
 use core::net::Ipv4Addr;
 
-use super::carrier::{Carried, Carrier};
-use super::decapsulator::Decapsulator;
 use super::outer::{Outer, outer_policies};
 use super::{Encapsulate, PerPacket};
 use crate::checksum::Sum;
+use crate::decap::{Access, Carried, Carrier, Receiver};
 use crate::error::{ConfigError, EncapError, Reason, Refused};
-use crate::filter::Access;
 use crate::packet::PacketMeta;
 use crate::wire::{self, GreFlags, GreHeader, IpProtocol, Ipv4, copy};
 
@@ -21,7 +19,7 @@ use crate::wire::{self, GreFlags, GreHeader, IpProtocol, Ipv4, copy};
 ///
 /// The outer header is written as [`IpIp`](super::IpIp) writes it, but for the protocol. The
 /// sequence number follows the packet's ordinal ([`PerPacket::with_ordinal`]). A GRE checksum covers
-/// header and payload, all of it. Receive with [`Decapsulator::gre`] and a [`GreCarrier`] that expects
+/// header and payload, all of it. Receive with [`Receiver::gre`] and a [`GreCarrier`] that expects
 /// the same fields.
 ///
 /// ```
@@ -360,18 +358,15 @@ impl GreCarrier {
 }
 
 impl Carrier for GreCarrier {
-    #[inline]
-    fn protocol(&self) -> IpProtocol {
-        IpProtocol::GRE
-    }
+    const PROTOCOL: IpProtocol = IpProtocol::GRE;
 
     #[inline]
-    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
+    fn read(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
         self.carried_in(outer.payload())
     }
 }
 
-impl<A: Access> Decapsulator<GreCarrier, A> {
+impl<A: Access> Receiver<GreCarrier, A> {
     /// A decapsulator of GRE packets for whom `access` lets in.
     #[inline]
     pub const fn gre(carrier: GreCarrier, access: A) -> Self {

@@ -1,11 +1,9 @@
 use core::net::Ipv4Addr;
 
-use super::carrier::{Carried, Carrier};
-use super::decapsulator::Decapsulator;
 use super::outer::{Outer, outer_policies};
 use super::{Encapsulate, PerPacket};
+use crate::decap::{Access, Carried, Carrier, Receiver};
 use crate::error::{ConfigError, EncapError, Refused};
-use crate::filter::Access;
 use crate::packet::PacketMeta;
 use crate::wire::{IpProtocol, Ipv4, Ipv4Header};
 
@@ -222,18 +220,15 @@ impl Encapsulate for IpIp {
 pub struct IpIpCarrier;
 
 impl Carrier for IpIpCarrier {
-    #[inline]
-    fn protocol(&self) -> IpProtocol {
-        IpProtocol::IPENCAP
-    }
+    const PROTOCOL: IpProtocol = IpProtocol::IPENCAP;
 
     #[inline]
-    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
+    fn read(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
         Ok(Carried::behind(0, outer.payload().len()))
     }
 }
 
-impl<A: Access> Decapsulator<IpIpCarrier, A> {
+impl<A: Access> Receiver<IpIpCarrier, A> {
     /// A decapsulator of IP-in-IP packets for whom `access` lets in.
     #[inline]
     pub const fn ipip(access: A) -> Self {

@@ -1,14 +1,11 @@
 use core::net::Ipv4Addr;
 
-use super::carrier::{Carried, Carrier};
-use super::decapsulator::Decapsulator;
 use super::outer::{Outer, fitting_len, refuse_loop, travelling_ttl};
 use super::policy::Role;
 use super::{Encapsulate, PerPacket};
-use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
-use crate::filter::Access;
+use crate::error::{ConfigError, EncapError, ParseError};
 use crate::packet::PacketMeta;
-use crate::wire::{IpProtocol, Ipv4, MinimalHeader};
+use crate::wire::{IpProtocol, MinimalHeader};
 
 /// Minimal encapsulation: not a second IPv4 header, but 8 or 12 bytes behind the one there is, which
 /// is changed to lead to the tunnel's exit, protocol 55 (RFC 2004).
@@ -30,7 +27,7 @@ use crate::wire::{IpProtocol, Ipv4, MinimalHeader};
 ///
 /// TTL, DSCP, ECN and DF need no policy: there is only one header (M-06). Fragments cannot be carried
 /// (M-01), nor can packets with a source route: the options stay in the outer header, where
-/// decapsulators refuse them (V-14). Receive with [`Decapsulator::minimal`].
+/// decapsulators refuse them (V-14). Receive with [`Receiver::minimal`](crate::decap::Receiver::minimal).
 ///
 /// ```
 /// use core::net::Ipv4Addr;
@@ -160,54 +157,5 @@ impl Encapsulate for MinEnc {
         if let Some(fixed) = headers.first_chunk_mut() {
             *fixed = *outer.header().as_bytes();
         }
-    }
-}
-
-/// Minimal encapsulation as a decapsulator sees it: the inner packet begins 8 or 12 bytes into the
-/// outer one, where [`Opened::apply`](super::Opened::apply) writes the header that the encapsulator
-/// took apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct MinEncCarrier;
-
-impl Carrier for MinEncCarrier {
-    #[inline]
-    fn protocol(&self) -> IpProtocol {
-        IpProtocol::MINIMAL
-    }
-
-    #[inline]
-    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
-        let payload = outer.payload();
-        let (minimal, _) = MinimalHeader::parse(payload).map_err(|error| match error {
-            ParseError::BadChecksum => Refused::new(Reason::MinBadChecksum),
-            error => Refused::truncated(Reason::MinTruncated, error),
-        })?;
-        // The minimal header lies within the total length, so it is not below zero.
-        let shim_len = u16::try_from(minimal.wire_len()).unwrap_or_default();
-        let mut restored = *outer.header();
-        restored.edit(|edit| {
-            let total_len = outer.header().total_len().saturating_sub(shim_len);
-            edit.set_total_len(total_len)
-                .set_protocol(minimal.protocol())
-                .set_destination(minimal.destination());
-            if let Some(source) = minimal.source() {
-                edit.set_source(source);
-            }
-        });
-        Ok(Carried::behind(minimal.wire_len(), payload.len()).restoring(restored))
-    }
-
-    /// There is only one ECN field: what the tunnel's path has marked is marked (M-06).
-    #[inline]
-    fn relays_ecn(&self) -> bool {
-        false
-    }
-}
-
-impl<A: Access> Decapsulator<MinEncCarrier, A> {
-    /// A decapsulator of minimal encapsulation for whom `access` lets in.
-    #[inline]
-    pub const fn minimal(access: A) -> Self {
-        Self::new(MinEncCarrier, access)
     }
 }

@@ -1,4 +1,4 @@
-//! IPv4 packet in, IPv4 packet out: encapsulators, decapsulators, and the two doors.
+//! IPv4 packet in, IPv4 packet out: encapsulators.
 //!
 //! An encapsulator maps an IPv4 packet to an IPv4 packet, so encapsulators nest: the outer packet
 //! of one is the inner packet of the next.
@@ -6,23 +6,18 @@
 //! ```text
 //!  encap   frame  [ overhead() free bytes ][inner packet]
 //!                 └──────── outer packet ───────────────┘
-//!
-//!  decap   packet [outer header][inner packet][slack]
-//!                 inspect ──► Opened { span, alarm, … } ──► apply
-//!                 reads only                                writes ECN and its checksum, if at all
 //! ```
 //!
 //! | door | judges | writes |
 //! |---|---|---|
 //! | [`encap()`] | the inner packet and the tunnel's policies | the outer header; the inner TTL when forwarding |
-//! | [`decap()`] | D-01 to D-22 of the pipeline, see [`Decapsulator`] | the inner ECN field (and DSCP in the uniform model), when it changes |
 //!
-//! On an error of either no byte of the buffer has changed. Neither ever sends anything.
+//! On an error no byte of the buffer has changed.
 //!
 //! # Fast paths
 //!
 //! Nearly every packet has no options, is not about to die, and fits. The doors ask
-//! [`Encapsulate::judge_ordinary`] and [`Decapsulate::inspect_ordinary`] first: straight-line code that
+//! [`Encapsulate::judge_ordinary`] first: straight-line code that
 //! keeps all in registers and knows no reasons. What they decline goes check by check. The laws hold
 //! both ways to the same bytes and verdicts. Small machines without a system pay for code: there every
 //! packet goes check by check.
@@ -73,20 +68,16 @@
 //! }
 //! ```
 
-use crate::error::{EncapError, Refused};
+use crate::error::EncapError;
 use crate::packet::{Packet, PacketMeta, Proven, Span};
-use crate::wire::{COMMON_FIRST, Ipv4};
+use crate::wire::COMMON_FIRST;
 
 mod batch;
-mod carrier;
-mod decapsulator;
 mod gre;
 mod ipip;
 mod layer;
 mod minimal;
 mod native;
-mod nested;
-mod opened;
 mod outer;
 mod per_packet;
 mod policy;
@@ -97,14 +88,10 @@ mod udp;
 mod udp_carrier;
 
 pub use batch::{Ring, decap_each, encap_each, encap_train};
-pub use carrier::{Carried, Carrier, SocketCarrier};
-pub use decapsulator::{Decapsulator, EgressDscp, InnerTunnels, inspect_without_filter};
 pub use gre::{Gre, GreCarrier, SequenceWindow};
 pub use ipip::{IpIp, IpIpCarrier};
 pub use layer::{Layer, Layered, TemplateLayer};
-pub use minimal::{MinEnc, MinEncCarrier};
-pub use nested::{DEFAULT_NESTING, MAX_NESTING, decap_nested, inspect_nested};
-pub use opened::{Arrived, Inner, Opened, OuterMeta};
+pub use minimal::MinEnc;
 pub use per_packet::PerPacket;
 pub use policy::{
     ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, IdSource, InnerChecksum, PortRange, Role,
@@ -240,71 +227,6 @@ impl<E: Encapsulate + ?Sized> Encapsulate for &E {
     }
 }
 
-/// Judges a packet that may be an outer one, and says what is inside.
-///
-/// Dyn-compatible; reads only, so it works on shared slices (a receive ring, a capture).
-pub trait Decapsulate {
-    /// Whether it takes a header off: all but the identity do.
-    #[inline]
-    fn opens(&self) -> bool {
-        true
-    }
-
-    /// Whether a packet is addressed to it and of its protocol and port, whoever sent it. What it does
-    /// not recognise is another's, and no layer to be opened here (L-02).
-    fn recognises(&self, outer: Ipv4<'_>) -> bool;
-
-    /// Runs the whole pipeline on a packet as it arrived, or as an outer layer hands it on.
-    ///
-    /// # Errors
-    /// [`Refused`], by the first check that fails.
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused>;
-
-    /// The verdict of [`inspect`](Self::inspect) on a packet that may be opened, has no options and
-    /// needs no change; `None` where that must be asked.
-    ///
-    /// The doors' fast path: the same checks in one go, without reasons, to be inlined. Without it a
-    /// decapsulator is slower, not different.
-    #[inline]
-    fn inspect_ordinary(&self, _packet: &[u8]) -> Option<Opened> {
-        None
-    }
-
-    /// Runs the whole pipeline on a packet from the wire. Reads only.
-    ///
-    /// # Errors
-    /// [`Refused`], by the first check that fails.
-    #[inline]
-    fn inspect(&self, packet: &[u8]) -> Result<Opened, Refused> {
-        match self.inspect_ordinary(packet) {
-            Some(opened) => Ok(opened),
-            None => self.inspect_arrived(Arrived::new(packet)),
-        }
-    }
-}
-
-impl<D: Decapsulate + ?Sized> Decapsulate for &D {
-    #[inline]
-    fn opens(&self) -> bool {
-        (**self).opens()
-    }
-
-    #[inline]
-    fn recognises(&self, outer: Ipv4<'_>) -> bool {
-        (**self).recognises(outer)
-    }
-
-    #[inline]
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
-        (**self).inspect_arrived(arrived)
-    }
-
-    #[inline]
-    fn inspect_ordinary(&self, packet: &[u8]) -> Option<Opened> {
-        (**self).inspect_ordinary(packet)
-    }
-}
-
 /// Wraps the packet at `inner` in `buffer` into `tunnel`, in place: the outer header goes into the
 /// bytes in front of it.
 ///
@@ -349,60 +271,6 @@ pub fn encap<'b, E: Encapsulate + ?Sized>(
     let (frame, _) = frame.split_at_mut_checked(place.len).unwrap_or_default();
     tunnel.write_ordinary(frame, &meta, &outer, packet);
     Ok(frame)
-}
-
-/// Opens `packet` with `tunnel`: inspects it, then writes the few bytes that decapsulation may
-/// change.
-///
-/// ```
-/// # use core::net::Ipv4Addr;
-/// use ipencap::{decap, encap::Decapsulator, error::Reason, filter::{PointToPoint, Prefix}};
-/// # use ipencap::wire::{IpProtocol, Ipv4Header};
-/// # let mut packet = *Ipv4Header::new(Ipv4Addr::new(192, 0, 2, 66), Ipv4Addr::new(203, 0, 113, 2), IpProtocol::IPENCAP, 20).as_bytes();
-/// let receiver = Decapsulator::ipip(PointToPoint::new(
-///     Ipv4Addr::new(203, 0, 113, 2),  // ours
-///     Ipv4Addr::new(198, 51, 100, 1), // the peer's
-///     &[Prefix::ANY],
-/// ));
-/// let mut drops = [0u32; Reason::COUNT];
-/// match decap(&receiver, &mut packet) {
-///     Ok(inner) => println!("{} bytes inside", inner.packet.len()),
-///     Err(refused) => drops[refused.reason.index()] += 1, // and nothing else: no answer
-/// }
-/// assert_eq!(drops[Reason::UnknownPeer.index()], 1);
-/// ```
-///
-/// # Errors
-/// [`Refused`], by the first check that fails; `packet` is unchanged then.
-#[inline(always)]
-pub fn decap<'b, D: Decapsulate + ?Sized>(
-    tunnel: &D,
-    packet: &'b mut [u8],
-) -> Result<Inner<'b>, Refused> {
-    let Some(opened) = tunnel.inspect_ordinary(packet) else {
-        return decap_unusual(tunnel, packet);
-    };
-    Ok(Inner {
-        packet: opened.span().get_mut(packet).unwrap_or_default(),
-        opened,
-    })
-}
-
-/// [`decap`], check by check; out of line as [`encap_unusual`] is.
-#[cfg_attr(
-    not(all(target_os = "none", not(target_pointer_width = "64"))),
-    cold,
-    inline(never)
-)]
-fn decap_unusual<'b, D: Decapsulate + ?Sized>(
-    tunnel: &D,
-    packet: &'b mut [u8],
-) -> Result<Inner<'b>, Refused> {
-    let opened = tunnel.inspect_arrived(Arrived::new(packet))?;
-    Ok(Inner {
-        packet: opened.apply(packet),
-        opened,
-    })
 }
 
 /// What the outer packet is, and its place around an inner one at `start`, where judging it is quick
@@ -498,19 +366,6 @@ impl Packet<'_> {
             len,
         ));
         Ok(())
-    }
-
-    /// Opens the packet with `tunnel`; the packet is the inner one afterwards.
-    ///
-    /// # Errors
-    /// [`Refused`]; nothing has changed then.
-    #[inline]
-    pub fn decap<D: Decapsulate + ?Sized>(&mut self, tunnel: &D) -> Result<Opened, Refused> {
-        let opened = tunnel.inspect(self.as_slice())?;
-        opened.apply(self.as_mut_slice());
-        let start = self.span().start.saturating_add(opened.span().start);
-        self.set_span(Span::new(start, opened.span().len));
-        Ok(opened)
     }
 }
 

@@ -1,8 +1,6 @@
-use super::opened::{Arrived, Opened};
-use super::{Decapsulate, Encapsulate, PerPacket, narrowed};
-use crate::error::{EncapError, Refused};
-use crate::packet::{PacketMeta, Span};
-use crate::wire::Ipv4;
+use super::{Encapsulate, PerPacket, narrowed};
+use crate::error::EncapError;
+use crate::packet::PacketMeta;
 
 /// Two layers as one: packets go into `inner` first, the result into `outer`. Stacks nest.
 ///
@@ -30,9 +28,6 @@ use crate::wire::Ipv4;
 /// # Ok(())
 /// # }
 /// ```
-///
-/// As a [`Decapsulate`] it runs each layer's own pipeline in turn, outermost first: the packet that
-/// comes out of `outer` must be addressed to, and come from, whom `inner` expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use]
 #[allow(clippy::exhaustive_structs, reason = "a pair, built by the caller")]
@@ -118,50 +113,6 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
     }
 }
 
-impl<O: Decapsulate, I: Decapsulate> Decapsulate for Stack<O, I> {
-    #[inline]
-    fn opens(&self) -> bool {
-        self.outer.opens() || self.inner.opens()
-    }
-
-    #[inline]
-    fn recognises(&self, outer: Ipv4<'_>) -> bool {
-        if self.outer.opens() {
-            self.outer.recognises(outer)
-        } else {
-            self.inner.recognises(outer)
-        }
-    }
-
-    #[inline(always)]
-    fn inspect_ordinary(&self, packet: &[u8]) -> Option<Opened> {
-        let middle = self.outer.inspect_ordinary(packet)?;
-        let inside = middle.span();
-        let opened = self.inner.inspect_ordinary(inside.get(packet)?)?;
-        Some(opened.further_back(inside.start).behind(&middle))
-    }
-
-    #[inline]
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
-        let outer = if self.inner.opens() {
-            arrived.opened_next()
-        } else {
-            arrived
-        };
-        let middle = self.outer.inspect_arrived(outer)?;
-        let next = middle.arrived(arrived.buffer());
-        let next = if arrived.is_opened_next() {
-            next.opened_next()
-        } else {
-            next
-        };
-        match self.inner.inspect_arrived(next) {
-            Ok(inner) => Ok(inner.behind(&middle)),
-            Err(refused) => Err(refused.inside(middle.layers())),
-        }
-    }
-}
-
 /// The identity: a layer that validates the packet and changes nothing.
 impl Encapsulate for () {
     #[inline]
@@ -197,32 +148,5 @@ impl Encapsulate for () {
         _outer: &PacketMeta,
         _packet: &PerPacket,
     ) {
-    }
-}
-
-/// The identity: the packet is its own inside, if it is valid.
-impl Decapsulate for () {
-    #[inline]
-    fn opens(&self) -> bool {
-        false
-    }
-
-    #[inline]
-    fn recognises(&self, _outer: Ipv4<'_>) -> bool {
-        false
-    }
-
-    #[inline]
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
-        let mut storage = None;
-        let packet = arrived.parse(&mut storage).map_err(Refused::outer)?;
-        let len = usize::from(packet.header().total_len());
-        Ok(Opened {
-            layers: 0,
-            depth: arrived.depth(),
-            slack: u16::try_from(packet.slack()).unwrap_or(u16::MAX),
-            rewrite: arrived.rewrite(),
-            ..Opened::new(Span::new(arrived.span().start, len))
-        })
     }
 }

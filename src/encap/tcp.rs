@@ -1,15 +1,12 @@
 use core::net::Ipv4Addr;
 
-use super::carrier::{Carried, Carrier, SocketCarrier};
-use super::decapsulator::Decapsulator;
 use super::native::{beside, fold, halves, stored, stored_payload_len, widened};
-use super::opened::OuterMeta;
 use super::outer::{Outer, outer_policies};
 use super::policy::{DscpPolicy, EcnPolicy, InnerChecksum};
 use super::{Encapsulate, PerPacket};
 use crate::checksum::Sum;
+use crate::decap::{Access, Carried, Carrier, Receiver, SocketCarrier};
 use crate::error::{ConfigError, EncapError, ParseError, Reason, Refused};
-use crate::filter::Access;
 use crate::packet::PacketMeta;
 use crate::wire::{
     self, Dscp, FragmentOffset, IpProtocol, Ipv4, LengthPrefix, TcpFlags, TcpHeader, copy,
@@ -31,7 +28,7 @@ use crate::wire::{
 ///
 /// ECN starts as [`EcnPolicy::Compatibility`] and DSCP as `Fixed(0)`: one connection, one of each
 /// (RFC 9329 §9.3, §9.5). The checksum is always there, from the headers alone where these tell it
-/// (C-20). Receive with [`Decapsulator::tcp`] and a [`TcpCarrier`].
+/// (C-20). Receive with [`Receiver::tcp`] and a [`TcpCarrier`].
 ///
 /// ```
 /// use core::net::Ipv4Addr;
@@ -397,13 +394,11 @@ impl TcpCarrier {
 }
 
 impl Carrier for TcpCarrier {
-    #[inline]
-    fn protocol(&self) -> IpProtocol {
-        IpProtocol::TCP
-    }
+    const PROTOCOL: IpProtocol = IpProtocol::TCP;
+    const IS_CONNECTION: bool = true;
 
     #[inline]
-    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
+    fn read(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
         let tcp = wire::Tcp::parse(outer.payload()).map_err(|error| match error {
             ParseError::BadDataOffset { .. } => Refused::new(Reason::TcpBadOffset),
             error => Refused::truncated(Reason::TcpTruncated, error),
@@ -425,29 +420,19 @@ impl Carrier for TcpCarrier {
             && TcpHeader::split(inner.payload())
                 .is_ok_and(|(tcp, _, _)| tcp.destination_port() == self.destination_port)
     }
-
-    #[inline]
-    fn relays_ecn(&self) -> bool {
-        false
-    }
-
-    #[inline]
-    fn is_framed(&self) -> bool {
-        true
-    }
 }
 
 impl SocketCarrier for TcpCarrier {
     #[inline]
-    fn carried_payload(&self, meta: &OuterMeta, payload: &[u8]) -> Result<Carried, Refused> {
-        if meta.destination_port != self.destination_port {
+    fn read_payload(&self, destination_port: u16, payload: &[u8]) -> Result<Carried, Refused> {
+        if destination_port != self.destination_port {
             return Err(Refused::new(Reason::NotTunnel));
         }
         self.carried_inside(payload)
     }
 }
 
-impl<A: Access> Decapsulator<TcpCarrier, A> {
+impl<A: Access> Receiver<TcpCarrier, A> {
     /// A decapsulator of packets in TCP segments for whom `access` lets in.
     #[inline]
     pub const fn tcp(carrier: TcpCarrier, access: A) -> Self {

@@ -30,7 +30,7 @@ use crate::wire::{GueHeader, IpProtocol, UdpHeader, copy};
 /// source port and checksum follow [`SourcePort`] and [`ChecksumPolicy`]; the default port is a hash of
 /// the inner flow with the seed 0, so set one of your own where its spread must not be foreseen.
 ///
-/// Receive with [`Decapsulator::udp`](super::Decapsulator::udp) and a
+/// Receive with [`Receiver::udp`](super::Receiver::udp) and a
 /// [`UdpCarrier`](super::UdpCarrier) of the same kind.
 ///
 /// ```
@@ -273,8 +273,9 @@ impl<const WORDS: usize> Udp<WORDS> {
     /// ```
     /// use core::net::Ipv4Addr;
     /// use std::net::UdpSocket;
-    /// use ipencap::encap::{Decapsulator, EcnPolicy, OuterMeta, PerPacket, Udp, UdpCarrier};
-    /// use ipencap::filter::{PointToPoint, Prefix};
+    /// use ipencap::decap::{Receiver, OuterMeta};
+    /// use ipencap::encap::{EcnPolicy, PerPacket, Udp, UdpCarrier};
+    /// use ipencap::decap::{PointToPoint, Prefix};
     /// use ipencap::wire::Ecn;
     ///
     /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
@@ -282,7 +283,7 @@ impl<const WORDS: usize> Udp<WORDS> {
     /// #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
     /// let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
     /// let tunnel = Udp::gue(left, right)?.with_ecn(EcnPolicy::Compatibility);
-    /// let receiver = Decapsulator::udp(
+    /// let receiver = Receiver::udp(
     ///     UdpCarrier::gue(), PointToPoint::new(right, left, &[Prefix::ANY]));
     ///
     /// // Two ordinary sockets: the host writes IP and UDP headers.

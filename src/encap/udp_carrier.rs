@@ -1,9 +1,6 @@
-use super::carrier::{Carried, Carrier, SocketCarrier};
-use super::decapsulator::Decapsulator;
 use super::gre::GreCarrier;
-use super::opened::OuterMeta;
+use crate::decap::{Access, Carried, Carrier, Receiver, SocketCarrier};
 use crate::error::{ParseError, Reason, Refused};
-use crate::filter::Access;
 use crate::wire::{
     self, FragmentOffset, GueHeader, GueVariant, IpProtocol, Ipv4, UdpChecksum, UdpHeader,
 };
@@ -71,7 +68,7 @@ impl UdpCarrier {
     }
 
     /// Refuses datagrams without checksum (U-06). Not in
-    /// [`inspect_payload`](Decapsulator::inspect_payload): an ordinary socket takes them and does not
+    /// [`inspect_payload`](Receiver::inspect_payload): an ordinary socket takes them and does not
     /// say so.
     #[inline]
     pub const fn requiring_checksum(self) -> Self {
@@ -93,13 +90,10 @@ impl UdpCarrier {
 }
 
 impl Carrier for UdpCarrier {
-    #[inline]
-    fn protocol(&self) -> IpProtocol {
-        IpProtocol::UDP
-    }
+    const PROTOCOL: IpProtocol = IpProtocol::UDP;
 
     #[inline]
-    fn carried(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
+    fn read(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
         let udp = wire::Udp::parse(outer.payload()).map_err(|error| match error {
             ParseError::BadUdpLength { .. } => Refused::new(Reason::UdpBadLength),
             error => Refused::truncated(Reason::UdpTruncated, error),
@@ -128,8 +122,8 @@ impl Carrier for UdpCarrier {
 
 impl SocketCarrier for UdpCarrier {
     #[inline]
-    fn carried_payload(&self, meta: &OuterMeta, payload: &[u8]) -> Result<Carried, Refused> {
-        if meta.destination_port != self.destination_port {
+    fn read_payload(&self, destination_port: u16, payload: &[u8]) -> Result<Carried, Refused> {
+        if destination_port != self.destination_port {
             return Err(Refused::new(Reason::NotTunnel));
         }
         self.carried_inside(payload)
@@ -159,7 +153,7 @@ fn gue_shim_len(payload: &[u8]) -> Result<usize, Refused> {
     Err(Refused::new(reason))
 }
 
-impl<A: Access> Decapsulator<UdpCarrier, A> {
+impl<A: Access> Receiver<UdpCarrier, A> {
     /// A decapsulator of UDP tunnel packets for whom `access` lets in.
     #[inline]
     pub const fn udp(carrier: UdpCarrier, access: A) -> Self {

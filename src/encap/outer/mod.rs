@@ -6,9 +6,8 @@ use super::PerPacket;
 use super::native::{carrying_add, fold, halves, stored, stored_payload_len, widened};
 use super::policy::Role;
 use crate::error::{ConfigError, EncapError, ParseError};
-use crate::filter::is_unicast;
 use crate::packet::{Flow, PacketMeta};
-use crate::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
+use crate::wire::{IpProtocol, Ipv4Flags, Ipv4Header, is_unicast};
 use zerocopy::FromBytes;
 
 mod policies;

@@ -9,7 +9,7 @@ use crate::error::{ConfigError, ParseError};
 
 mod packet;
 
-pub(crate) use packet::{Fault, Options};
+pub(crate) use packet::Options;
 pub use packet::{Ipv4, Ipv4Mut, QuotedIpv4};
 
 /// The fixed 20 bytes of an IPv4 header (RFC 791 §3.1).
