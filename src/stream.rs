@@ -47,14 +47,15 @@
 //!
 //! ```
 //! use core::net::Ipv4Addr;
-//! use ipencap::encap::{Decapsulator, OuterMeta, TcpCarrier};
-//! use ipencap::filter::{PointToPoint, Prefix};
+//! use ipencap::decap::{Receiver, OuterMeta};
+//! use ipencap::encap::TcpCarrier;
+//! use ipencap::decap::{PointToPoint, Prefix};
 //! use ipencap::wire::Ecn;
 //! # let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
 //! #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
 //! let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
 //! let inner_sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
-//! let receiver = Decapsulator::tcp(
+//! let receiver = Receiver::tcp(
 //!     TcpCarrier::new(443), PointToPoint::new(right, left, &inner_sources));
 //!
 //! // Of the connection; its ECN field is TCP's own affair.

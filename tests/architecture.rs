@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ipencap::{checksum, encap, error, filter, mtu, packet, stream, wire};
+use ipencap::{checksum, decap, encap, error, mtu, packet, stream, wire};
 
 /// The floor of every module of the crate's root. Imports point down: to a lower floor, never to the
 /// same, unless it is the own module.
 ///
-/// Within the design's floor 1, `packet` stands on `wire`; within its floor 2, `encap` on `filter`, and that on `packet`.
+/// Within the design's floor 1, `packet` stands on `wire`; within its floor 2, `encap` on `decap`, and that on `packet`.
 const FLOORS: [(&str, u8); 9] = [
     ("error", 0),
     ("checksum", 0),
@@ -25,7 +25,7 @@ const FLOORS: [(&str, u8); 9] = [
     ("guide", 0),
     ("wire", 1),
     ("packet", 2),
-    ("filter", 3),
+    ("decap", 3),
     ("stream", 4),
     ("encap", 4),
 ];
@@ -245,9 +245,9 @@ fn imports_that_point_up_or_sideways_are_found() {
         ),
         ("wire/udp", "use super::super::encap::IpIp;"),
         ("wire", "use super::packet::Span;"),
-        ("packet", "use crate::filter::Prefix;"),
-        ("filter", "pub fn f(_: crate :: encap :: Opened) {}"),
-        ("filter", "use crate::*;"),
+        ("packet", "use crate::decap::Prefix;"),
+        ("decap", "pub fn f(_: crate :: encap :: IpIp) {}"),
+        ("decap", "use crate::*;"),
         (
             "error",
             "fn f() { let _ = \"//\"; crate::wire::f() } // crate::checksum",
@@ -271,7 +271,7 @@ fn imports_that_point_up_or_sideways_are_found() {
         ),
         (
             "encap/ipip",
-            "use super::super::filter::Access; use crate::packet::Span;",
+            "use super::super::decap::Access; use crate::packet::Span;",
         ),
         (
             "checksum",
@@ -401,7 +401,7 @@ macro_rules! shared {
 }
 
 /// An access and a carrier, for the types that need one.
-type AnAccess = filter::PointToPoint<'static>;
+type AnAccess = decap::PointToPoint<'static>;
 type ACarrier = encap::IpIpCarrier;
 type AnEncapsulator = encap::IpIp;
 
@@ -410,26 +410,26 @@ fn every_public_type_is_send_and_sync() {
     let mut listed: BTreeSet<&str> = shared! {
         checksum::Delta,
         checksum::Sum,
-        encap::Arrived<'static>,
-        encap::Carried,
+        decap::Carried,
         encap::ChecksumPolicy,
-        encap::Decapsulator<ACarrier, AnAccess>,
+        decap::Receiver<ACarrier, AnAccess>,
         encap::DfPolicy,
         encap::DscpPolicy,
         encap::EcnPolicy,
-        encap::EgressDscp,
+        decap::EgressDscp,
         encap::Gre,
         encap::GreCarrier,
         encap::IdSource,
-        encap::Inner<'static>,
+        decap::Inner<'static>,
         encap::InnerChecksum,
-        encap::InnerTunnels,
+        decap::InnerTunnels,
         encap::IpIp,
         encap::IpIpCarrier,
         encap::MinEnc,
-        encap::MinEncCarrier,
-        encap::Opened,
-        encap::OuterMeta,
+        decap::MinEncCarrier,
+        decap::Opened,
+        decap::OuterMeta,
+        decap::OuterPacket<'static>,
         encap::PerPacket,
         encap::PortRange,
         encap::Role,
@@ -447,12 +447,13 @@ fn every_public_type_is_send_and_sync() {
         error::ConfigError,
         error::EncapError,
         error::ParseError,
+        error::PrefixError,
         error::Reason,
         error::Refused,
-        filter::Edge<'static>,
-        filter::Peer<'static>,
-        filter::PointToPoint<'static>,
-        filter::Prefix,
+        decap::Edge<'static>,
+        decap::Peer<'static>,
+        decap::PointToPoint<'static>,
+        wire::Prefix,
         mtu::Efficiency,
         mtu::Overhead,
         packet::Flow,
@@ -592,17 +593,15 @@ fn templates_are_const_and_small() {
 fn traits_are_dyn_compatible() {
     let source = core::net::Ipv4Addr::new(198, 51, 100, 1);
     let destination = core::net::Ipv4Addr::new(203, 0, 113, 2);
-    let access: &(dyn filter::Access + Sync) =
-        &filter::PointToPoint::new(destination, source, &[filter::Prefix::ANY]);
+    let access: &(dyn decap::Access + Sync) =
+        &decap::PointToPoint::new(destination, source, &[decap::Prefix::ANY]);
     assert!(access.is_local(destination));
-    let carrier: &dyn encap::Carrier = &encap::IpIpCarrier;
-    assert_eq!(carrier.protocol(), wire::IpProtocol::IPENCAP);
     let ipip = encap::IpIp::new(source, destination).unwrap();
     let tunnel: &(dyn encap::Encapsulate + Sync) = &ipip;
     assert_eq!(tunnel.overhead(), encap::IpIp::OVERHEAD);
     // An access behind a reference is an access, and so are the other two.
-    let receiver = encap::Decapsulator::ipip(access);
-    let receivers: [&dyn encap::Decapsulate; 2] = [&receiver, &&receiver];
+    let receiver = decap::Receiver::ipip(access);
+    let receivers: [&dyn decap::Decapsulate; 2] = [&receiver, &&receiver];
     let inner = *wire::Ipv4Header::new(
         core::net::Ipv4Addr::new(10, 1, 0, 5),
         core::net::Ipv4Addr::new(10, 2, 0, 9),
@@ -615,7 +614,7 @@ fn traits_are_dyn_compatible() {
         let span = ipencap::Span::new(20, 20);
         let outer = encap(tunnel, &mut buffer, span, &encap::PerPacket::new()).unwrap();
         for receiver in receivers {
-            assert_eq!(encap::decap(receiver, outer).unwrap().packet, inner);
+            assert_eq!(decap(receiver, outer).unwrap().packet, inner);
         }
     }
 }

@@ -12,13 +12,13 @@ use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
 
 use ipencap::Span;
+use ipencap::decap::{Carrier, Decapsulate, Receiver};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, Encapsulate, Gre, GreCarrier,
-    IdSource, InnerChecksum, IpIp, Layer, MinEnc, MinEncCarrier, PerPacket, Ring, Role, Stack, Tcp,
-    TcpCarrier, Template, Udp, UdpCarrier,
+    ChecksumPolicy, DfPolicy, Encapsulate, Gre, GreCarrier, IdSource, InnerChecksum, IpIp, Layer,
+    MinEnc, PerPacket, Ring, Role, Stack, Tcp, TcpCarrier, Template, Udp, UdpCarrier,
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::PacketMeta;
 use ipencap::stream::StreamFraming::{Bare, Exclusive, Inclusive};
 use ipencap::stream::{Decoder, Event, FrameError, StreamError};
@@ -432,8 +432,15 @@ fn refused(receiver: &dyn Decapsulate, packet: &[u8]) -> Refused {
 
 /// What a decapsulator of `carrier` says of `payload` behind an outer header of its protocol.
 fn carried<C: Carrier>(carrier: C, payload: &[u8]) -> Reason {
-    let header = plain(L, R, carrier.protocol().0);
-    let receiver = Decapsulator::new(carrier, access(&ANY));
+    let header = plain(L, R, C::PROTOCOL.0);
+    let receiver = Receiver::new(carrier, access(&ANY));
+    refused(&receiver, &header.packet(payload)).reason
+}
+
+/// The same of minimal encapsulation.
+fn minimal(payload: &[u8]) -> Reason {
+    let header = plain(L, R, 55);
+    let receiver = Receiver::minimal(access(&ANY));
     refused(&receiver, &header.packet(payload)).reason
 }
 
@@ -457,7 +464,7 @@ fn gre(flags: u16, protocol: u16, payload: &[u8]) -> Vec<u8> {
 
 /// Each reason of the pipeline itself, with a packet that meets it.
 fn pipeline_reasons() -> Vec<(Reason, Refused)> {
-    let ipip = Decapsulator::ipip(access(&BRANCH));
+    let ipip = Receiver::ipip(access(&BRANCH));
     let say = |packet: Vec<u8>| refused(&ipip, &packet);
     let around = |inner: Vec<u8>| refused(&ipip, &outer().packet(&inner));
     let valid = || outer().packet(&inner().packet(&[]));
@@ -475,7 +482,7 @@ fn pipeline_reasons() -> Vec<(Reason, Refused)> {
         ..outer()
     };
     let padded = [&inner().packet(&[])[..], &[0]].concat();
-    let land = Decapsulator::ipip(access(&ANY)).refusing_land();
+    let land = Receiver::ipip(access(&ANY)).refusing_land();
     vec![
         (Reason::OuterTruncated, say(vec![0x45; 19])),
         (Reason::OuterBadVersion, say(with_byte(valid(), 0, 0x65))),
@@ -620,8 +627,8 @@ fn carrier_reasons() -> Vec<(Reason, Reason)> {
             Reason::TcpBadChecksum,
             carried(TcpCarrier::new(5555), &segment),
         ),
-        (Reason::MinTruncated, carried(MinEncCarrier, &[0; 7])),
-        (Reason::MinBadChecksum, carried(MinEncCarrier, &[0; 8])),
+        (Reason::MinTruncated, minimal(&[0; 7])),
+        (Reason::MinBadChecksum, minimal(&[0; 8])),
         (
             Reason::GreSequence,
             carried(plain_gre.with_sequence(), &gre(0, 0x0800, &packet)),
@@ -969,7 +976,7 @@ fn a_span_without_a_slot_is_counted_v_04_d_01() {
         let without: Vec<_> = (slots..3).map(|place| (place, "Truncated")).collect();
         assert_eq!((wrapped, refused), (slots, without), "slots of {stride}");
 
-        let opener = Decapsulator::ipip(access(&ANY));
+        let opener = Receiver::ipip(access(&ANY));
         let mut verdicts = Vec::new();
         Ring::new(&mut memory, stride, &mut spans).decap(&opener, |place, verdict| {
             verdicts.push((place, verdict.map_err(|refused| refused.reason)));

@@ -9,13 +9,16 @@
 
 use core::net::Ipv4Addr;
 
+use ipencap::decap::{Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::decap::{
+    Decapsulate, EgressDscp, Opened, OuterMeta, OuterPacket, Receiver, decap_nested,
+    inspect_nested, inspect_without_filter,
+};
 use ipencap::encap::{
-    Arrived, Decapsulate, Decapsulator, EgressDscp, Encapsulate, Gre, IpIp, IpIpCarrier, Opened,
-    OuterMeta, PerPacket, Ring, SourcePort, Stack, Tcp, TcpCarrier, Udp, UdpCarrier, decap_each,
-    decap_nested, inspect_nested, inspect_without_filter,
+    Encapsulate, Gre, IpIp, IpIpCarrier, PerPacket, Ring, SourcePort, Stack, Tcp, TcpCarrier, Udp,
+    UdpCarrier, decap_each,
 };
 use ipencap::error::{EncapError, Reason, Refused};
-use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix};
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::{Ecn, Ipv4Header};
 use ipencap::{Span, decap, encap};
@@ -63,10 +66,10 @@ const LAYERS: [(Ipv4Addr, Ipv4Addr); 4] = [
     (Ipv4Addr::new(192, 0, 2, 31), Ipv4Addr::new(192, 0, 2, 32)),
 ];
 
-type Receiver = Decapsulator<IpIpCarrier, Edge<'static>>;
+type EdgeReceiver = Receiver<IpIpCarrier, Edge<'static>>;
 
 /// The receivers of the first three layers. Each knows the addresses of all layers as its host's own.
-fn receivers(max_depth: u8) -> [Receiver; 3] {
+fn receivers(max_depth: u8) -> [EdgeReceiver; 3] {
     static LOCAL: [Ipv4Addr; 4] = [LAYERS[0].1, LAYERS[1].1, LAYERS[2].1, LAYERS[3].1];
     static PEERS: [[Peer<'static>; 1]; 3] = [
         [Peer::new(Prefix::host(LAYERS[0].0), &ANY)],
@@ -75,7 +78,7 @@ fn receivers(max_depth: u8) -> [Receiver; 3] {
     ];
     PEERS
         .each_ref()
-        .map(|peers| Decapsulator::ipip(Edge::new(&LOCAL, peers)).with_max_depth(max_depth))
+        .map(|peers| Receiver::ipip(Edge::new(&LOCAL, peers)).with_max_depth(max_depth))
 }
 
 /// Three IP-in-IP tunnels around GRE, which none of the receivers opens, all of them to this host.
@@ -99,33 +102,9 @@ fn three_opened(max_depth: u8) -> Vec<Result<u8, Reason>> {
             refused.reason
         })
     };
-    let to_right = Stack {
-        outer: first,
-        inner: Stack {
-            outer: second,
-            inner: third,
-        },
-    };
-    let to_left = Stack {
-        outer: Stack {
-            outer: first,
-            inner: second,
-        },
-        inner: third,
-    };
-    let with_identity = Stack {
-        outer: Stack {
-            outer: (),
-            inner: first,
-        },
-        inner: Stack {
-            outer: Stack {
-                outer: second,
-                inner: (),
-            },
-            inner: third,
-        },
-    };
+    let to_right = ((third, second), first);
+    let to_left = (third, (second, first));
+    let with_identity = ((third, ((), second)), (first, ()));
     let dynamic: &dyn Decapsulate = &to_right;
     let mut results = vec![
         layers(to_right.inspect(&bytes)),
@@ -156,23 +135,29 @@ fn three_opened(max_depth: u8) -> Vec<Result<u8, Reason>> {
         decap_nested(&tunnels, &mut bytes.clone(), 9).map(|inner| inner.opened),
     ));
     // By hand, layer by layer.
-    let next = |receiver: &Receiver, arrived: Arrived<'_>, layer: u8| {
+    let next = |receiver: &EdgeReceiver, arrived: OuterPacket<'_>, layer: u8| {
         receiver
-            .inspect_arrived(arrived)
+            .inspect_outer(arrived)
             .map_err(|refused| refused.inside(layer))
     };
     results.push(layers((|| {
-        let one = next(&first, Arrived::new(&bytes).opened_next(), 0)?;
-        let two = next(&second, one.arrived(&bytes).opened_next(), 1)?;
-        let three = next(&third, two.arrived(&bytes), 2)?;
+        let one = next(&first, OuterPacket::new(&bytes).expecting_tunnel(), 0)?;
+        let two = next(&second, one.outer_packet(&bytes).expecting_tunnel(), 1)?;
+        let three = next(&third, two.outer_packet(&bytes), 2)?;
         Ok(three.behind(&two.behind(&one)))
     })()));
     // The first layer was opened elsewhere in this host, at an earlier pass.
     let inside = &bytes[20..];
     results.push(layers((|| {
-        let two = next(&second, Arrived::new(inside).at_depth(1).opened_next(), 1)?;
-        let three = next(&third, two.arrived(inside), 2)?;
-        Ok(three.behind(&two.behind(&first.inspect_arrived(Arrived::new(&bytes).opened_next())?)))
+        let two = next(
+            &second,
+            OuterPacket::new(inside).at_depth(1).expecting_tunnel(),
+            1,
+        )?;
+        let three = next(&third, two.outer_packet(inside), 2)?;
+        Ok(three.behind(
+            &two.behind(&first.inspect_outer(OuterPacket::new(&bytes).expecting_tunnel())?),
+        ))
     })()));
     results
 }
@@ -206,13 +191,13 @@ fn c_20_source_route_needs_the_full_sum() {
     // Each carrier's receiver verifies what it gets.
     let access = PointToPoint::new(R, L, &ANY);
     let mut outer = outer;
-    let receiver = Decapsulator::udp(UdpCarrier::fou(5555), access);
+    let receiver = Receiver::udp(UdpCarrier::fou(5555), access);
     assert_eq!(decap(&receiver, &mut outer).unwrap().packet, bytes);
     let mut gue = wrapped(&Udp::gue(L, R).unwrap(), &bytes);
-    let receiver = Decapsulator::udp(UdpCarrier::gue(), access);
+    let receiver = Receiver::udp(UdpCarrier::gue(), access);
     assert_eq!(decap(&receiver, &mut gue).unwrap().packet, bytes);
     let mut tcp = wrapped(&Tcp::new((L, 40001), (R, 443)).unwrap(), &bytes);
-    let receiver = Decapsulator::tcp(TcpCarrier::new(443), access);
+    let receiver = Receiver::tcp(TcpCarrier::new(443), access);
     assert_eq!(decap(&receiver, &mut tcp).unwrap().packet, bytes);
     // And where IP-in-IP lies between.
     let nested = wrapped(
@@ -220,7 +205,7 @@ fn c_20_source_route_needs_the_full_sum() {
         &bytes,
     );
     let mut outer = wrapped(&fou, &nested);
-    let receiver = Decapsulator::udp(UdpCarrier::fou(5555), access);
+    let receiver = Receiver::udp(UdpCarrier::fou(5555), access);
     assert_eq!(decap(&receiver, &mut outer).unwrap().packet, nested);
 }
 
@@ -312,8 +297,8 @@ fn d_17_longest_prefix_decides_who_may_send() {
         slow[3] += 4;
         let (header, options, _) = Ipv4Header::split_mut(&mut slow).unwrap();
         header.fill_checksum(options);
-        let ipip = Decapsulator::ipip(edge);
-        let fou = Decapsulator::udp(UdpCarrier::fou(5555), edge);
+        let ipip = Receiver::ipip(edge);
+        let fou = Receiver::udp(UdpCarrier::fou(5555), edge);
         let tunnels: [&dyn Decapsulate; 2] = [&ipip, &fou];
         let mut fou_packet = wrapped(&Udp::fou(outer, R, 5555).unwrap(), &inner);
         let meta = OuterMeta {
@@ -355,9 +340,9 @@ fn d_07_peers_behind_one_nat_differ_by_port() {
         Peer::new(Prefix::host(L), &right).with_source_port(40002),
     ];
     let local = [R];
-    let receiver = Decapsulator::udp(UdpCarrier::fou(5555), Edge::new(&local, &peers));
+    let receiver = Receiver::udp(UdpCarrier::fou(5555), Edge::new(&local, &peers));
     let point = PointToPoint::new(R, L, &ANY).with_source_port(40002);
-    let point = Decapsulator::udp(UdpCarrier::fou(5555), point);
+    let point = Receiver::udp(UdpCarrier::fou(5555), point);
     let destination = Ipv4Addr::new(10, 200, 0, 9);
     for (port, source, peer, to_point) in [
         (40001, [10, 1, 0, 5], Ok(Some(0)), false),
@@ -402,7 +387,7 @@ fn d_07_peers_behind_one_nat_differ_by_port() {
         assert_eq!(decap(&receiver, &mut outer).is_ok(), peer.is_ok());
     }
     // Without a port in the packet nobody with a port is known.
-    let ipip = Decapsulator::ipip(Edge::new(&local, &peers));
+    let ipip = Receiver::ipip(Edge::new(&local, &peers));
     let outer = wrapped(
         &IpIp::new(L, R).unwrap(),
         &packet([10, 1, 0, 5].into(), destination),
@@ -424,14 +409,14 @@ fn d_07_verdict_names_the_peer() {
     ];
     let local = [R];
     let edge = Edge::new(&local, &peers);
-    let receiver = Decapsulator::ipip(edge);
+    let receiver = Receiver::ipip(edge);
     let inner = packet([10, 1, 0, 5].into(), [10, 2, 0, 9].into());
     for (outer, number, tag) in [(A, 0, 0), (B, 1, 1), (L_C, 2, 7)] {
         let packet = wrapped(&IpIp::new(outer, R).unwrap(), &inner);
         let opened = receiver.inspect(&packet).unwrap();
         assert_eq!((opened.peer(), opened.tag()), (Some(number), tag));
         assert_eq!(edge.tag(number), tag);
-        let slow = receiver.inspect_arrived(Arrived::new(&packet)).unwrap();
+        let slow = receiver.inspect_outer(OuterPacket::new(&packet)).unwrap();
         assert_eq!(slow, opened);
     }
     let packet = wrapped(&IpIp::new(A, R).unwrap(), &inner);

@@ -14,11 +14,10 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use ipencap::Span;
-use ipencap::encap::{
-    Arrived, Decapsulate, Decapsulator, Encapsulate, IpIp, Opened, PerPacket, Stack,
-};
+use ipencap::decap::{Decapsulate, Opened, OuterPacket, Receiver};
+use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::encap::{Encapsulate, IpIp, PerPacket, Stack};
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::{Ecn, EcnAlarm, Ipv4};
 use ipencap_kit::oracle::{self, Plain};
@@ -81,7 +80,7 @@ impl Decapsulate for SixFromFour {
         false
     }
 
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
+    fn inspect_outer(&self, arrived: OuterPacket<'_>) -> Result<Opened, Refused> {
         let bytes = arrived.bytes();
         let Some((header, payload)) = bytes.split_first_chunk::<HEADER_LEN>() else {
             let have = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
@@ -370,10 +369,7 @@ fn stacks_around_ipip_l_08_n_18() {
     assert_eq!(outer, expected(middle));
 
     let access = PointToPoint::new(ipip().destination(), ipip().source(), &ANY);
-    let both_ends = Stack {
-        outer: receiver(),
-        inner: Decapsulator::ipip(access),
-    };
+    let both_ends = (Receiver::ipip(access), receiver());
     let mut arrived = outer.clone();
     let opened = ipencap::decap(&both_ends, &mut arrived).unwrap();
     assert_eq!(opened.packet, packet);

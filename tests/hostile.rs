@@ -15,13 +15,13 @@
 use core::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use ipencap::decap::{DEFAULT_NESTING, Decapsulate, Receiver, decap_nested};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, DEFAULT_NESTING, Decapsulate, Decapsulator, DfPolicy, Encapsulate, Gre,
-    GreCarrier, IdSource, IpIp, MinEnc, PerPacket, Role, Stack, Tcp, TcpCarrier, TtlPolicy, Udp,
-    UdpCarrier, decap_nested,
+    ChecksumPolicy, DfPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp, MinEnc, PerPacket,
+    Role, Stack, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
 };
 use ipencap::error::Reason;
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::PacketMeta;
 use ipencap::stream::{Decoder, StreamFraming};
 use ipencap::wire::{
@@ -162,18 +162,15 @@ fn unwrap(bytes: &[u8]) {
         (header.source(), header.destination())
     });
     let access = PointToPoint::new(destination, source, &[Prefix::ANY]);
-    let ipip = Decapsulator::ipip(access).allowing_multicast();
-    let fou = Decapsulator::udp(UdpCarrier::fou(5555), access);
-    let gue = Decapsulator::udp(UdpCarrier::gue(), access);
-    let gre_in_udp = Decapsulator::udp(UdpCarrier::gre(GreCarrier::new()), access);
-    let gre = Decapsulator::gre(GreCarrier::new(), access);
+    let ipip = Receiver::ipip(access).allowing_multicast();
+    let fou = Receiver::udp(UdpCarrier::fou(5555), access);
+    let gue = Receiver::udp(UdpCarrier::gue(), access);
+    let gre_in_udp = Receiver::udp(UdpCarrier::gre(GreCarrier::new()), access);
+    let gre = Receiver::gre(GreCarrier::new(), access);
     let tcp = TcpCarrier::new(443).with_framing(LengthPrefix::Exclusive);
-    let tcp = Decapsulator::tcp(tcp, access);
-    let minimal = Decapsulator::minimal(access);
-    let twice = Stack {
-        outer: ipip,
-        inner: ipip,
-    };
+    let tcp = Receiver::tcp(tcp, access);
+    let minimal = Receiver::minimal(access);
+    let twice = (ipip, ipip);
     let tunnels: [&dyn Decapsulate; 8] =
         [&ipip, &fou, &gue, &gre_in_udp, &gre, &tcp, &minimal, &twice];
     for tunnel in tunnels {

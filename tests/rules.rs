@@ -11,14 +11,14 @@ use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 
 use ipencap::Span;
+use ipencap::decap::{Carrier, Decapsulate, OuterMeta, Receiver, inspect_without_filter};
+use ipencap::decap::{Edge, Peer, PointToPoint, Prefix};
 use ipencap::encap::{
-    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy,
-    Encapsulate, Gre, GreCarrier, IdSource, InnerChecksum, IpIp, IpIpCarrier, MinEnc, OuterMeta,
-    PerPacket, PortRange, Role, SequenceWindow, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp,
-    UdpCarrier, inspect_without_filter,
+    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource,
+    InnerChecksum, IpIp, IpIpCarrier, MinEnc, PerPacket, PortRange, Role, SequenceWindow,
+    SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
-use ipencap::filter::{Edge, Peer, PointToPoint, Prefix};
 use ipencap::mtu::fragment_count;
 use ipencap::packet::PacketMeta;
 use ipencap::wire::{Dscp, Ecn, HeaderOptions, Ipv4, LengthPrefix, TcpFlags};
@@ -76,7 +76,7 @@ fn v_16_any_alignment() {
             (48, 0xd492),
             "{start}"
         );
-        let receiver: Decapsulator<IpIpCarrier, _> = Decapsulator::ipip(from_peer());
+        let receiver: Receiver<IpIpCarrier, _> = Receiver::ipip(from_peer());
         assert_eq!(
             ipencap::decap(&receiver, outer).unwrap().packet,
             packet,
@@ -142,7 +142,7 @@ fn l_05_where_flows_are_not_looked_for() {
 fn u_10_length_0() {
     let mut outer = wrap(&Udp::fou(L, R, 5555).unwrap(), &inner(53));
     outer[24..26].fill(0);
-    let receiver = Decapsulator::udp(UdpCarrier::fou(5555), from_peer());
+    let receiver = Receiver::udp(UdpCarrier::fou(5555), from_peer());
     let refused = ipencap::decap(&receiver, &mut outer).unwrap_err();
     assert_eq!(refused.reason, Reason::UdpBadLength);
 }
@@ -150,7 +150,7 @@ fn u_10_length_0() {
 #[test]
 fn u_12_any_source_port() {
     let packet = inner(53);
-    let receiver = Decapsulator::udp(UdpCarrier::fou(5555), from_peer());
+    let receiver = Receiver::udp(UdpCarrier::fou(5555), from_peer());
     for port in 0..=u16::MAX {
         let tunnel = Udp::fou(L, R, 5555)
             .unwrap()
@@ -268,8 +268,8 @@ fn l_04_a_tunnels_own_packet_would_loop() {
 }
 
 /// The verdict on this inner packet, from the peer to `receiver`.
-fn verdict<A: ipencap::filter::Access>(
-    receiver: &Decapsulator<IpIpCarrier, A>,
+fn verdict<A: ipencap::decap::Access>(
+    receiver: &Receiver<IpIpCarrier, A>,
     packet: &[u8],
 ) -> Option<Reason> {
     let refused = receiver.inspect(&wrap_at(0, packet)).err()?;
@@ -286,7 +286,7 @@ fn to(destination: Ipv4Addr, protocol: u8, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn d_19_packets_to_the_peer_where_they_are_let_through() {
-    let receiver = Decapsulator::ipip(from_peer());
+    let receiver = Receiver::ipip(from_peer());
     let to_peer = to(L, 253, &[]);
     assert_eq!(verdict(&receiver, &to_peer), Some(Reason::LoopToPeer));
     let receiver = receiver.allowing_destination_peer();
@@ -295,7 +295,7 @@ fn d_19_packets_to_the_peer_where_they_are_let_through() {
     let other = Ipv4Addr::new(192, 0, 2, 7);
     let peers = [Peer::new(Prefix::host(L), &ANY)];
     let ends = [other];
-    let receiver = Decapsulator::ipip(Edge::new(&[R], &peers).with_endpoints(&ends));
+    let receiver = Receiver::ipip(Edge::new(&[R], &peers).with_endpoints(&ends));
     let receiver = receiver.allowing_destination_peer();
     let refused = verdict(&receiver, &to(other, 253, &[]));
     assert_eq!(refused, Some(Reason::LoopToPeer));
@@ -306,7 +306,7 @@ fn d_19_packets_to_the_peer_where_they_are_let_through() {
 fn d_20_packets_to_our_own_address() {
     let peers = [Peer::new(Prefix::host(L), &ANY)];
     let access = Edge::new(&[R], &peers).with_tunnel_ports(&[5555]);
-    let receiver = Decapsulator::ipip(access);
+    let receiver = Receiver::ipip(access);
     let ports = |port: u8| [0x15, 0xb3, 0x15, port, 0, 8, 0, 0];
     let limit = Some(Reason::NestingLimit);
     for (protocol, payload, expected) in [
@@ -346,10 +346,10 @@ fn lengthen(outer: &mut [u8]) {
 /// Who sent it is not asked; what it is must still be right.
 #[test]
 fn d_03_d_04_d_13_s_20_without_a_filter() {
-    let reason = |carrier: &dyn Carrier, packet: &[u8]| {
+    fn reason(carrier: &impl Carrier, packet: &[u8]) -> Option<Reason> {
         let refused = inspect_without_filter(carrier, packet).err()?;
         Some(refused.reason)
-    };
+    }
     let martian = to(Ipv4Addr::LOCALHOST, 253, &[]);
     assert_eq!(reason(&IpIpCarrier, &wrap_at(0, &martian)), None);
     let fou = UdpCarrier::fou(5555);
@@ -388,7 +388,7 @@ fn d_03_d_04_d_13_s_20_without_a_filter() {
 fn d_04_payloads_from_a_socket() {
     let packet = inner(53);
     let framed = [&[0, 28][..], &packet].concat();
-    let receiver = Decapsulator::tcp(
+    let receiver = Receiver::tcp(
         TcpCarrier::new(443).with_framing(LengthPrefix::Exclusive),
         from_peer(),
     );
@@ -403,7 +403,7 @@ fn d_04_payloads_from_a_socket() {
         let reason = |refused: Refused| refused.reason;
         let verdict = receiver.inspect_payload(&meta, &framed).err();
         assert_eq!(verdict.map(reason), expected);
-        let udp = Decapsulator::udp(UdpCarrier::fou(443), from_peer());
+        let udp = Receiver::udp(UdpCarrier::fou(443), from_peer());
         let verdict = udp.inspect_payload(&meta, &packet).err();
         assert_eq!(verdict.map(reason), expected);
     }
@@ -422,7 +422,7 @@ fn r_11_sequence_numbers_from_a_socket() {
     };
     let gre = GreCarrier::new();
     for (gre, sequence) in [(gre, None), (gre.with_sequence(), Some(0x0102))] {
-        let receiver = Decapsulator::udp(UdpCarrier::gre(gre), from_peer());
+        let receiver = Receiver::udp(UdpCarrier::gre(gre), from_peer());
         let opened = receiver.inspect_payload(&meta, &payload).unwrap();
         assert_eq!(opened.sequence(), sequence);
         assert_eq!(opened.span().get(&payload), Some(&inner(53)[..]));
@@ -534,7 +534,7 @@ fn s_04_flags_of_a_segment() {
         let tunnel = tunnel.with_flags(flags);
         let mut buffer = wrap(&tunnel, &packet);
         assert_eq!(buffer[32..34], [0x50, expected]);
-        let receiver = Decapsulator::tcp(TcpCarrier::new(443), from_peer());
+        let receiver = Receiver::tcp(TcpCarrier::new(443), from_peer());
         assert_eq!(
             ipencap::decap(&receiver, &mut buffer).unwrap().packet,
             packet

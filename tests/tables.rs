@@ -14,17 +14,19 @@ use core::num::NonZeroU8;
 
 use ipencap::Span;
 use ipencap::checksum::{Sum, checksum, const_checksum, update_u16};
+use ipencap::decap::{Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::decap::{Decapsulate, EgressDscp, InnerTunnels, Receiver, inspect_without_filter};
 use ipencap::encap::{
-    Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy, EgressDscp, IdSource, InnerTunnels,
-    IpIp, IpIpCarrier, PerPacket, Role, Stack, TtlPolicy, Udp, inspect_without_filter,
+    DfPolicy, DscpPolicy, EcnPolicy, IdSource, IpIp, IpIpCarrier, PerPacket, Role, Stack,
+    TtlPolicy, Udp,
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, PrefixError, Reason};
-use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix, is_class_e, is_unicast};
 use ipencap::packet::{Flow, PacketMeta};
 use ipencap::wire::{
     Dscp, Ecn, EcnAlarm, FragmentOffset, HeaderOptions, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header,
     Ipv4Mut, TcpFlags,
 };
+use ipencap::wire::{is_class_e, is_unicast};
 use ipencap_kit::oracle::{self, Plain};
 
 const A: [u8; 4] = [10, 1, 0, 5];
@@ -63,8 +65,8 @@ fn tunnel() -> IpIp {
 
 static ANY: [Prefix; 1] = [Prefix::ANY];
 
-fn receiver() -> Decapsulator<IpIpCarrier, PointToPoint<'static>> {
-    Decapsulator::ipip(PointToPoint::new(R.into(), L.into(), &ANY))
+fn receiver() -> Receiver<IpIpCarrier, PointToPoint<'static>> {
+    Receiver::ipip(PointToPoint::new(R.into(), L.into(), &ANY))
 }
 
 /// `packet` wrapped into `tunnel`.
@@ -76,7 +78,7 @@ fn wrap(tunnel: &IpIp, packet: &[u8]) -> Result<Vec<u8>, EncapError> {
 
 /// What becomes of `packet` at the receiver.
 fn open(
-    receiver: &Decapsulator<IpIpCarrier, PointToPoint<'static>>,
+    receiver: &Receiver<IpIpCarrier, PointToPoint<'static>>,
     packet: &[u8],
 ) -> Result<(Vec<u8>, Option<EcnAlarm>), Reason> {
     let mut bytes = packet.to_vec();
@@ -811,7 +813,7 @@ fn e_13_e_14_d_06_d_14_d_18_every_first_octet() {
                 ..outer()
             }
             .packet(&inner().packet(&[]));
-            let at_it = Decapsulator::ipip(PointToPoint::new(ip, L.into(), &ANY));
+            let at_it = Receiver::ipip(PointToPoint::new(ip, L.into(), &ANY));
             let reason = at_it.inspect(&to_it).err().map(|refused| refused.reason);
             assert_eq!(
                 reason,
@@ -823,7 +825,7 @@ fn e_13_e_14_d_06_d_14_d_18_every_first_octet() {
                 ..outer()
             }
             .packet(&inner().packet(&[]));
-            let for_it = Decapsulator::ipip(PointToPoint::new(R.into(), ip, &ANY));
+            let for_it = Receiver::ipip(PointToPoint::new(R.into(), ip, &ANY));
             let reason = for_it.inspect(&from_it).err().map(|refused| refused.reason);
             assert_eq!(
                 reason,
@@ -840,7 +842,7 @@ fn e_13_e_14_d_06_d_14_d_18_every_first_octet() {
                 }
                 .packet(&[]),
             );
-            let reason = |receiver: &Decapsulator<_, _>, packet: &[u8]| {
+            let reason = |receiver: &Receiver<_, _>, packet: &[u8]| {
                 receiver.inspect(packet).err().map(|refused| refused.reason)
             };
             let refused = Some(Reason::InnerMartianSource);

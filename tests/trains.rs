@@ -11,12 +11,13 @@
 use core::net::Ipv4Addr;
 
 use ipencap::Span;
+use ipencap::decap::Receiver;
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, Decapsulator, DfPolicy, Encapsulate, Gre, IdSource, IpIp, Layer, PerPacket,
-    Ring, SourcePort, Stack, Tcp, Template, Udp, decap_each, encap_each, encap_train,
+    ChecksumPolicy, DfPolicy, Encapsulate, Gre, IdSource, IpIp, Layer, PerPacket, Ring, SourcePort,
+    Stack, Tcp, Template, Udp, decap_each, encap_each, encap_train,
 };
 use ipencap::error::{EncapError, Reason};
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::Packet;
 use ipencap_kit::oracle::{Plain, fill_checksum, put_u16};
 
@@ -89,7 +90,7 @@ fn p_05_many_in_one_call_are_each_alone() {
     let tunnel = IpIp::new(L, R)
         .unwrap()
         .with_df(DfPolicy::Copy(IdSource::Ordinal));
-    let receiver = Decapsulator::ipip(PointToPoint::new(R, L, &ANY));
+    let receiver = Receiver::ipip(PointToPoint::new(R, L, &ANY));
     let said = |place| PerPacket::new().with_ordinal(7 + u32::try_from(place).unwrap());
     let mut packets = segments(&[60, 61, 62, 63]);
     for packet in &mut packets {

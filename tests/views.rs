@@ -8,9 +8,10 @@
 )]
 
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Decapsulator, Encapsulate, GreCarrier, IpIp, PerPacket};
+use ipencap::decap::{Decapsulate, Receiver};
+use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::encap::{Encapsulate, GreCarrier, IpIp, PerPacket};
 use ipencap::error::{ConfigError, ParseError, Reason};
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::{Flow, Packet, PacketMeta};
 use ipencap::wire::{
     Gre, GreFlags, GreHeader, GueHeader, HeaderOptions, Icmpv4, Icmpv4Header, IpProtocol, Ipv4,
@@ -334,9 +335,7 @@ fn r_01_r_02_decapsulators_refuse_routing_and_version_1() {
             &[Prefix::ANY],
         );
         let carrier = GreCarrier::new().with_key(0x1122_3344);
-        let refused = Decapsulator::gre(carrier, access)
-            .inspect(&packet)
-            .unwrap_err();
+        let refused = Receiver::gre(carrier, access).inspect(&packet).unwrap_err();
         assert_eq!(refused.reason, reason, "{fields}");
     }
 }

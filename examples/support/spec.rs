@@ -10,13 +10,13 @@ use core::ops::RangeInclusive;
 use core::str::FromStr;
 use std::sync::Arc;
 
+use ipencap::decap::{Carrier, Decapsulate, InnerTunnels, Receiver};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy,
-    Encapsulate, Gre, GreCarrier, IdSource, InnerTunnels, IpIp, IpIpCarrier, MinEnc, MinEncCarrier,
-    PortRange, Role, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
+    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp,
+    IpIpCarrier, MinEnc, PortRange, Role, SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
 };
 use ipencap::error::ConfigError;
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::wire::{Dscp, GueHeader, LengthPrefix};
 
 /// One tunnel, for either end.
@@ -30,11 +30,36 @@ pub(crate) struct Spec {
     inner_tunnels: InnerTunnels,
 }
 
+/// Makes the receiver at the other end.
+type Open = dyn for<'a> Fn(PointToPoint<'a>, Allowed) -> Box<dyn Decapsulate + 'a> + Send + Sync;
+
+/// What the receiving side allows of inner packets.
+#[derive(Clone, Copy)]
+struct Allowed {
+    multicast: bool,
+    tunnels: InnerTunnels,
+    layers: u8,
+}
+
+impl Allowed {
+    fn set<C, A>(self, receiver: Receiver<C, A>) -> Receiver<C, A> {
+        let receiver = receiver
+            .with_inner_tunnels(self.tunnels)
+            .with_max_depth(self.layers);
+        if self.multicast {
+            receiver.allowing_multicast()
+        } else {
+            receiver
+        }
+    }
+}
+
 /// What makes a tunnel of its kind.
 #[derive(Clone)]
 struct Tunnel {
     encapsulator: Arc<dyn Encapsulate + Send + Sync>,
-    carrier: Arc<dyn Carrier + Send + Sync>,
+    /// The receiver at the other end, for whom this access allows.
+    receiver: Arc<Open>,
     /// The encapsulating side's address and the decapsulating side's.
     source: Ipv4Addr,
     destination: Ipv4Addr,
@@ -113,21 +138,19 @@ impl Spec {
 
     /// The other end of the tunnel. `layers` is how many layers are opened here from this one
     /// inwards: the packet of a next one is expected, and no loop.
-    pub(crate) fn decapsulator(&self, layers: u8) -> impl Decapsulate + '_ {
+    pub(crate) fn decapsulator(&self, layers: u8) -> Box<dyn Decapsulate + '_> {
         let inner = if self.inner.is_empty() {
             &[Prefix::ANY]
         } else {
             self.inner.as_slice()
         };
         let access = PointToPoint::new(self.tunnel.destination, self.tunnel.source, inner);
-        let decapsulator = Decapsulator::new(&*self.tunnel.carrier, access)
-            .with_inner_tunnels(self.inner_tunnels)
-            .with_max_depth(layers);
-        if self.multicast {
-            decapsulator.allowing_multicast()
-        } else {
-            decapsulator
-        }
+        let allowed = Allowed {
+            multicast: self.multicast,
+            tunnels: self.inner_tunnels,
+            layers,
+        };
+        (self.tunnel.receiver)(access, allowed)
     }
 }
 
@@ -152,9 +175,20 @@ macro_rules! with_policies {
 
 impl Tunnel {
     fn new(
+        ends: (Ipv4Addr, Ipv4Addr),
+        encapsulator: impl Encapsulate + Send + Sync + 'static,
+        carrier: impl Carrier + Copy + Send + Sync + 'static,
+        headers: &[(&'static str, usize)],
+    ) -> Self {
+        let receiver: Arc<Open> =
+            Arc::new(move |access, allowed| Box::new(allowed.set(Receiver::new(carrier, access))));
+        Self::received_by(ends, encapsulator, receiver, headers)
+    }
+
+    fn received_by(
         (source, destination): (Ipv4Addr, Ipv4Addr),
         encapsulator: impl Encapsulate + Send + Sync + 'static,
-        carrier: impl Carrier + Send + Sync + 'static,
+        receiver: Arc<Open>,
         headers: &[(&'static str, usize)],
     ) -> Self {
         // Absent parts are given with no length.
@@ -166,7 +200,7 @@ impl Tunnel {
         Self {
             headers,
             encapsulator: Arc::new(encapsulator),
-            carrier: Arc::new(carrier),
+            receiver,
             source,
             destination,
             numbering: Numbering::Fragmentable,
@@ -286,10 +320,12 @@ impl Tunnel {
         } else {
             minenc.without_source()
         };
-        Ok(Self::new(
+        let receiver: Arc<Open> =
+            Arc::new(|access, allowed| Box::new(allowed.set(Receiver::minimal(access))));
+        Ok(Self::received_by(
             (source, destination),
             minenc,
-            MinEncCarrier,
+            receiver,
             &[("minimal", minenc.overhead())],
         ))
     }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, PerPacket};
+use ipencap::decap::Decapsulate;
+use ipencap::encap::PerPacket;
 use ipencap::error::{EncapError, Refused};
 use ipencap::wire::{Ipv4Flags, Ipv4Header};
 
@@ -139,7 +140,7 @@ impl<'s> Unwrap<'s> {
         let outwards = tunnels.iter().zip(1..);
         let mut tunnels: Vec<Box<dyn Decapsulate + 's>> = Vec::new();
         for (tunnel, layers) in outwards {
-            tunnels.insert(0, Box::new(tunnel.decapsulator(layers)));
+            tunnels.insert(0, tunnel.decapsulator(layers));
         }
         Self {
             tunnels,

@@ -29,7 +29,7 @@ use crate::wire::{IpProtocol, Ipv4Header, MinimalHeader};
 ///
 /// TTL, DSCP, ECN and DF need no policy: there is only one header. Fragments cannot be carried, nor can
 /// packets with a source route: the options stay in the outer header, where decapsulators refuse them.
-/// Receive with a [`MinEncReceiver`](crate::decap::MinEncReceiver).
+/// Receive with [`Receiver::minimal`](crate::decap::Receiver::minimal).
 ///
 /// ```
 /// use core::net::Ipv4Addr;

@@ -203,7 +203,12 @@ pub fn encap<'b, T: Encapsulate + ?Sized>(
         }
     }
     let end = inner.end().min(buffer.len());
-    encap_any(inner.start, tunnel, packet, buffer.get_mut(..end).unwrap_or_default())
+    encap_any(
+        inner.start,
+        tunnel,
+        packet,
+        buffer.get_mut(..end).unwrap_or_default(),
+    )
 }
 
 /// All rules. Where flash is dear they are compiled once, for the packets and the errors.

@@ -5,10 +5,9 @@ use core::num::NonZeroU8;
 
 use super::policy::{DfPolicy, DscpPolicy, EcnPolicy, IdSource, OuterPolicy, Role, TtlPolicy};
 use crate::error::{ConfigError, EncapError, ParseError};
-use crate::filter::is_unicast;
 use crate::packet::{Composed, Facts, Figures, PerPacket, Rules};
 use crate::shim::{PseudoHeader, fold, halves, stored, widened};
-use crate::wire::{Dscp, Ecn, IpProtocol, Ipv4Flags, Ipv4Header};
+use crate::wire::{Dscp, Ecn, IpProtocol, Ipv4Flags, Ipv4Header, is_unicast};
 
 /// Addresses and policies of an outer header, as what they come to: the header but for what follows
 /// from the packet, with its sum.
@@ -166,8 +165,8 @@ impl Outer {
         let start = [0x45, constant_tos, 0, 0];
         let third = u32::from_ne_bytes(destination.octets());
         let addresses = halves(u32::from_ne_bytes([a, b, c, d])).wrapping_add(halves(third));
-        let others = halves(u32::from_ne_bytes([ttl, protocol.0, 0xff, 0xff]))
-            .wrapping_add(addresses);
+        let others =
+            halves(u32::from_ne_bytes([ttl, protocol.0, 0xff, 0xff])).wrapping_add(addresses);
         let with_df = others.wrapping_add(halves(u32::from_ne_bytes(fragment)));
         Self {
             first: beside(u32::from_ne_bytes(start), u32::from_ne_bytes(fragment)),
@@ -496,7 +495,9 @@ fn segment_len(inner: &Facts, len: usize, packet: &PerPacket) -> usize {
     match packet.segment_len() {
         Some(segment_len) if len <= usize::from(u16::MAX) => {
             // A segment gets the headers that the packet gets.
-            let read_len = inner.len_with(0).wrapping_sub(usize::from(inner.overhead()));
+            let read_len = inner
+                .len_with(0)
+                .wrapping_sub(usize::from(inner.overhead()));
             len.wrapping_sub(read_len.saturating_sub(usize::from(segment_len)))
         }
         _ => len,

@@ -52,11 +52,7 @@ impl<I: InUdp> Tunnel<Udp<I>> {
     /// # Errors
     /// Any [`EncapError`]; `frame` is unchanged then.
     #[inline]
-    pub fn encap_payload(
-        &self,
-        frame: &mut [u8],
-        packet: &PerPacket,
-    ) -> Result<Facts, EncapError> {
+    pub fn encap_payload(&self, frame: &mut [u8], packet: &PerPacket) -> Result<Facts, EncapError> {
         let inner = self.read_payload(frame)?;
         let outer = self.check_payload(&inner, packet)?;
         self.write_payload(frame, &inner, packet);

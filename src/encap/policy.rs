@@ -128,7 +128,6 @@ pub enum IdSource {
     Constant(u16),
 }
 
-
 /// How the outer IPv4 header follows from the inner one: plain data, all fields public.
 ///
 /// ```

@@ -12,7 +12,12 @@ impl Encapsulate for () {
     }
 
     #[inline(always)]
-    fn check(&self, inner: &Facts, _packet: &PerPacket, _rules: Rules) -> Result<Facts, EncapError> {
+    fn check(
+        &self,
+        inner: &Facts,
+        _packet: &PerPacket,
+        _rules: Rules,
+    ) -> Result<Facts, EncapError> {
         Ok(*inner)
     }
 

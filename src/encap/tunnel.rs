@@ -1,9 +1,10 @@
 use core::fmt;
 use core::net::Ipv4Addr;
 
+use super::Encapsulate;
 use super::outer::Outer;
 use super::policy::OuterPolicy;
-use super::Encapsulate;
+use crate::decap::Receiver;
 use crate::error::{ConfigError, EncapError};
 use crate::packet::{Facts, PerPacket, Rules, by_rules};
 use crate::shim::Shim;
@@ -94,6 +95,33 @@ impl<S: Shim> Tunnel<S> {
         self.shim
     }
 
+    /// A receiver of what this tunnel sends: for its far end, whom `access` describes.
+    ///
+    /// ```
+    /// use core::net::Ipv4Addr;
+    /// use ipencap::decap::{PointToPoint, Prefix};
+    /// use ipencap::encap::{PerPacket, Tunnel};
+    /// use ipencap::shim::Gue;
+    /// use ipencap::{Span, decap, encap};
+    /// # use ipencap::wire::{IpProtocol, Ipv4Header};
+    /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+    /// # let inner = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
+    /// let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
+    /// let tunnel = Tunnel::new(left, right, Gue::new())?;
+    /// let receiver = tunnel.receiver(PointToPoint::new(right, left, &[Prefix::ANY]));
+    ///
+    /// let mut buffer = [0; 52];
+    /// buffer[32..].copy_from_slice(&inner);
+    /// let outer = encap(&tunnel, &mut buffer, Span::new(32, 20), &PerPacket::new())?;
+    /// assert_eq!(decap(&receiver, outer)?.packet, inner);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub const fn receiver<A>(&self, access: A) -> Receiver<S, A> {
+        Receiver::new(self.shim, access)
+    }
+
     /// The outer source.
     #[inline]
     #[must_use]
@@ -136,12 +164,19 @@ impl<S: Shim> Tunnel<S> {
     }
 
     #[inline(always)]
-    fn check_by(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
+    fn check_by(
+        &self,
+        inner: &Facts,
+        packet: &PerPacket,
+        rules: Rules,
+    ) -> Result<Facts, EncapError> {
         let len = inner.len_with(self.overhead());
         if let Err(fault) = self.outer.check(inner, len, packet, rules) {
             if rules.explain() {
                 let figures = inner.figures();
-                return Err(self.outer.error(fault, figures, self.overhead_len(), packet));
+                return Err(self
+                    .outer
+                    .error(fault, figures, self.overhead_len(), packet));
             }
             return Err(EncapError::TtlZero);
         }
@@ -170,7 +205,12 @@ impl<S: Shim> Tunnel<S> {
         if matches!(rules, Rules::HeadersOnly) {
             // The IPv4 header adds nothing.
             let shim = behind.get(..self.shim.len()).unwrap_or_default();
-            let sum = |inner| crate::checksum::Sum::new().add_bytes(shim).add_u16(inner).fold();
+            let sum = |inner| {
+                crate::checksum::Sum::new()
+                    .add_bytes(shim)
+                    .add_u16(inner)
+                    .fold()
+            };
             return outer.with_byte_sum(inner.byte_sum().map(sum));
         }
         outer

@@ -5,7 +5,9 @@ use super::flow::{Flow, innermost, is_ipip};
 use super::per_packet::Rules;
 use crate::checksum::Sum;
 use crate::error::ParseError;
-use crate::wire::{FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Options, TcpHeader, UdpHeader};
+use crate::wire::{
+    FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Options, TcpHeader, UdpHeader,
+};
 
 /// What a tunnel needs to know of the packet that it wraps, parsed once.
 ///
@@ -202,10 +204,16 @@ impl Facts {
     #[inline(always)]
     pub(crate) const fn inside(&self, outer: Composed, overhead: u16) -> Self {
         let [high, low] = overhead.to_be_bytes();
-        let flags_offset = if outer.has_df { Ipv4Flags::DF.bits() } else { 0 };
+        let flags_offset = if outer.has_df {
+            Ipv4Flags::DF.bits()
+        } else {
+            0
+        };
         Self {
             source: u32::from_ne_bytes(outer.source.octets()),
-            behind: self.behind.wrapping_add(u32::from_be_bytes([0, 0, high, low])),
+            behind: self
+                .behind
+                .wrapping_add(u32::from_be_bytes([0, 0, high, low])),
             known_sum: OptionalSum::UNKNOWN,
             byte_sum: OptionalSum::UNKNOWN,
             flow: Flow::new(outer.source, outer.destination, outer.protocol),

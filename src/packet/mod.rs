@@ -36,8 +36,8 @@ mod facts;
 mod flow;
 mod per_packet;
 
-pub(crate) use facts::{Composed, Figures};
 pub use facts::Facts;
+pub(crate) use facts::{Composed, Figures};
 pub use flow::Flow;
 pub(crate) use per_packet::by_rules;
 pub use per_packet::{InnerChecksum, PerPacket, Rules};

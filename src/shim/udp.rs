@@ -51,11 +51,7 @@ impl<I> Udp<I> {
         // registers.
         let is_common =
             self.source_port.is_masked() && !matches!(self.checksum, ChecksumPolicy::Full);
-        self.rules = if is_common {
-            Rules::Common
-        } else {
-            Rules::All
-        };
+        self.rules = if is_common { Rules::Common } else { Rules::All };
     }
 
     /// The same around other contents.
@@ -163,7 +159,9 @@ impl<I: InUdp> Udp<I> {
     #[inline(always)]
     fn checksum_of(&self, inner: &Facts) -> ChecksumPolicy {
         match self.checksum {
-            ChecksumPolicy::Zero if I::SUMS_FRAGMENTS && inner.is_fragment() => ChecksumPolicy::Full,
+            ChecksumPolicy::Zero if I::SUMS_FRAGMENTS && inner.is_fragment() => {
+                ChecksumPolicy::Full
+            }
             policy => policy,
         }
     }

@@ -84,36 +84,6 @@ impl Ecn {
         }
     }
 
-    /// Whether this inner field stays as it is under `outer`, without an alarm: half of the pairs.
-    #[inline]
-    pub(crate) const fn is_undisturbed(self, outer: Self) -> bool {
-        /// A bit for each pair.
-        const UNDISTURBED: u32 = {
-            let (mut pairs, mut pair) = (0, 0u8);
-            while pair < 16 {
-                let (inner, outer) = (
-                    Ecn::from_bits_truncated(pair >> 2),
-                    Ecn::from_bits_truncated(pair),
-                );
-                let ecn = inner.decapsulated(outer);
-                let stays = matches!(ecn, Some(ecn) if ecn.bits() == inner.bits());
-                if stays && inner.alarm(outer).is_none() {
-                    pairs |= inner.place_under(outer);
-                }
-                pair = pair.wrapping_add(1);
-            }
-            pairs
-        };
-        UNDISTURBED & self.place_under(outer) != 0
-    }
-
-    /// The bit of this pair among all pairs.
-    #[inline]
-    const fn place_under(self, outer: Self) -> u32 {
-        let place = u32::from_be_bytes([0, 0, 0, self.bits() << 2 | outer.bits()]);
-        1u32.wrapping_shl(place)
-    }
-
     /// The alarm that this inner field raises under `outer`: five of the sixteen pairs do (N-13).
     #[inline]
     #[must_use]

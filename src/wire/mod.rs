@@ -35,6 +35,7 @@
 //! # }
 //! ```
 
+mod address;
 mod bits;
 mod gre;
 mod gue;
@@ -47,6 +48,7 @@ mod protocol;
 mod tcp;
 mod udp;
 
+pub use address::{Prefix, is_class_e, is_unicast};
 pub use bits::{Dscp, Ecn, EcnAlarm, FragmentOffset, Ipv4Flags, TcpFlags};
 pub use gre::{Gre, GreFlags, GreHeader};
 pub use gue::{GueHeader, GueVariant};

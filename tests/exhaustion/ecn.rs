@@ -3,9 +3,9 @@
 
 use core::net::Ipv4Addr;
 
-use ipencap::encap::{Decapsulate, Decapsulator, Stack, decap_nested};
+use ipencap::decap::{Decapsulate, Receiver, decap_nested};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::error::Reason;
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap_kit::oracle::{self, OuterPolicy, Plain};
 
 use crate::{DATAGRAM, Form, decapsulated, default_policy, forms, inner, inner_for, said, wrap};
@@ -103,21 +103,12 @@ fn n_10_n_18_every_tuple_through_nested_tunnels() {
     };
     let receiver = |layer| {
         let (source, destination) = ends(layer);
-        Decapsulator::ipip(PointToPoint::new(destination, source, &[Prefix::ANY]))
+        Receiver::ipip(PointToPoint::new(destination, source, &[Prefix::ANY]))
     };
     let [a, b, c, d] = [0, 1, 2, 3].map(receiver);
-    let two = Stack { outer: a, inner: b };
-    let three = Stack {
-        outer: two,
-        inner: c,
-    };
-    let four = Stack {
-        outer: a,
-        inner: Stack {
-            outer: b,
-            inner: Stack { outer: c, inner: d },
-        },
-    };
+    let two = (b, a);
+    let three = (c, two);
+    let four = (((d, c), b), a);
     let stacks: [&dyn Decapsulate; 4] = [&a, &two, &three, &four];
     let tunnels: [&dyn Decapsulate; 4] = [&a, &b, &c, &d];
 

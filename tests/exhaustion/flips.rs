@@ -8,7 +8,7 @@ use core::fmt::Write;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipencap::Span;
-use ipencap::encap::{Arrived, Decapsulate, Opened};
+use ipencap::decap::{Decapsulate, Opened, OuterPacket};
 use ipencap::error::Refused;
 use ipencap::wire::Ipv4;
 use ipencap_kit::oracle::{self, Plain};
@@ -336,7 +336,7 @@ impl Decapsulate for Blind {
         true
     }
 
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
+    fn inspect_outer(&self, arrived: OuterPacket<'_>) -> Result<Opened, Refused> {
         Ok(arrived.opened(Span::new(20, arrived.bytes().len() - 20)))
     }
 }

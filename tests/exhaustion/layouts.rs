@@ -8,9 +8,9 @@
 //!   behind it the same is read as from a list that begins there;
 //! * every layout of up to 20 bytes, and every one of 40 bytes with at most four options.
 
-use ipencap::encap::{Decapsulate, Decapsulator};
+use ipencap::decap::{Decapsulate, Receiver};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::error::{ParseError, Reason};
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::wire::{HeaderOptions, Ipv4};
 use ipencap_kit::oracle::Plain;
 
@@ -129,7 +129,7 @@ fn v_13_s_03_every_layout() {
 #[test]
 fn v_14_d_08_source_route_in_every_layout() {
     static ANY: [Prefix; 1] = [Prefix::ANY];
-    let receiver = Decapsulator::ipip(PointToPoint::new(R.into(), L.into(), &ANY));
+    let receiver = Receiver::ipip(PointToPoint::new(R.into(), L.into(), &ANY));
     let mut header = Plain {
         protocol: 4,
         source: L,

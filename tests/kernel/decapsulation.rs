@@ -4,12 +4,14 @@ use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
 
 use ipencap::checksum::Sum;
-use ipencap::encap::{
-    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, EcnPolicy, Encapsulate, GreCarrier,
-    InnerChecksum, IpIpCarrier, PerPacket, SequenceWindow, SourcePort, Stack, TtlPolicy, Udp,
-    UdpCarrier, inspect_without_filter,
+use ipencap::decap::{
+    Carrier, Decapsulate, Opened, PointToPoint, Prefix, Receiver, inspect_without_filter,
 };
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::encap::{
+    ChecksumPolicy, EcnPolicy, Encapsulate, GreCarrier, InnerChecksum, IpIpCarrier, PerPacket,
+    SequenceWindow, SourcePort, TtlPolicy, Udp, UdpCarrier,
+};
+use ipencap::error::Refused;
 use ipencap::packet::Packet;
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header};
 use ipencap::{Span, decap};
@@ -22,12 +24,15 @@ use crate::{drops, icmp, packets, records, text};
 const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
+/// `inspect_without_filter` of a carrier.
+type Inspect = Box<dyn Fn(&[u8]) -> Result<Opened, Refused>>;
+
 /// How the corpus configured Linux, and the same here.
 struct Configuration {
     names: &'static [&'static str],
     receiver: Box<dyn Decapsulate>,
     /// Of the outermost layer.
-    carrier: Box<dyn Carrier>,
+    inspect: Inspect,
     /// The device that yields what comes out.
     device: &'static str,
     /// Whether packets must come in order.
@@ -45,8 +50,8 @@ impl Configuration {
         let access = PointToPoint::new(LOCAL, PEER, &[Prefix::ANY]);
         Self {
             names,
-            receiver: Box::new(Decapsulator::new(carrier, access)),
-            carrier: Box::new(carrier),
+            receiver: Box::new(Receiver::new(carrier, access)),
+            inspect: Box::new(move |packet| inspect_without_filter(&carrier, packet)),
             device: "t0",
             ordered: false,
             opened,
@@ -59,7 +64,7 @@ fn configurations() -> Vec<Configuration> {
     let ipip = &["ipip", "ipip-any", "ipip-rpf1", "ipip-rpf2", "ipip-ttl64"];
     let [inner_local, inner_peer] = [1, 2].map(|end| Ipv4Addr::new(10, 0, 0, end));
     let [outer, inner] = [(LOCAL, PEER), (inner_local, inner_peer)]
-        .map(|(local, peer)| Decapsulator::ipip(PointToPoint::new(local, peer, &[Prefix::ANY])));
+        .map(|(local, peer)| Receiver::ipip(PointToPoint::new(local, peer, &[Prefix::ANY])));
     vec![
         Configuration::new(ipip, IpIpCarrier, 41),
         Configuration::new(&["fou"], UdpCarrier::fou(5555), 14),
@@ -72,7 +77,7 @@ fn configurations() -> Vec<Configuration> {
             ..Configuration::new(&["gre-seq"], gre.with_sequence(), 3)
         },
         Configuration {
-            receiver: Box::new(Stack { outer, inner }),
+            receiver: Box::new((inner, outer)),
             device: "t1",
             ..Configuration::new(&["ipip2"], IpIpCarrier, 38)
         },
@@ -91,13 +96,13 @@ fn routed(inner: &[u8]) -> Vec<u8> {
 }
 
 /// What Linux did, by the traces in the record.
-fn traces(carrier: &dyn Carrier, record: &Value, inner: Option<&[u8]>) -> String {
+fn traces(inspect: &Inspect, record: &Value, inner: Option<&[u8]>) -> String {
     let mut traces = drops(record);
     if record["forwarded"][0].is_string() {
         traces.push("forwarded".to_owned());
     }
     for sent in packets(&record["wire"]) {
-        let (packet, way) = match inspect_without_filter(carrier, &sent) {
+        let (packet, way) = match inspect(&sent) {
             Ok(opened) => (opened.span().get(&sent).unwrap(), "through the tunnel"),
             Err(_) => (&sent[..], "outside"),
         };
@@ -186,7 +191,7 @@ fn check(configuration: &Configuration, corpus: &[Value], tally: &mut Tally) {
             check_delivery(configuration.device, record, inner, *slack);
         }
         let inner = inner.map(|(inner, _)| &inner[..]);
-        let traces = traces(&*configuration.carrier, record, inner);
+        let traces = traces(&configuration.inspect, record, inner);
         let forwarded = record["forwarded"][0].is_string();
         let reason = answer.as_ref().err().map(String::as_str);
 
@@ -259,7 +264,7 @@ fn check_rows<'a>(rows: impl Iterator<Item = &'a str>, needed: &BTreeSet<String>
 #[test]
 fn g_13_c_22_checksums_of_linux_not_filled_in() {
     let access = PointToPoint::new(PEER, LOCAL, &[Prefix::ANY]);
-    let receiver = Decapsulator::udp(UdpCarrier::gue(), access);
+    let receiver = Receiver::udp(UdpCarrier::gue(), access);
     let (mut refused, mut rebuilt) = (0, 0);
     for record in records(include_str!("../data/kernel/remcsum.jsonl")) {
         let options = text(&record, "opt");

@@ -3,12 +3,12 @@
 use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 
+use ipencap::decap::{Opened, inspect_without_filter};
 use ipencap::encap::{
-    Carrier, ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier,
-    IdSource, IpIp, IpIpCarrier, PerPacket, PortRange, Role, SourcePort, Stack, TtlPolicy, Udp,
-    UdpCarrier, inspect_without_filter,
+    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp,
+    IpIpCarrier, PerPacket, PortRange, Role, SourcePort, Stack, TtlPolicy, Udp, UdpCarrier,
 };
-use ipencap::error::EncapError;
+use ipencap::error::{EncapError, Refused};
 use ipencap::wire::{Dscp, Ipv4};
 use ipencap::{Span, encap};
 
@@ -243,8 +243,9 @@ impl Device {
         )
     }
 
-    /// What the other end expects; for what is not offered, GUE.
-    pub(crate) fn carrier(&self) -> Box<dyn Carrier> {
+    /// What the other end finds in `outer`, whoever may have sent it; for what is not offered, it expects
+    /// GUE.
+    pub(crate) fn inspect(&self, outer: &[u8]) -> Result<Opened, Refused> {
         let fields = self.gre.unwrap_or_default();
         let mut gre = GreCarrier::new();
         if let Some(key) = fields.key {
@@ -257,15 +258,16 @@ impl Device {
             gre = gre.with_sequence();
         }
         match (self.gre, self.udp) {
-            (None, None) => Box::new(IpIpCarrier),
-            (Some(_), None) => Box::new(gre),
+            (None, None) => inspect_without_filter(&IpIpCarrier, outer),
+            (Some(_), None) => inspect_without_filter(&gre, outer),
             (gre_fields, Some(udp)) => {
                 let carrier = match gre_fields {
                     _ if udp.has_gue_header => UdpCarrier::gue(),
                     None => UdpCarrier::fou(udp.destination_port),
                     Some(_) => UdpCarrier::gre(gre),
                 };
-                Box::new(carrier.with_destination_port(udp.destination_port))
+                let carrier = carrier.with_destination_port(udp.destination_port);
+                inspect_without_filter(&carrier, outer)
             }
         }
     }
@@ -383,7 +385,7 @@ impl Tunnel<'_> {
         self.devices
             .iter()
             .fold(outer.to_vec(), |mut outer, device| {
-                let opened = inspect_without_filter(&*device.carrier(), &outer).unwrap();
+                let opened = device.inspect(&outer).unwrap();
                 opened.apply(&mut outer).to_vec()
             })
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use ipencap::checksum::Sum;
+use ipencap::decap::PointToPoint;
+use ipencap::decap::Receiver;
 use ipencap::encap::{
-    ChecksumPolicy, Decapsulator, Encapsulate, Gre, InnerChecksum, MinEnc, PerPacket, SourcePort,
-    Tcp, Udp,
+    ChecksumPolicy, Encapsulate, Gre, InnerChecksum, MinEnc, PerPacket, SourcePort, Tcp, Udp,
 };
 use ipencap::error::{EncapError, ParseError};
-use ipencap::filter::PointToPoint;
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::{IpProtocol, Ipv4};
 use ipencap::{Span, encap};
@@ -47,7 +47,7 @@ fn t37_m_03_header_moves_over_itself() {
 
             let source = if shim == 12 { L } else { A };
             let access = PointToPoint::new(R.into(), source.into(), &ANY);
-            let receiver = Decapsulator::minimal(access);
+            let receiver = Receiver::minimal(access);
             let opened = ipencap::decap(&receiver, &mut buffer).unwrap();
             assert_eq!(opened.packet, original);
         }

@@ -4,7 +4,8 @@ use core::net::Ipv4Addr;
 
 use ipencap::Span;
 use ipencap::checksum::{Delta, Sum, checksum, const_checksum, update_odd_u16, update_u16, verify};
-use ipencap::encap::{self, Decapsulate};
+use ipencap::decap::Decapsulate;
+use ipencap::encap::{self};
 use ipencap::error::{EncapError, ParseError};
 use ipencap::packet::PacketMeta;
 use ipencap::wire::{

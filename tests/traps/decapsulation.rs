@@ -1,7 +1,8 @@
 //! T40 to T48: what must not be opened, what must not be changed, and what links put in front.
 
 use ipencap::Span;
-use ipencap::encap::{IpIpCarrier, inspect_without_filter};
+use ipencap::decap::inspect_without_filter;
+use ipencap::encap::IpIpCarrier;
 use ipencap::error::{ParseError, Reason};
 use ipencap::packet::Packet;
 use ipencap::wire::{IpProtocol, Ipv4};

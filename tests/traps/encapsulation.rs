@@ -1,7 +1,8 @@
 //! T31 to T38: lengths, headroom, fields and loops on the way in.
 
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, DfPolicy, Encapsulate, IdSource, PerPacket, Role};
+use ipencap::decap::Decapsulate;
+use ipencap::encap::{DfPolicy, Encapsulate, IdSource, PerPacket, Role};
 use ipencap::error::{EncapError, Reason};
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::Ipv4Header;

@@ -1,10 +1,9 @@
 //! T16 to T30: the bounds of an IPv4 header and what its fields mean.
 
-use ipencap::encap::{
-    Decapsulate, Decapsulator, Encapsulate, IpIpCarrier, Stack, inspect_without_filter,
-};
+use ipencap::decap::PointToPoint;
+use ipencap::decap::{Decapsulate, Receiver, inspect_without_filter};
+use ipencap::encap::{Encapsulate, IpIpCarrier};
 use ipencap::error::{EncapError, ParseError, Reason};
-use ipencap::filter::PointToPoint;
 use ipencap::wire::{
     Dscp, Ecn, FragmentOffset, GreFlags, GreHeader, HeaderOption, HeaderOptions, IpProtocol, Ipv4,
     Ipv4Flags, Ipv4Header, Ipv4Mut, Tcp, TcpFlags, TcpHeader, Udp,
@@ -370,9 +369,6 @@ fn the_slack_of_a_stack_is_that_of_all_its_layers() {
     let middle = middle.packet(&[&inner().packet(b"ok")[..], &[0xff; 3]].concat());
     let packet = outer().packet(&[&middle[..], &[0xff; 5]].concat());
     let access = PointToPoint::new(far.into(), near.into(), &ANY);
-    let stack = Stack {
-        outer: receiver(),
-        inner: Decapsulator::ipip(access),
-    };
+    let stack = (Receiver::ipip(access), receiver());
     assert_eq!(stack.inspect(&packet).unwrap().slack(), 8);
 }

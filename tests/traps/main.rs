@@ -19,9 +19,10 @@ mod mtu;
 mod streams;
 
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Decapsulator, Encapsulate, IpIp, IpIpCarrier, PerPacket};
+use ipencap::decap::{Decapsulate, Receiver};
+use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::encap::{Encapsulate, IpIp, IpIpCarrier, PerPacket};
 use ipencap::error::{EncapError, Reason};
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap_kit::oracle::Plain;
 
 const A: [u8; 4] = [10, 1, 0, 5];
@@ -61,8 +62,8 @@ fn tunnel() -> IpIp {
 
 static ANY: [Prefix; 1] = [Prefix::ANY];
 
-fn receiver() -> Decapsulator<IpIpCarrier, PointToPoint<'static>> {
-    Decapsulator::ipip(PointToPoint::new(R.into(), L.into(), &ANY))
+fn receiver() -> Receiver<IpIpCarrier, PointToPoint<'static>> {
+    Receiver::ipip(PointToPoint::new(R.into(), L.into(), &ANY))
 }
 
 fn reason(packet: &[u8]) -> Option<Reason> {

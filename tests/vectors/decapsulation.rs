@@ -3,12 +3,10 @@
 use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 
-use ipencap::encap::{
-    Carrier, Decapsulate, Decapsulator, EgressDscp, InnerTunnels, IpIp, IpIpCarrier, PerPacket,
-    Role,
-};
+use ipencap::decap::{Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::decap::{Decapsulate, EgressDscp, InnerTunnels, Receiver};
+use ipencap::encap::{IpIp, IpIpCarrier, PerPacket, Role};
 use ipencap::error::Refused;
-use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix};
 use ipencap::packet::Packet;
 use ipencap::wire::{Ecn, EcnAlarm};
 use ipencap::{Span, decap};
@@ -82,10 +80,10 @@ pub(crate) fn opened<D: Decapsulate>(id: &str, receiver: &D, packet: &[u8]) -> V
 }
 
 /// The policy of the vectors, by both of the ready-made forms of [`Access`].
-pub(crate) fn opened_by_policy<C: Carrier + Copy>(
+pub(crate) fn opened_by_policy<C: Copy>(
     id: &str,
     carrier: C,
-    adjust: impl Fn(Decapsulator<C, &dyn Access>) -> Verdict,
+    adjust: impl Fn(Receiver<C, &dyn Access>) -> Verdict,
 ) -> Verdict {
     let sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
     let point_to_point = PointToPoint::new(R, L, &sources);
@@ -93,7 +91,7 @@ pub(crate) fn opened_by_policy<C: Carrier + Copy>(
     let edge = Edge::new(&[R], &peers);
     let accesses: [&dyn Access; 2] = [&point_to_point, &edge];
     let [first, second] = accesses.map(|access| {
-        adjust(Decapsulator::new(carrier, access).with_inner_tunnels(InnerTunnels::Refuse))
+        adjust(Receiver::new(carrier, access).with_inner_tunnels(InnerTunnels::Refuse))
     });
     assert_eq!(first, second, "{id}: PointToPoint, Edge");
     first

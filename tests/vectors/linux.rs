@@ -4,11 +4,9 @@ use core::net::Ipv4Addr;
 
 use ipencap::Span;
 use ipencap::checksum::Sum;
-use ipencap::encap::{
-    ChecksumPolicy, Decapsulator, PerPacket, SourcePort, TtlPolicy, Udp, UdpCarrier,
-    inspect_without_filter,
-};
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::decap::{Receiver, inspect_without_filter};
+use ipencap::encap::{ChecksumPolicy, PerPacket, SourcePort, TtlPolicy, Udp, UdpCarrier};
 use ipencap::wire::{Icmpv4, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Udp as UdpView, UdpChecksum};
 
 use crate::Book;
@@ -43,7 +41,7 @@ pub(crate) fn lin(book: &mut Book) {
 
         // An IP-in-IP tunnel must not take it for its own (D-04).
         let access = PointToPoint::new(ends[1], ends[0], &[Prefix::ANY]);
-        let refused = opened(id, &Decapsulator::ipip(access), &packet).unwrap_err();
+        let refused = opened(id, &Receiver::ipip(access), &packet).unwrap_err();
         assert_eq!(refused.name(), "NotTunnel", "{id}: D-04");
 
         let shim_len = usize::from(udp.payload()[0] & 0x1f) * 4 + 4;
@@ -52,7 +50,7 @@ pub(crate) fn lin(book: &mut Book) {
         let (source, destination) = (inner.header().source(), inner.header().destination());
         // A GUE tunnel does, if the inner checksum is complete (G-13).
         let carrier = UdpCarrier::gue();
-        let verdict = opened(id, &Decapsulator::udp(carrier, access), &packet);
+        let verdict = opened(id, &Receiver::udp(carrier, access), &packet);
         let structural = inspect_without_filter(&carrier, &packet).map(|opened| opened.span());
         match id {
             "LIN-01" => {

@@ -1,13 +1,12 @@
 //! LCO: the outer checksum from the headers alone, and what follows for trains of segments.
 
 use ipencap::checksum::Sum;
+use ipencap::decap::inspect_without_filter;
 use ipencap::encap::{
     ChecksumPolicy, Encapsulate, IpIp, PerPacket, SourcePort, Stack, Tcp, Udp, UdpCarrier,
-    inspect_without_filter,
 };
 use ipencap::packet::PacketMeta;
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header, TcpFlags, TcpHeader, Udp as UdpView};
-use zerocopy::IntoBytes;
 
 use crate::Book;
 use crate::carriers::{MIDDLE, MIDDLE_EXIT, udp_tunnel};

@@ -1,10 +1,9 @@
 //! UR, GU, GR and ME: what comes out of UDP, GUE, GRE and minimal encapsulation, by every door.
 
-use ipencap::encap::{
-    Decapsulate, Decapsulator, GreCarrier, MinEncCarrier, OuterMeta, SocketCarrier, UdpCarrier,
-};
+use ipencap::decap::Access;
+use ipencap::decap::{Decapsulate, MinEncCarrier, OuterMeta, Receiver, SocketCarrier};
+use ipencap::encap::{GreCarrier, UdpCarrier};
 use ipencap::error::{Reason, Refused};
-use ipencap::filter::Access;
 use ipencap::wire::{IpProtocol, Ipv4, Tcp, Udp, UdpChecksum};
 use serde_json::Value;
 
@@ -98,7 +97,7 @@ fn through_socket(packet: &[u8]) -> Option<(OuterMeta, &[u8])> {
 /// payload to inspect.
 pub(crate) fn check_payload_form<C: SocketCarrier, A: Access>(
     id: &str,
-    receiver: &Decapsulator<C, A>,
+    receiver: &Receiver<C, A>,
     packet: &[u8],
 ) -> bool {
     let Some((meta, payload)) = through_socket(packet) else {
@@ -111,7 +110,7 @@ pub(crate) fn check_payload_form<C: SocketCarrier, A: Access>(
             let start = payload.as_ptr().addr() - packet.as_ptr().addr();
             assert_eq!(whole.span().start, start + by_payload.span().start, "{id}");
             assert_eq!(whole.span().len, by_payload.span().len, "{id}");
-            let rest = |opened: ipencap::encap::Opened| {
+            let rest = |opened: ipencap::decap::Opened| {
                 let counts = (opened.slack(), opened.layers(), opened.tag());
                 (counts, opened.alarm(), opened.sequence())
             };

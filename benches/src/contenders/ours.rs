@@ -2,11 +2,9 @@
 
 use core::num::NonZeroU8;
 
-use ipencap::encap::{
-    ChecksumPolicy, Decapsulate, Decapsulator, Encapsulate, IpIp, IpIpCarrier, PerPacket,
-    SourcePort, Stack, Tcp, Template, TtlPolicy, Udp, inspect_without_filter,
-};
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::decap::{Decapsulate, Receiver, inspect_without_filter};
+use ipencap::encap::{ChecksumPolicy, Encapsulate, IpIp, IpIpCarrier, PerPacket, SourcePort, Stack, Tcp, Template, TtlPolicy, Udp};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4, Ipv4Header};
 use ipencap::{Span, checksum as sums, decap, encap};
@@ -18,7 +16,7 @@ use crate::packet_work::{PacketWork, REFUSED};
 type Ipip2 = Stack<IpIp, IpIp>;
 type Ipip3 = Stack<IpIp, Ipip2>;
 type Ipip4 = Stack<IpIp, Ipip3>;
-type From1 = Decapsulator<IpIpCarrier, PointToPoint<'static>>;
+type From1 = Receiver<IpIpCarrier, PointToPoint<'static>>;
 type From2 = Stack<From1, From1>;
 type From3 = Stack<From1, From2>;
 type From4 = Stack<From1, From3>;
@@ -59,7 +57,7 @@ impl Tunnels {
                 ..
             } = layers[place];
             let sources = Box::leak(Box::new([sources[place]]));
-            Decapsulator::ipip(PointToPoint::new(destination, source, sources))
+            Receiver::ipip(PointToPoint::new(destination, source, sources))
         };
         let stack2 = Stack {
             outer: two,

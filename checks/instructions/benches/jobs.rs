@@ -7,19 +7,20 @@ use core::net::Ipv4Addr;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use ipencap::checksum::{Sum, update_u16};
+use ipencap::decap::{self as receiving, DEFAULT_NESTING, Decapsulate, Inner};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, Decapsulator, Encapsulate, Inner, IpIp, IpIpCarrier, Layer, PerPacket, Role,
-    SourcePort, Stack, Tcp, Template, Udp,
+    ChecksumPolicy, Encapsulate, IpIp, IpIpCarrier, Layer, PerPacket, Role, SourcePort, Stack, Tcp,
+    Template, Udp,
 };
 use ipencap::error::{EncapError, Reason, Refused};
-use ipencap::filter::{PointToPoint, Prefix};
 use ipencap::packet::{Packet, Proven};
 use ipencap::stream::{Decoder, Event, StreamFraming};
 use ipencap::wire::{Ecn, IpProtocol, Ipv4, Ipv4Header};
 use ipencap::{Span, encap};
 
 type Wrapped = Result<&'static mut [u8], EncapError>;
-type Receiver = Decapsulator<IpIpCarrier, PointToPoint<'static>>;
+type Receiver = receiving::Receiver<IpIpCarrier, PointToPoint<'static>>;
 
 const HEADROOM: usize = 128;
 
@@ -113,13 +114,34 @@ fn receiver() -> &'static Receiver {
 }
 
 fn receiver_of(peer: Ipv4Addr, local: Ipv4Addr) -> Receiver {
-    Decapsulator::ipip(PointToPoint::new(local, peer, leaked([Prefix::ANY])))
+    receiving::Receiver::ipip(PointToPoint::new(local, peer, leaked([Prefix::ANY])))
 }
 
-fn receiver_of_2() -> &'static Stack<Receiver, Receiver> {
+fn receiver_of_2() -> &'static (Receiver, Receiver) {
     let [a, b, c, d] = ends();
-    let (outer, inner) = (receiver_of(c, d), receiver_of(a, b));
-    leaked(Stack { outer, inner })
+    leaked((receiver_of(a, b), receiver_of(c, d)))
+}
+
+/// The same two, for packets of unknown depth.
+fn tunnels() -> &'static [&'static dyn Decapsulate] {
+    let (inner, outer) = receiver_of_2();
+    leaked([inner as &dyn Decapsulate, outer])
+}
+
+/// A packet in IP-in-IP whose ECN fields are these.
+fn marked(inner: Ecn, outer: Ecn) -> &'static mut [u8] {
+    let packet = wrapped(ipip(), inner);
+    let (header, ..) = Ipv4Header::split_mut(packet).expect("a header");
+    header.set_ecn(outer);
+    packet
+}
+
+/// A packet in IP-in-IP that is itself IP-in-IP, between others.
+fn tunnel_inside() -> &'static mut [u8] {
+    let packet = wrapped(ipip(), Ecn::NotEct);
+    let (header, ..) = Ipv4Header::split_mut(&mut packet[20..]).expect("a header");
+    header.set_protocol(IpProtocol::IPENCAP);
+    packet
 }
 
 fn stack_of_2() -> &'static Stack<IpIp, IpIp> {
@@ -363,6 +385,9 @@ fn empty_of_decap(
 #[library_benchmark(teardown = done)]
 #[bench::any(outer(), receiver())]
 #[bench::ect(wrapped(ipip(), Ecn::Ect0), receiver())]
+#[bench::ce(marked(Ecn::Ect0, Ecn::Ce), receiver())]
+#[bench::ect_1(marked(Ecn::Ect0, Ecn::Ect1), receiver())]
+#[bench::tunnel_inside(tunnel_inside(), receiver())]
 fn decap(packet: &'static mut [u8], receiver: &Receiver) -> Result<Inner<'static>, Refused> {
     ipencap::decap(receiver, packet)
 }
@@ -375,10 +400,27 @@ fn decap_by_reference(
     ipencap::decap(&receiver, packet)
 }
 #[library_benchmark(teardown = done)]
+#[bench::any(outer(), receiver())]
+fn decap_dyn(
+    packet: &'static mut [u8],
+    receiver: &'static dyn Decapsulate,
+) -> Result<Inner<'static>, Refused> {
+    ipencap::decap(receiver, packet)
+}
+#[library_benchmark(teardown = done)]
+#[bench::of_1(outer(), tunnels())]
+#[bench::of_2(wrapped(stack_of_2(), Ecn::NotEct), tunnels())]
+fn decap_nested(
+    packet: &'static mut [u8],
+    tunnels: &[&'static dyn Decapsulate],
+) -> Result<Inner<'static>, Refused> {
+    receiving::decap_nested(tunnels, packet, DEFAULT_NESTING)
+}
+#[library_benchmark(teardown = done)]
 #[bench::of_2(wrapped(stack_of_2(), Ecn::NotEct), receiver_of_2())]
 fn decap_stack(
     packet: &'static mut [u8],
-    receiver: &Stack<Receiver, Receiver>,
+    receiver: &(Receiver, Receiver),
 ) -> Result<Inner<'static>, Refused> {
     ipencap::decap(receiver, packet)
 }
@@ -432,6 +474,8 @@ library_benchmark_group!(
         empty_of_decap,
         decap,
         decap_by_reference,
+        decap_dyn,
+        decap_nested,
         decap_stack,
         empty_of_frame,
         frame,

@@ -3,7 +3,7 @@ use core::net::Ipv4Addr;
 use core::str::FromStr;
 
 use ipencap::packet::Flow;
-use ipencap::filter::{self, Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::decap::{self, Access, Edge, Peer, PointToPoint, Prefix};
 
 use crate::given::{
     address, addresses, byte, bytes, double_word, flow, prefix, prefixes, protocol, word, words,

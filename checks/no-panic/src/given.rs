@@ -6,7 +6,7 @@ use core::net::Ipv4Addr;
 use ipencap::Span;
 use ipencap::encap::PerPacket;
 use ipencap::error::ParseError;
-use ipencap::filter::Prefix;
+use ipencap::decap::Prefix;
 use ipencap::packet::{Flow, PacketMeta};
 use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Header};
 

@@ -4,9 +4,10 @@ use core::fmt::Debug;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Encapsulate, Layer, Opened, OuterMeta, PerPacket};
+use ipencap::decap::Access;
+use ipencap::decap::{Decapsulate, Opened, OuterMeta};
+use ipencap::encap::{Encapsulate, Layer, PerPacket};
 use ipencap::error::{EncapError, Refused};
-use ipencap::filter::Access;
 use ipencap::packet::{Packet, PacketMeta};
 
 use crate::oracle::{NaiveCarrier, NaiveEncapsulator, OuterPolicy, Switches};
@@ -176,7 +177,7 @@ pub trait CarrierSubject {
     /// As it.
     fn inspect_without_filter(&self, packet: &[u8]) -> core::result::Result<Opened, Refused>;
 
-    /// `Decapsulator::inspect_payload` of [`receiver`](Self::receiver), from those carriers that
+    /// `Receiver::inspect_payload` of [`receiver`](Self::receiver), from those carriers that
     /// have it. Over UDP and TCP all must: the laws insist.
     fn inspect_payload(
         &self,

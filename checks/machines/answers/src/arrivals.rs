@@ -3,9 +3,10 @@
 use core::net::Ipv4Addr;
 
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Decapsulator, Encapsulate, PerPacket};
+use ipencap::decap::{Decapsulate, Receiver};
+use ipencap::encap::{Encapsulate, PerPacket};
 use ipencap::error::Refused;
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::decap::{PointToPoint, Prefix};
 
 use crate::answers::Report;
 use crate::checksums::fill_checksum;
@@ -127,7 +128,7 @@ fn with_ecn(
 pub fn check_flipped(report: &mut Report<'_>) {
     let inner = INNER[0].bytes;
     let (local, peer): (Ipv4Addr, Ipv4Addr) = (ENDS.1.into(), ENDS.0.into());
-    let opens = Decapsulator::ipip(PointToPoint::new(local, peer, &[Prefix::ANY]));
+    let opens = Receiver::ipip(PointToPoint::new(local, peer, &[Prefix::ANY]));
     let mut buffer: Buffer = [0; 600];
     buffer[20..][..inner.len()].copy_from_slice(inner);
     let place = Span::new(20, inner.len());

@@ -3,7 +3,8 @@
 use core::fmt::Arguments;
 
 use ipencap::Span;
-use ipencap::encap::{Decapsulate, Encapsulate, IpIp, PerPacket, Template};
+use ipencap::decap::Decapsulate;
+use ipencap::encap::{Encapsulate, IpIp, PerPacket, Template};
 use ipencap::error::EncapError;
 use ipencap::packet::Packet;
 

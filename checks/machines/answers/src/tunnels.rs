@@ -3,12 +3,9 @@
 use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 
-use ipencap::encap::{
-    Carrier, ChecksumPolicy, Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy,
-    Encapsulate, Gre, GreCarrier, IdSource, IpIp, IpIpCarrier, MinEnc, MinEncCarrier, PortRange,
-    Role, SourcePort, Stack, Tcp, TcpCarrier, Template, TtlPolicy, Udp, UdpCarrier,
-};
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::decap::{Carrier, Decapsulate, Receiver, MinEncCarrier};
+use ipencap::encap::{ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp, IpIpCarrier, MinEnc, PortRange, Role, SourcePort, Stack, Tcp, TcpCarrier, Template, TtlPolicy, Udp, UdpCarrier};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::wire::{Dscp, LengthPrefix};
 
 /// The two ends of a tunnel, the encapsulator's first.
@@ -91,9 +88,9 @@ pub fn with_tunnel(name: &str, form: &str, ends: Ends, run: Run<'_>) {
     }
 }
 
-fn receiver<C: Carrier>(carrier: C, ends: Ends) -> Decapsulator<C, PointToPoint<'static>> {
+fn receiver<C: Carrier>(carrier: C, ends: Ends) -> Receiver<C, PointToPoint<'static>> {
     let (source, destination) = ends.addresses();
-    Decapsulator::new(
+    Receiver::new(
         carrier,
         PointToPoint::new(destination, source, &[Prefix::ANY]),
     )

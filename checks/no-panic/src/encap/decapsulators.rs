@@ -1,12 +1,9 @@
 use core::hint::black_box;
 
-use ipencap::encap::{
-    self, Arrived, Carried, Carrier, Decapsulate, Decapsulator, EgressDscp, GreCarrier,
-    InnerTunnels, IpIpCarrier, MinEncCarrier, Opened, OuterMeta, SequenceWindow, SocketCarrier,
-    Stack, TcpCarrier, UdpCarrier,
-};
+use ipencap::decap::{OuterPacket, Carried, Carrier, Decapsulate, Receiver, EgressDscp, InnerTunnels, MinEncCarrier, Opened, OuterMeta, SocketCarrier};
+use ipencap::encap::{self, GreCarrier, IpIpCarrier, SequenceWindow, Stack, TcpCarrier, UdpCarrier};
 use ipencap::error::Refused;
-use ipencap::filter::{Access, Edge, Peer, PointToPoint};
+use ipencap::decap::{Access, Edge, Peer, PointToPoint};
 use ipencap::packet::Packet;
 use ipencap::wire::{IpProtocol, Ipv4, LengthPrefix};
 
@@ -21,24 +18,24 @@ pub fn call(buffer: &mut [u8]) {
     let peers = [black_box(Peer::new(prefix(), prefixes())); 4];
     let edge = black_box(Edge::new(addresses(), black_box(peers.as_slice())));
 
-    let ipip = configured(black_box(Decapsulator::ipip(access)));
-    decapsulate::<Decapsulator<_, _>>(&ipip, buffer);
-    decapsulate::<&Decapsulator<_, _>>(&&ipip, buffer);
-    let ipip = configured(black_box(Decapsulator::ipip(&edge)));
-    decapsulate::<Decapsulator<_, _>>(&ipip, buffer);
-    let minimal = configured(black_box(Decapsulator::minimal(&edge)));
-    decapsulate::<Decapsulator<_, _>>(&minimal, buffer);
-    let gre = configured(black_box(Decapsulator::gre(gre_carrier(), access)));
-    decapsulate::<Decapsulator<_, _>>(&gre, buffer);
-    let tcp = configured(black_box(Decapsulator::tcp(tcp_carrier(), &edge)));
-    decapsulate::<Decapsulator<_, _>>(&tcp, buffer);
-    let udp = configured(black_box(Decapsulator::udp(udp_carrier(), &edge)));
-    decapsulate::<Decapsulator<_, _>>(&udp, buffer);
-    let custom = configured(black_box(Decapsulator::new(Custom, access)));
-    decapsulate::<Decapsulator<_, _>>(&custom, buffer);
-    seen(Decapsulator::inspect_payload(&tcp, &outer_meta(), bytes()));
-    seen(Decapsulator::inspect_payload(&udp, &outer_meta(), bytes()));
-    seen(Decapsulator::inspect_payload(
+    let ipip = configured(black_box(Receiver::ipip(access)));
+    decapsulate::<Receiver<_, _>>(&ipip, buffer);
+    decapsulate::<&Receiver<_, _>>(&&ipip, buffer);
+    let ipip = configured(black_box(Receiver::ipip(&edge)));
+    decapsulate::<Receiver<_, _>>(&ipip, buffer);
+    let minimal = configured(black_box(Receiver::minimal(&edge)));
+    decapsulate::<Receiver<_, _>>(&minimal, buffer);
+    let gre = configured(black_box(Receiver::gre(gre_carrier(), access)));
+    decapsulate::<Receiver<_, _>>(&gre, buffer);
+    let tcp = configured(black_box(Receiver::tcp(tcp_carrier(), &edge)));
+    decapsulate::<Receiver<_, _>>(&tcp, buffer);
+    let udp = configured(black_box(Receiver::udp(udp_carrier(), &edge)));
+    decapsulate::<Receiver<_, _>>(&udp, buffer);
+    let custom = configured(black_box(Receiver::new(Custom, access)));
+    decapsulate::<Receiver<_, _>>(&custom, buffer);
+    seen(Receiver::inspect_payload(&tcp, &outer_meta(), bytes()));
+    seen(Receiver::inspect_payload(&udp, &outer_meta(), bytes()));
+    seen(Receiver::inspect_payload(
         &custom,
         &outer_meta(),
         bytes(),
@@ -56,45 +53,45 @@ pub fn call(buffer: &mut [u8]) {
     );
     let tunnels: [&dyn Decapsulate; 4] = black_box([&ipip, &gre, &Custom, &()]);
     let tunnels = black_box(tunnels.as_slice());
-    seen(encap::inspect_nested(tunnels, bytes(), byte()));
-    seen(encap::decap_nested(tunnels, black_box(buffer), byte()));
+    seen(decap::inspect_nested(tunnels, bytes(), byte()));
+    seen(decap::decap_nested(tunnels, black_box(buffer), byte()));
 
     carriers();
 }
 
 fn decapsulate<D: Decapsulate + ?Sized>(tunnel: &D, buffer: &mut [u8]) {
-    let arrived = black_box(Arrived::new(bytes()));
+    let arrived = black_box(OuterPacket::new(bytes()));
     seen(<D as Decapsulate>::opens(tunnel));
     if let Ok(packet) = black_box(Ipv4::parse(bytes())) {
         seen(<D as Decapsulate>::recognises(tunnel, packet));
     }
-    seen(<D as Decapsulate>::inspect_arrived(tunnel, arrived));
+    seen(<D as Decapsulate>::inspect_outer(tunnel, arrived));
     seen(<D as Decapsulate>::inspect_ordinary(tunnel, bytes()));
     if let Ok(opened) = black_box(<D as Decapsulate>::inspect(tunnel, bytes())) {
         // As the inner layer of a stack: with a header that is not in the buffer yet.
-        let arrived = black_box(Opened::arrived(&opened, bytes()));
-        seen(<D as Decapsulate>::inspect_arrived(tunnel, arrived));
+        let arrived = black_box(Opened::outer_packet(&opened, bytes()));
+        seen(<D as Decapsulate>::inspect_outer(tunnel, arrived));
     }
-    seen(encap::decap(tunnel, black_box(&mut *buffer)));
+    seen(decap::decap(tunnel, black_box(&mut *buffer)));
     let mut packet = black_box(Packet::new(black_box(&mut *buffer), span()));
     seen(Packet::decap(black_box(&mut packet), tunnel));
     seen(packet);
 }
 
 fn configured<C: Carrier + Copy, A: Access + Copy>(
-    tunnel: Decapsulator<C, A>,
-) -> Decapsulator<C, A> {
+    tunnel: Receiver<C, A>,
+) -> Receiver<C, A> {
     let dscp = black_box(EgressDscp::Keep);
-    let tunnel = black_box(Decapsulator::with_egress_dscp(tunnel, dscp));
+    let tunnel = black_box(Receiver::with_egress_dscp(tunnel, dscp));
     let inner_tunnels = black_box(InnerTunnels::Transit);
-    let tunnel = black_box(Decapsulator::with_inner_tunnels(tunnel, inner_tunnels));
-    let tunnel = black_box(Decapsulator::with_max_depth(tunnel, byte()));
-    let tunnel = black_box(Decapsulator::allowing_multicast(tunnel));
-    let tunnel = black_box(Decapsulator::allowing_class_e(tunnel));
-    let tunnel = black_box(Decapsulator::allowing_destination_peer(tunnel));
-    let tunnel = black_box(Decapsulator::with_exact_length(tunnel));
-    let tunnel = black_box(Decapsulator::refusing_land(tunnel));
-    cloneable::<Decapsulator<C, A>>(&tunnel);
+    let tunnel = black_box(Receiver::with_inner_tunnels(tunnel, inner_tunnels));
+    let tunnel = black_box(Receiver::with_max_depth(tunnel, byte()));
+    let tunnel = black_box(Receiver::allowing_multicast(tunnel));
+    let tunnel = black_box(Receiver::allowing_class_e(tunnel));
+    let tunnel = black_box(Receiver::allowing_destination_peer(tunnel));
+    let tunnel = black_box(Receiver::with_exact_length(tunnel));
+    let tunnel = black_box(Receiver::refusing_land(tunnel));
+    cloneable::<Receiver<C, A>>(&tunnel);
     tunnel
 }
 
@@ -166,7 +163,7 @@ fn carrier<C: Carrier>(carrier: &C, outer: Ipv4<'_>) {
     seen(<C as Carrier>::reopens(carrier, outer));
     seen(<C as Carrier>::relays_ecn(carrier));
     seen(<C as Carrier>::is_framed(carrier));
-    seen(encap::inspect_without_filter(carrier, bytes()));
+    seen(decap::inspect_without_filter(carrier, bytes()));
 }
 
 fn socket_carrier<C: SocketCarrier>(carrier: &C) {
@@ -216,7 +213,7 @@ impl Decapsulate for Custom {
         black_box(true)
     }
 
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> Result<Opened, Refused> {
+    fn inspect_outer(&self, arrived: OuterPacket<'_>) -> Result<Opened, Refused> {
         black_box(Ok(arrived.opened(span())))
     }
 }

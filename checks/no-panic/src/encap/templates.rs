@@ -1,10 +1,8 @@
 use core::hint::black_box;
 
-use ipencap::encap::{
-    Decapsulator, Gre, IpIp, Layer, Layered, Ring, Stack, Tcp, Template, TemplateLayer, Udp,
-    decap_each, encap_each, encap_train,
-};
-use ipencap::filter::PointToPoint;
+use ipencap::decap::Receiver;
+use ipencap::encap::{Gre, IpIp, Layer, Layered, Ring, Stack, Tcp, Template, TemplateLayer, Udp, decap_each, encap_each, encap_train};
+use ipencap::decap::PointToPoint;
 use ipencap::packet::{Packet, Span};
 
 use super::encapsulators::encapsulate;
@@ -87,7 +85,7 @@ fn layered<L: TemplateLayer, S: Layered<L> + ?Sized>(layers: &S) {
 
 fn batches(tunnel: &IpIp, buffer: &mut [u8]) {
     let access = PointToPoint::new(address(), address(), prefixes());
-    let receiver = black_box(Decapsulator::ipip(access));
+    let receiver = black_box(Receiver::ipip(access));
     let said = |place: usize| {
         seen(place);
         per_packet()

@@ -1,14 +1,15 @@
 use core::hint::black_box;
 
-use ipencap::encap::{Arrived, IpIpCarrier, Opened, inspect_without_filter};
+use ipencap::decap::{OuterPacket, Opened, inspect_without_filter};
+use ipencap::encap::IpIpCarrier;
 use ipencap::wire::Ipv4;
 
 use crate::given::{byte, bytes, ecn, span};
 use crate::helper::{cloneable, comparable, seen};
 
 pub fn call(buffer: &mut [u8]) {
-    let arrived = || black_box(Arrived::new(bytes()));
-    let opened = || black_box(Arrived::opened(black_box(&arrived()), span()));
+    let arrived = || black_box(OuterPacket::new(bytes()));
+    let opened = || black_box(OuterPacket::opened(black_box(&arrived()), span()));
     verdict(opened(), buffer);
     if let Ok(packet) = black_box(Ipv4::parse(bytes())) {
         verdict(black_box(Opened::with_ecn(opened(), packet, ecn())), buffer);
@@ -32,12 +33,12 @@ fn verdict(opened: Opened, buffer: &mut [u8]) {
     seen(Opened::behind(black_box(opened), black_box(&opened)));
     comparable::<Opened>(&opened);
 
-    let arrived = black_box(Opened::arrived(black_box(&opened), bytes()));
-    seen(Arrived::bytes(black_box(&arrived)));
-    seen(Arrived::is_opened_next(black_box(&arrived)));
-    seen(Arrived::parse(black_box(&arrived), black_box(&mut None)));
-    seen(Arrived::depth(black_box(&arrived)));
-    seen(Arrived::at_depth(arrived, byte()));
-    seen(Arrived::opened_next(arrived));
-    cloneable::<Arrived<'_>>(&arrived);
+    let arrived = black_box(Opened::outer_packet(black_box(&opened), bytes()));
+    seen(OuterPacket::bytes(black_box(&arrived)));
+    seen(OuterPacket::expects_tunnel(black_box(&arrived)));
+    seen(OuterPacket::parse(black_box(&arrived), black_box(&mut None)));
+    seen(OuterPacket::depth(black_box(&arrived)));
+    seen(OuterPacket::at_depth(arrived, byte()));
+    seen(OuterPacket::expecting_tunnel(arrived));
+    cloneable::<OuterPacket<'_>>(&arrived);
 }

@@ -2,10 +2,11 @@
 #![no_std]
 #![no_main]
 
-use ipencap::encap::{Decapsulator, IpIpCarrier};
-use ipencap::filter::PointToPoint;
+use ipencap::decap::Receiver;
+use ipencap::encap::IpIpCarrier;
+use ipencap::decap::PointToPoint;
 
-type Receiver = Decapsulator<IpIpCarrier, PointToPoint<'static>>;
+type Receiver = Receiver<IpIpCarrier, PointToPoint<'static>>;
 
 ipencap_size::entry!(|receiver: &Receiver, packet: &mut [u8; 1500], len: usize| {
     let packet = packet.get_mut(..len).unwrap_or_default();

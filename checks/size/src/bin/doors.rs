@@ -3,10 +3,11 @@
 #![no_main]
 
 use ipencap::Span;
-use ipencap::encap::{Decapsulator, IpIp, IpIpCarrier, PerPacket};
-use ipencap::filter::PointToPoint;
+use ipencap::decap::Receiver;
+use ipencap::encap::{IpIp, IpIpCarrier, PerPacket};
+use ipencap::decap::PointToPoint;
 
-type Receiver = Decapsulator<IpIpCarrier, PointToPoint<'static>>;
+type Receiver = Receiver<IpIpCarrier, PointToPoint<'static>>;
 
 ipencap_size::entry!(|tunnel: &IpIp,
                       receiver: &Receiver,

@@ -1,8 +1,8 @@
 use core::net::Ipv4Addr;
 
 use ipencap::Span;
-use ipencap::encap::{Arrived, Decapsulate};
-use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::decap::{Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::decap::{Decapsulate, OuterPacket};
 use ipencap::packet::Packet;
 
 use crate::generate::{Bytes, DecapCase};
@@ -121,7 +121,7 @@ pub fn law_decap_is_all_or_nothing(case: &DecapCase) {
 pub fn law_inspect_apply_agree(case: &DecapCase) {
     for_each_receiver(case, |carrier, receiver, packet| {
         let inspected = receiver.inspect(packet);
-        assert_eq!(receiver.inspect_arrived(Arrived::new(packet)), inspected);
+        assert_eq!(receiver.inspect_outer(OuterPacket::new(packet)), inspected);
 
         let mut by_door = packet.to_vec();
         let door = ipencap::decap(receiver, &mut by_door).map(|inner| inner.opened);
@@ -172,9 +172,12 @@ pub fn law_inspect_apply_agree(case: &DecapCase) {
             let mut short = packet[..len].to_vec();
             assert!(opened.apply(&mut short).is_empty());
             assert_eq!(short, packet[..len]);
-            assert!(opened.arrived(&short).bytes().is_empty());
+            assert!(opened.outer_packet(&short).bytes().is_empty());
         }
-        assert_eq!(opened.arrived(packet).bytes(), span.get(packet).unwrap());
+        assert_eq!(
+            opened.outer_packet(packet).bytes(),
+            span.get(packet).unwrap()
+        );
         assert_eq!(opened.layers(), 1);
     });
 }

@@ -1,7 +1,6 @@
 use ipencap::Span;
-use ipencap::encap::{
-    Arrived, Decapsulate, Encapsulate, MAX_NESTING, PerPacket, Stack, inspect_nested,
-};
+use ipencap::decap::{Decapsulate, MAX_NESTING, Opened, OuterPacket, inspect_nested};
+use ipencap::encap::{Encapsulate, PerPacket, Stack};
 use ipencap::error::{EncapError, Reason};
 use ipencap::packet::Packet;
 use ipencap::wire::{EcnAlarm, Ipv4};
@@ -94,12 +93,18 @@ pub fn law_nested_inspection_equals_sequential(case: &NestCase) {
 
     let mut written = marked.clone();
     let mut place = Span::new(0, marked.len());
-    let mut arrived = Arrived::new(&marked);
+    let mut before: Option<Opened> = None;
     let (mut depth, mut alarms) = (0, Vec::new());
     for layer in case.layers.iter().rev() {
+        let arrived = match &before {
+            None => OuterPacket::new(&marked),
+            Some(opened) => opened.outer_packet(&marked),
+        };
         let step = ipencap::decap(layer.decapsulator(), place.get_mut(&mut written).unwrap())
             .map(|inner| inner.opened);
-        let inspected = layer.decapsulator().inspect_arrived(arrived.opened_next());
+        let inspected = layer
+            .decapsulator()
+            .inspect_outer(arrived.expecting_tunnel());
         assert_eq!(inspected.err(), step.err());
         let (opened, step) = match (inspected, step) {
             (Ok(opened), Ok(step)) => (opened, step),
@@ -120,7 +125,7 @@ pub fn law_nested_inspection_equals_sequential(case: &NestCase) {
         // Spans of an inspection count from the start of the buffer, those of a step from its packet.
         place = Span::new(place.start + step.span().start, step.span().len);
         assert_eq!(opened.span(), place);
-        arrived = opened.arrived(&marked);
+        let arrived = opened.outer_packet(&marked);
 
         let mut storage = None;
         let unwritten = arrived.parse(&mut storage).unwrap();
@@ -128,6 +133,7 @@ pub fn law_nested_inspection_equals_sequential(case: &NestCase) {
         assert_eq!(unwritten.header(), delivered.header());
         assert_eq!(unwritten.option_bytes(), delivered.option_bytes());
         assert_eq!(unwritten.payload().len(), delivered.payload().len());
+        before = Some(opened);
     }
     assert_eq!(place.len, case.inner.bytes.0.len());
 
@@ -205,30 +211,11 @@ pub fn law_stack_is_associative(case: &NestCase) {
         let layer = case.layers.get(place);
         layer.map_or(identity, |layer| layer.decapsulator())
     });
-    let left = Stack {
-        outer: Stack { outer: c, inner: b },
-        inner: a,
-    };
-    let right = Stack {
-        outer: c,
-        inner: Stack { outer: b, inner: a },
-    };
-    let opened = left.inspect(&made).unwrap();
-    assert_eq!(right.inspect(&made), Ok(opened));
-    assert_eq!(
-        Stack {
-            outer: (),
-            inner: left
-        }
-        .inspect(&made),
-        Ok(opened)
-    );
-    assert_eq!(
-        Stack {
-            outer: left,
-            inner: ()
-        }
-        .inspect(&made),
-        Ok(opened)
-    );
+    let opened = ((a, b), c).inspect(&made).unwrap();
+    assert_eq!((a, (b, c)).inspect(&made), Ok(opened));
+    assert_eq!([a, b, c].inspect(&made), Ok(opened));
+    assert_eq!([a, b, c].as_slice().inspect(&made), Ok(opened));
+    assert_eq!((((a, b), c), ()).inspect(&made), Ok(opened));
+    assert_eq!(((), ((a, b), c)).inspect(&made), Ok(opened));
+    assert_eq!(([a, b], [c]).inspect(&made), Ok(opened));
 }

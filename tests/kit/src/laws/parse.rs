@@ -1,9 +1,10 @@
 use core::net::Ipv4Addr;
 
 use ipencap::Span;
-use ipencap::encap::{IpIpCarrier, PerPacket, inspect_without_filter};
+use ipencap::decap::Prefix;
+use ipencap::decap::inspect_without_filter;
+use ipencap::encap::{IpIpCarrier, PerPacket};
 use ipencap::error::ParseError;
-use ipencap::filter::Prefix;
 use ipencap::packet::{Flow, Packet, PacketMeta};
 use ipencap::wire::{
     Dscp, FragmentOffset, HeaderOptions, Icmpv4, Icmpv4Header, IpProtocol, Ipv4, Ipv4Header,

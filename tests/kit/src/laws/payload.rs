@@ -1,4 +1,4 @@
-use ipencap::encap::OuterMeta;
+use ipencap::decap::OuterMeta;
 use ipencap::error::{EncapError, Reason};
 use ipencap::packet::PacketMeta;
 use ipencap::wire::{IpProtocol, Ipv4, Tcp, Udp, UdpChecksum};

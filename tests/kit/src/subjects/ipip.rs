@@ -2,7 +2,8 @@ use core::fmt;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
-use ipencap::encap::{self, Decapsulate, Encapsulate, IpIp, IpIpCarrier, PerPacket};
+use ipencap::decap::Decapsulate;
+use ipencap::encap::{self, Encapsulate, IpIp, IpIpCarrier, PerPacket};
 use ipencap::error::EncapError;
 use ipencap::packet::PacketMeta;
 

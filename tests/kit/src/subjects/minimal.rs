@@ -1,5 +1,6 @@
 use arbitrary::{Result, Unstructured};
-use ipencap::encap::{MinEnc, MinEncCarrier, Role};
+use ipencap::decap::{MinEncCarrier, inspect_minimal_without_filter};
+use ipencap::encap::{MinEnc, Role};
 
 use super::{Layer, ends, generated_outer, typical_outer};
 use crate::generate::odds;
@@ -26,7 +27,9 @@ impl MinEncSubject {
         if let Some(mtu) = naive.outer.link_mtu {
             tunnel = tunnel.with_link_mtu(mtu);
         }
-        Self::new(tunnel, MinEncCarrier, naive, &naive.outer)
+        Self::with_inspection(tunnel, MinEncCarrier, naive, &naive.outer, |_, packet| {
+            inspect_minimal_without_filter(packet)
+        })
     }
 }
 

@@ -6,12 +6,13 @@ use core::net::Ipv4Addr;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
-use ipencap::encap::{
-    self, Carrier, Decapsulate, Decapsulator, EgressDscp, Encapsulate, Gre, InnerTunnels, IpIp,
-    Opened, OuterMeta, PerPacket, SocketCarrier, Tcp, Udp, inspect_without_filter,
+use ipencap::decap::{Access, PointToPoint, Prefix};
+use ipencap::decap::{
+    Carrier, Decapsulate, EgressDscp, InnerTunnels, Opened, OuterMeta, Receiver, SocketCarrier,
+    inspect_without_filter,
 };
+use ipencap::encap::{self, Encapsulate, Gre, IpIp, PerPacket, Tcp, Udp};
 use ipencap::error::{EncapError, Refused};
-use ipencap::filter::{Access, PointToPoint, Prefix};
 use ipencap::packet::PacketMeta;
 
 use crate::generate::{mtu, odds};
@@ -37,13 +38,17 @@ pub use udp::UdpSubject;
 pub struct Layer<E, C, N> {
     encapsulator: E,
     carrier: C,
-    decapsulator: Decapsulator<C, PointToPoint<'static>>,
+    decapsulator: Receiver<C, PointToPoint<'static>>,
     naive: N,
+    inspect_without_filter: InspectWithoutFilter<C>,
     inspect_payload: Option<InspectPayload<C>>,
     payload_form: Option<PayloadForm<E>>,
 }
 
-/// `Decapsulator::inspect_payload`, of a decapsulator that is made for the call.
+/// `inspect_without_filter` of a carrier.
+type InspectWithoutFilter<C> = fn(&C, &[u8]) -> core::result::Result<Opened, Refused>;
+
+/// `Receiver::inspect_payload`, of a decapsulator that is made for the call.
 type InspectPayload<C> =
     fn(C, &dyn Access, Switches, &OuterMeta, &[u8]) -> core::result::Result<Opened, Refused>;
 
@@ -53,14 +58,28 @@ struct PayloadForm<E> {
     encap: fn(&E, &mut [u8], &PerPacket) -> core::result::Result<PacketMeta, EncapError>,
 }
 
-impl<E, C: Carrier + Copy + 'static, N> Layer<E, C, N> {
-    fn new(encapsulator: E, carrier: C, naive: N, ends: &OuterPolicy) -> Self {
+impl<E, C: Copy + 'static, N> Layer<E, C, N> {
+    fn new(encapsulator: E, carrier: C, naive: N, ends: &OuterPolicy) -> Self
+    where
+        C: Carrier,
+    {
+        Self::with_inspection(encapsulator, carrier, naive, ends, inspect_without_filter)
+    }
+
+    fn with_inspection(
+        encapsulator: E,
+        carrier: C,
+        naive: N,
+        ends: &OuterPolicy,
+        inspect_without_filter: InspectWithoutFilter<C>,
+    ) -> Self {
         let access = PointToPoint::new(ends.destination.into(), ends.source.into(), &[Prefix::ANY]);
         Self {
             encapsulator,
             carrier,
-            decapsulator: Decapsulator::new(carrier, access),
+            decapsulator: Receiver::new(carrier, access),
             naive,
+            inspect_without_filter,
             inspect_payload: None,
             payload_form: None,
         }
@@ -107,7 +126,9 @@ fn template_layer<E: 'static>(encapsulator: &E) -> Option<encap::Layer> {
 impl<E, C, N> Subject for Layer<E, C, N>
 where
     E: Encapsulate + 'static,
-    C: Carrier + Copy + 'static,
+    C: Copy + 'static,
+    for<'a> Receiver<C, PointToPoint<'a>>: Decapsulate,
+    for<'a> Receiver<C, &'a dyn Access>: Decapsulate,
     N: NaiveEncapsulator + NaiveCarrier,
 {
     fn encapsulator(&self) -> &dyn Encapsulate {
@@ -157,7 +178,8 @@ where
 
 impl<E, C, N> CarrierSubject for Layer<E, C, N>
 where
-    C: Carrier + Copy + 'static,
+    C: Copy + 'static,
+    for<'a> Receiver<C, &'a dyn Access>: Decapsulate,
     N: NaiveCarrier,
 {
     fn receiver<'a>(
@@ -169,7 +191,7 @@ where
     }
 
     fn inspect_without_filter(&self, packet: &[u8]) -> core::result::Result<Opened, Refused> {
-        inspect_without_filter(&self.carrier, packet)
+        (self.inspect_without_filter)(&self.carrier, packet)
     }
 
     fn inspect_payload(
@@ -189,12 +211,8 @@ where
 }
 
 /// A decapsulator with these switches.
-fn switched<C: Carrier, A: Access>(
-    carrier: C,
-    access: A,
-    switches: Switches,
-) -> Decapsulator<C, A> {
-    let mut receiver = Decapsulator::new(carrier, access)
+fn switched<C, A>(carrier: C, access: A, switches: Switches) -> Receiver<C, A> {
+    let mut receiver = Receiver::new(carrier, access)
         .with_max_depth(switches.max_depth)
         .with_inner_tunnels(if switches.refuse_tunnels {
             InnerTunnels::Refuse

@@ -2,7 +2,8 @@ use core::fmt::Debug;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
-use ipencap::encap::{Arrived, Decapsulate, Encapsulate, Opened, PerPacket, Stack};
+use ipencap::decap::{Decapsulate, Opened, OuterPacket};
+use ipencap::encap::{Encapsulate, PerPacket, Stack};
 use ipencap::error::{EncapError, Refused};
 use ipencap::packet::PacketMeta;
 use ipencap::wire::Ipv4;
@@ -131,24 +132,21 @@ impl<O: Subject, I: Subject> Encapsulate for StackSubject<O, I> {
 
 impl<O: Subject, I: Subject> StackSubject<O, I> {
     fn opener(&self) -> impl Decapsulate + '_ {
-        Stack {
-            outer: self.outer.decapsulator(),
-            inner: self.inner.decapsulator(),
-        }
+        (self.inner.decapsulator(), self.outer.decapsulator())
     }
 }
 
 impl<O: Subject, I: Subject> Decapsulate for StackSubject<O, I> {
-    fn opens(&self) -> bool {
-        self.outer.decapsulator().opens() || self.inner.decapsulator().opens()
+    fn layers(&self) -> u8 {
+        self.opener().layers()
     }
 
     fn recognises(&self, outer: Ipv4<'_>) -> bool {
         self.opener().recognises(outer)
     }
 
-    fn inspect_arrived(&self, arrived: Arrived<'_>) -> core::result::Result<Opened, Refused> {
-        self.opener().inspect_arrived(arrived)
+    fn inspect_outer(&self, arrived: OuterPacket<'_>) -> core::result::Result<Opened, Refused> {
+        self.opener().inspect_outer(arrived)
     }
 }
 

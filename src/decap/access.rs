@@ -1,192 +1,64 @@
-//! What a decapsulator must refuse: addresses, prefixes, and who may send what.
-//!
-//! An open decapsulator lets anybody inject packets into the network behind it (CVE-2020-10136,
-//! CVE-2024-7595, CVE-2024-7596). So none can be built here without an [`Access`]: its own address,
-//! its peers, and the inner sources each peer may use (RFC 4213 §3.6, RFC 2827).
-//!
-//! | form | for |
-//! |---|---|
-//! | [`PointToPoint`] | one peer, `const` |
-//! | [`Edge`] | one or more local addresses and a list of [`Peer`]s, each with a tag |
-//! | your own [`Access`] | a table of ten thousand peers |
-//!
-//! ```
-//! use core::net::Ipv4Addr;
-//! use ipencap::filter::{Access, Edge, Peer, Prefix};
-//! use ipencap::packet::Flow;
-//! use ipencap::wire::IpProtocol;
-//!
-//! let branch = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
-//! let lab = [Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap()];
-//! let peers = [
-//!     Peer::new(Prefix::host(Ipv4Addr::new(198, 51, 100, 1)), &branch).with_tag(1),
-//!     Peer::new(Prefix::new(Ipv4Addr::new(192, 0, 2, 0), 28).unwrap(), &lab).with_tag(2),
-//! ];
-//! let local = [Ipv4Addr::new(203, 0, 113, 2)];
-//! let access = Edge::new(&local, &peers);
-//! let from = |source: [u8; 4]| Flow::new(source.into(), local[0], IpProtocol::IPENCAP);
-//! let lab = access.peer(from([192, 0, 2, 7])).unwrap();
-//! assert_eq!(access.tag(lab), 2);
-//! assert!(access.allows_inner(lab, Ipv4Addr::new(10, 9, 0, 1)));
-//! assert!(!access.allows_inner(lab, Ipv4Addr::new(10, 1, 0, 1)));
-//! assert_eq!(access.peer(from([192, 0, 2, 66])), None);
-//! ```
+//! Who may send what: own addresses, peers, and the inner prefixes of each peer.
 
-use core::fmt;
 use core::net::Ipv4Addr;
-use core::str::FromStr;
 
-use crate::error::{ConfigError, PrefixError};
 use crate::packet::Flow;
-use crate::wire::IpProtocol;
-
-/// An IPv4 prefix: an address without host bits and a length of 0 to 32.
-///
-/// ```
-/// use ipencap::{error::PrefixError, filter::Prefix};
-///
-/// let branch: Prefix = "10.1.0.0/16".parse().unwrap();
-/// assert_eq!((branch.network().octets(), branch.len()), ([10, 1, 0, 0], 16));
-/// assert_eq!(branch.to_string(), "10.1.0.0/16");
-/// assert_eq!("10.1.0.5/16".parse::<Prefix>(), Err(PrefixError::HostBits));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Prefix {
-    network: u32,
-    mask: u32,
-}
-
-#[cfg(feature = "defmt")]
-impl defmt::Format for Prefix {
-    #[inline]
-    fn format(&self, formatter: defmt::Formatter<'_>) {
-        let network = Ipv4Addr::from_bits(self.network);
-        defmt::write!(formatter, "{}/{=u32}", network, self.mask.leading_ones());
-    }
-}
-
-impl Prefix {
-    /// `0.0.0.0/0`: every address. As a list of inner sources it is an explicit choice to let the
-    /// peer spoof any of them.
-    pub const ANY: Self = Self {
-        network: 0,
-        mask: 0,
-    };
-
-    /// The prefix `address/len`.
-    ///
-    /// # Errors
-    /// [`ConfigError::BadPrefix`] for a length above 32 or an address with bits behind the prefix.
-    #[inline]
-    pub const fn new(address: Ipv4Addr, len: u8) -> Result<Self, ConfigError> {
-        let mask = match len {
-            0 => 0,
-            1..=32 => u32::MAX << (32u8.wrapping_sub(len) & 31),
-            _ => return Err(ConfigError::BadPrefix),
-        };
-        let network = address.to_bits();
-        if network & !mask == 0 {
-            Ok(Self { network, mask })
-        } else {
-            Err(ConfigError::BadPrefix)
-        }
-    }
-
-    /// The prefix of one address, `address/32`.
-    #[inline]
-    #[must_use]
-    pub const fn host(address: Ipv4Addr) -> Self {
-        Self {
-            network: address.to_bits(),
-            mask: u32::MAX,
-        }
-    }
-
-    /// Whether `address` lies in it.
-    #[inline]
-    #[must_use]
-    pub const fn contains(self, address: Ipv4Addr) -> bool {
-        address.to_bits() & self.mask == self.network
-    }
-
-    /// The address without host bits.
-    #[inline]
-    #[must_use]
-    pub const fn network(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.network)
-    }
-
-    /// Its length, 0 to 32 bits.
-    #[inline]
-    #[must_use]
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "a number of bits, not of items"
-    )]
-    pub const fn len(self) -> u8 {
-        let [.., len] = self.mask.leading_ones().to_be_bytes();
-        len
-    }
-}
-
-/// As `10.1.0.0/16`.
-impl fmt::Display for Prefix {
-    #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network(), self.len())
-    }
-}
-
-/// Reads `10.1.0.0/16`, and nothing else.
-impl FromStr for Prefix {
-    type Err = PrefixError;
-
-    #[inline]
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (address, len) = text.split_once('/').ok_or(PrefixError::NoLength)?;
-        let address = address.parse().map_err(|_| PrefixError::BadAddress)?;
-        // `parse` would also take a sign and leading zeros.
-        let is_number = matches!(len.as_bytes(), [b'0'..=b'9'] | [b'1'..=b'9', b'0'..=b'9']);
-        let len = len.parse().ok().filter(|len| is_number && *len <= 32);
-        let len = len.ok_or(PrefixError::BadLength)?;
-        Self::new(address, len).map_err(|_| PrefixError::HostBits)
-    }
-}
+use crate::wire::{IpProtocol, Prefix};
 
 /// Who may send what to a decapsulator.
 ///
-/// Implement it for a table of your own. A peer is named by a number of the implementer's choice,
-/// its place in the table say, so that it is looked up once per packet.
+/// A receiver that takes packets from anybody lets them inject packets into the network behind it
+/// (CVE-2020-10136, CVE-2024-7595, CVE-2024-7596). So each is built with an `Access`: its own
+/// addresses, its peers, and the inner sources of each peer (RFC 4213 §3.6, RFC 2827).
+///
+/// | type | for |
+/// |---|---|
+/// | [`PointToPoint`] | one peer, `const` |
+/// | [`Edge`] | one or more local addresses and a list of [`Peer`]s, each with a tag |
+/// | your own | a table of ten thousand peers |
+///
+/// The implementer numbers the peers, for example by their place in a table. A receiver looks the peer
+/// up once per packet and passes the number on.
 pub trait Access {
-    /// Whether `address` is one of our own unicast addresses (D-05, D-06, D-15).
+    /// Whether `address` is one of our own unicast addresses.
     fn is_local(&self, address: Ipv4Addr) -> bool;
 
-    /// The number of the peer that sends packets of the flow `outer`, `None` if there is none (D-07).
-    /// Nothing configured must mean `None`.
+    /// [`is_local`](Self::is_local) of two addresses, a packet's source and destination. Override it
+    /// where one search can look for both.
+    #[inline]
+    fn are_local(&self, source: Ipv4Addr, destination: Ipv4Addr) -> (bool, bool) {
+        (self.is_local(source), self.is_local(destination))
+    }
+
+    /// The number of the peer that sends packets of the flow `outer`, `None` if there is none (RFC 4213
+    /// §3.6). Without configured peers the answer must be `None`.
+    ///
+    /// A receiver asks only if the flow's destination is local; the implementer need not check that.
     ///
     /// The ports are those of the outer UDP or TCP header, 0 where the tunnel has none. Peers behind
     /// one address translator differ only in the source port.
     fn peer(&self, outer: Flow) -> Option<u32>;
 
-    /// Whether the peer with this number may use `inner_source` (D-17): if the longest prefix that
-    /// holds it is one of the peer's.
+    /// Whether the peer with this number may use `inner_source`: if the longest prefix that holds it is
+    /// one of the peer's (RFC 2827).
     fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool;
 
-    /// What the verdict says of the peer with this number: the number itself, unless overridden.
+    /// The tag of the peer with this number, which the verdict hands to the caller. The number itself
+    /// unless overridden.
     #[inline]
     fn tag(&self, peer: u32) -> u32 {
         peer
     }
 
     /// Whether another tunnel of this host listens on this UDP or TCP port: an inner packet to it
-    /// would be opened here again (D-20).
+    /// would be opened here again (RFC 2473 §4.1).
     #[inline]
     fn is_tunnel_port(&self, protocol: IpProtocol, port: u16) -> bool {
         let _ = (protocol, port);
         false
     }
 
-    /// Whether `address` is another tunnel endpoint, to which an inner packet must not go (D-19).
+    /// Whether `address` is another tunnel endpoint, to which an inner packet must not go.
     #[inline]
     fn is_endpoint(&self, address: Ipv4Addr) -> bool {
         let _ = address;
@@ -198,6 +70,11 @@ impl<A: Access + ?Sized> Access for &A {
     #[inline]
     fn is_local(&self, address: Ipv4Addr) -> bool {
         (**self).is_local(address)
+    }
+
+    #[inline]
+    fn are_local(&self, source: Ipv4Addr, destination: Ipv4Addr) -> (bool, bool) {
+        (**self).are_local(source, destination)
     }
 
     #[inline]
@@ -230,7 +107,7 @@ impl<A: Access + ?Sized> Access for &A {
 ///
 /// ```
 /// use core::net::Ipv4Addr;
-/// use ipencap::filter::{PointToPoint, Prefix};
+/// use ipencap::decap::{PointToPoint, Prefix};
 ///
 /// // In flash, checked at compile time.
 /// static INNER: [Prefix; 1] = [match Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16) {
@@ -282,9 +159,7 @@ impl Access for PointToPoint<'_> {
 
     #[inline]
     fn peer(&self, outer: Flow) -> Option<u32> {
-        let is_peer = outer.source == self.peer
-            && outer.destination == self.local
-            && comes_from(outer, self.source_port);
+        let is_peer = outer.source == self.peer && comes_from(outer, self.source_port);
         is_peer.then_some(0)
     }
 
@@ -342,12 +217,12 @@ impl<'a> Peer<'a> {
 
     /// The length of its longest prefix that holds this inner source, `None` if none does.
     #[inline]
-    fn prefix_len(&self, inner_source: Ipv4Addr) -> Option<u32> {
+    fn prefix_len(&self, inner_source: Ipv4Addr) -> Option<u8> {
         let holding = |prefix: &&Prefix| prefix.contains(inner_source);
         self.inner
             .iter()
             .filter(holding)
-            .map(|prefix| prefix.mask.leading_ones())
+            .map(|prefix| prefix.len())
             .max()
     }
 }
@@ -358,6 +233,28 @@ impl<'a> Peer<'a> {
 /// the one that sent it. It may use an inner source if, of all prefixes of all peers, the longest that
 /// holds this source is one of its own: a peer with 10.0.0.0/8 may not send from 10.1.0.5 if
 /// 10.1.0.0/16 is another's.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::decap::{Access, Edge, Peer, Prefix};
+/// use ipencap::packet::Flow;
+/// use ipencap::wire::IpProtocol;
+///
+/// let branch = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
+/// let lab = [Prefix::new(Ipv4Addr::new(10, 9, 0, 0), 24).unwrap()];
+/// let peers = [
+///     Peer::new(Prefix::host(Ipv4Addr::new(198, 51, 100, 1)), &branch).with_tag(1),
+///     Peer::new(Prefix::new(Ipv4Addr::new(192, 0, 2, 0), 28).unwrap(), &lab).with_tag(2),
+/// ];
+/// let local = [Ipv4Addr::new(203, 0, 113, 2)];
+/// let access = Edge::new(&local, &peers);
+/// let from = |source: [u8; 4]| Flow::new(source.into(), local[0], IpProtocol::IPENCAP);
+/// let lab = access.peer(from([192, 0, 2, 7])).unwrap();
+/// assert_eq!(access.tag(lab), 2);
+/// assert!(access.allows_inner(lab, Ipv4Addr::new(10, 9, 0, 1)));
+/// assert!(!access.allows_inner(lab, Ipv4Addr::new(10, 1, 0, 1)));
+/// assert_eq!(access.peer(from([192, 0, 2, 66])), None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Edge<'a> {
     local: &'a [Ipv4Addr],
@@ -379,7 +276,7 @@ impl<'a> Edge<'a> {
         }
     }
 
-    /// The same, refusing inner packets to any of these tunnel endpoints (D-19).
+    /// The same, refusing inner packets to any of these tunnel endpoints.
     #[inline]
     #[must_use]
     pub const fn with_endpoints(self, endpoints: &'a [Ipv4Addr]) -> Self {
@@ -387,7 +284,7 @@ impl<'a> Edge<'a> {
     }
 
     /// The same, where other tunnels of this host listen on these UDP and TCP ports: inner packets
-    /// to them count against the nesting limit (D-20).
+    /// to them count against the nesting limit.
     #[inline]
     #[must_use]
     pub const fn with_tunnel_ports(self, tunnel_ports: &'a [u16]) -> Self {
@@ -411,10 +308,17 @@ impl Access for Edge<'_> {
     }
 
     #[inline]
-    fn peer(&self, outer: Flow) -> Option<u32> {
-        if !self.is_local(outer.destination) {
-            return None;
+    fn are_local(&self, source: Ipv4Addr, destination: Ipv4Addr) -> (bool, bool) {
+        let mut found = (false, false);
+        for local in self.local {
+            found.0 |= *local == source;
+            found.1 |= *local == destination;
         }
+        found
+    }
+
+    #[inline]
+    fn peer(&self, outer: Flow) -> Option<u32> {
         let place = self.peers.iter().position(|peer| {
             peer.outer.contains(outer.source) && comes_from(outer, peer.source_port)
         })?;
@@ -449,22 +353,4 @@ impl Access for Edge<'_> {
 #[inline]
 fn comes_from(outer: Flow, source_port: Option<u16>) -> bool {
     source_port.is_none_or(|port| port == outer.source_port)
-}
-
-/// Whether `address` can be a sender's or receiver's own on this network: not 0/8, 127/8,
-/// multicast, class E or broadcast (RFC 1122 §3.2.1.3, RFC 1812 §5.3.7).
-#[inline]
-#[must_use]
-pub const fn is_unicast(address: Ipv4Addr) -> bool {
-    let [first, ..] = address.octets();
-    // Not 0, and not from 224 on.
-    first.wrapping_sub(1) < 223 && first != 127
-}
-
-/// Whether `address` is in 240/4, other than the limited broadcast (A-28).
-#[inline]
-#[must_use]
-pub const fn is_class_e(address: Ipv4Addr) -> bool {
-    let [first, ..] = address.octets();
-    first >= 240 && !address.is_broadcast()
 }
