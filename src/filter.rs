@@ -139,12 +139,26 @@ impl FromStr for Prefix {
 
     #[inline]
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (address, len) = text.split_once('/').ok_or(PrefixError::NoLength)?;
+        let slash = text.bytes().position(|byte| byte == b'/');
+        let slash = slash.ok_or(PrefixError::NoLength)?;
+        let address = text.get(..slash).unwrap_or_default();
         let address = address.parse().map_err(|_| PrefixError::BadAddress)?;
+        let digit = |byte: u8| byte.wrapping_sub(b'0');
         // `parse` would also take a sign and leading zeros.
-        let is_number = matches!(len.as_bytes(), [b'0'..=b'9'] | [b'1'..=b'9', b'0'..=b'9']);
-        let len = len.parse().ok().filter(|len| is_number && *len <= 32);
-        let len = len.ok_or(PrefixError::BadLength)?;
+        let len = match *text
+            .as_bytes()
+            .get(slash.saturating_add(1)..)
+            .unwrap_or_default()
+        {
+            [ones @ b'0'..=b'9'] => digit(ones),
+            [tens @ b'1'..=b'3', ones @ b'0'..=b'9'] => {
+                digit(tens).wrapping_mul(10).wrapping_add(digit(ones))
+            }
+            _ => return Err(PrefixError::BadLength),
+        };
+        if len > 32 {
+            return Err(PrefixError::BadLength);
+        }
         Self::new(address, len).map_err(|_| PrefixError::HostBits)
     }
 }

@@ -496,10 +496,8 @@ fn e_17_e_18_i_14_minimal_encapsulation() {
 fn a_packet_of_which_nothing_is_said() {
     let said = PerPacket::default();
     assert_eq!(said, PerPacket::new());
-    assert_eq!(
-        (said.ordinal(), said.link_mtu(), said.flow_hash()),
-        (None, None, None)
-    );
+    assert_eq!((said.identification(), said.sequence()), (None, None));
+    assert_eq!((said.link_mtu(), said.flow_hash()), (None, None));
     assert_eq!(said.inner_checksum(), InnerChecksum::Complete);
     assert_eq!(said.tcp_numbers(), (0, 0));
 }
@@ -569,8 +567,8 @@ fn policies_are_told_as_they_were_set() {
         ),
         (tunnel.with_ecn(EcnPolicy::Rfc3168), "ecn: Rfc3168"),
         (
-            tunnel.with_df(DfPolicy::Copy(IdSource::Ordinal)),
-            "df: Copy(Ordinal)",
+            tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket)),
+            "df: Copy(PerPacket)",
         ),
         (
             tunnel.with_df(DfPolicy::Copy(IdSource::Constant(7))),
@@ -598,7 +596,7 @@ fn policies_are_told_as_they_were_set() {
 fn policies_are_those_set_last() {
     let tunnel = IpIp::new(L, R).unwrap();
     let inherits = tunnel.with_ttl(TtlPolicy::Inherit);
-    let copies = tunnel.with_df(DfPolicy::Copy(IdSource::Ordinal));
+    let copies = tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket));
     let fixed = tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11));
     let sixty_four = NonZeroU8::new(64).unwrap();
     let set_back = [

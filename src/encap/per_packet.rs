@@ -6,14 +6,15 @@ use super::{InnerChecksum, narrowed};
 ///
 /// ```
 /// use ipencap::encap::PerPacket;
-/// let seventh = PerPacket::new().with_ordinal(7).with_link_mtu(1500);
+/// let seventh = PerPacket::new().with_identification(7).with_link_mtu(1500);
 /// # let _ = seventh;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub struct PerPacket {
-    ordinal: Option<u32>,
+    identification: Option<u16>,
+    sequence: Option<u32>,
     /// 65535 where nothing is said: no packet is longer.
     link_mtu: u16,
     flow_hash: Option<u32>,
@@ -34,7 +35,8 @@ impl PerPacket {
     #[inline]
     pub const fn new() -> Self {
         Self {
-            ordinal: None,
+            identification: None,
+            sequence: None,
             link_mtu: u16::MAX,
             flow_hash: None,
             inner_checksum: InnerChecksum::Complete,
@@ -43,13 +45,24 @@ impl PerPacket {
         }
     }
 
-    /// Numbers the packet: layers whose outer header may be fragmented derive their
-    /// identification from it ([`IdSource::Ordinal`](super::IdSource::Ordinal)), GRE its sequence number. Count packets per
-    /// tunnel; identifications must not repeat within two minutes (F-02; RFC 6864 §4.3).
+    /// Says the identification of outer headers that may be fragmented
+    /// ([`IdSource::PerPacket`](super::IdSource::PerPacket)). It must not repeat within two minutes for the
+    /// same source, destination and protocol (F-02; RFC 6864 §4.3). A counter does; where
+    /// identifications must not be predictable, permute the counter with a key (F-07).
     #[inline]
-    pub const fn with_ordinal(self, ordinal: u32) -> Self {
+    pub const fn with_identification(self, identification: u16) -> Self {
         Self {
-            ordinal: Some(ordinal),
+            identification: Some(identification),
+            ..self
+        }
+    }
+
+    /// Says the sequence number of a GRE header ([`Gre::with_sequence`](super::Gre::with_sequence)). Count
+    /// the packets of the tunnel from 0 (R-11; RFC 2890 §2.2).
+    #[inline]
+    pub const fn with_sequence(self, sequence: u32) -> Self {
+        Self {
+            sequence: Some(sequence),
             ..self
         }
     }
@@ -115,11 +128,18 @@ impl PerPacket {
         (self.tcp_sequence, self.tcp_acknowledgment)
     }
 
-    /// The number of the packet.
+    /// The identification of outer headers that may be fragmented.
     #[inline]
     #[must_use]
-    pub const fn ordinal(&self) -> Option<u32> {
-        self.ordinal
+    pub const fn identification(&self) -> Option<u16> {
+        self.identification
+    }
+
+    /// The sequence number of a GRE header.
+    #[inline]
+    #[must_use]
+    pub const fn sequence(&self) -> Option<u32> {
+        self.sequence
     }
 
     /// The MTU of the outermost packet's path, in bytes.

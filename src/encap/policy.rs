@@ -122,8 +122,8 @@ pub enum DfPolicy {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum IdSource {
-    /// The low 16 bits of [`PerPacket::with_ordinal`].
-    Ordinal,
+    /// [`PerPacket::with_identification`].
+    PerPacket,
     /// This value in every packet. Only to reproduce a packet that somebody else has made: fragments
     /// of different packets with the same identification are mixed up.
     Constant(u16),

@@ -37,7 +37,7 @@ pub(super) struct Outer {
     max_len: u16,
     /// The same where no [`Switches`] are set; else 0.
     ordinary_max_len: u16,
-    /// Of outer packets without DF, unless it is the packet's ordinal.
+    /// Of outer packets without DF, unless it is said of each packet.
     identification: u16,
     /// The bits of the inner TOS byte that go out as they are.
     copied_tos: u8,
@@ -50,7 +50,7 @@ bitflags::bitflags! {
     struct Switches: u8 {
         const INHERIT_TTL = 1;
         const COPY_DF = 2;
-        const ORDINAL_IDENTIFICATION = 4;
+        const PER_PACKET_IDENTIFICATION = 4;
         const RESET_CE = 8;
         const FORWARD = 16;
         const HAIRPIN = 32;
@@ -291,12 +291,10 @@ impl Outer {
 
     /// Of an outer packet that may be fragmented (F-02).
     fn identification(&self, packet: &PerPacket) -> Result<u16, EncapError> {
-        if !self.switches.contains(Switches::ORDINAL_IDENTIFICATION) {
+        if !self.switches.contains(Switches::PER_PACKET_IDENTIFICATION) {
             return Ok(self.identification);
         }
-        let ordinal = packet.ordinal().ok_or(EncapError::NoIdentification)?;
-        let [_, _, high, low] = ordinal.to_be_bytes();
-        Ok(u16::from_be_bytes([high, low]))
+        packet.identification().ok_or(EncapError::NoIdentification)
     }
 
     /// Takes the inner TTL down behind the first `overhead` bytes of `frame`, if this hop forwards.

@@ -26,7 +26,7 @@ pub fn call() {
     value::<DscpPolicy>(black_box(DscpPolicy::Copy));
     value::<EcnPolicy>(black_box(EcnPolicy::Normal));
     value::<DfPolicy>(black_box(DfPolicy::Set));
-    value::<IdSource>(black_box(IdSource::Ordinal));
+    value::<IdSource>(black_box(IdSource::PerPacket));
     value::<Role>(black_box(Role::Originate));
     value::<EgressDscp>(black_box(EgressDscp::Keep));
     value::<InnerTunnels>(black_box(InnerTunnels::Transit));
@@ -37,7 +37,8 @@ pub fn call() {
 
     seen(<PerPacket as Default>::default());
     seen(PerPacket::new());
-    seen(PerPacket::with_ordinal(per_packet(), double_word()));
+    seen(PerPacket::with_identification(per_packet(), word()));
+    seen(PerPacket::with_sequence(per_packet(), double_word()));
     seen(PerPacket::with_link_mtu(per_packet(), word()));
     seen(PerPacket::with_flow_hash(per_packet(), double_word()));
     seen(PerPacket::with_inner_checksum(
@@ -49,7 +50,8 @@ pub fn call() {
         double_word(),
         double_word(),
     ));
-    seen(PerPacket::ordinal(&per_packet()));
+    seen(PerPacket::identification(&per_packet()));
+    seen(PerPacket::sequence(&per_packet()));
     seen(PerPacket::link_mtu(&per_packet()));
     seen(PerPacket::flow_hash(&per_packet()));
     seen(PerPacket::inner_checksum(&per_packet()));

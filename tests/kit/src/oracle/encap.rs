@@ -36,7 +36,7 @@ pub trait NaiveEncapsulator: Debug {
 #[derive(Clone, Copy, Debug)]
 pub enum Ids {
     /// From the packet's number.
-    Ordinal,
+    PerPacket,
     /// Always this one.
     Constant(u16),
 }
@@ -77,7 +77,7 @@ impl OuterPolicy {
     ) -> Vec<EncapError> {
         let mut objections = self.objections_to_travel(inner, said, overhead);
         let has_df = inner.flags_offset & 0x4000 != 0;
-        if matches!(self.df_follows, Some(Ids::Ordinal)) && !has_df && said.ordinal().is_none() {
+        if matches!(self.df_follows, Some(Ids::PerPacket)) && !has_df && said.identification().is_none() {
             objections.push(EncapError::NoIdentification); // F-02
         }
         objections
@@ -141,7 +141,7 @@ impl OuterPolicy {
         let inner_has_df = u16_at(carried, 6) & 0x4000 != 0;
         let (df, identification) = match self.df_follows {
             Some(ids) if !inner_has_df => match ids {
-                Ids::Ordinal => (false, said.ordinal().unwrap() % 65536),
+                Ids::PerPacket => (false, u32::from(said.identification().unwrap())),
                 Ids::Constant(constant) => (false, u32::from(constant)),
             },
             _ => (true, u32::from(self.atomic_identification)),
