@@ -129,7 +129,8 @@ impl Prefix {
 impl fmt::Display for Prefix {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network(), self.len())
+        let [a, b, c, d] = self.network().octets();
+        write!(f, "{a}.{b}.{c}.{d}/{}", self.len())
     }
 }
 

@@ -134,7 +134,7 @@ impl Encapsulate for MinEnc {
             return Err(EncapError::SourceNotKept);
         }
         let max_len = self.max_len.min(packet.max_len());
-        let total_len = fitting_len(inner, self.overhead_len(), max_len)?;
+        let total_len = fitting_len(inner, self.overhead_len(), max_len, packet.segment_len())?;
         header.edit(|edit| {
             edit.set_ttl(ttl)
                 .set_total_len(total_len)

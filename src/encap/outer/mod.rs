@@ -259,7 +259,7 @@ impl Outer {
         let inner_ttl = travelling_ttl(header.ttl(), self.role())?;
         self.refuse_loop(header.source())?;
         let max_len = self.max_len.min(packet.max_len());
-        let total_len = fitting_len(inner, overhead, max_len)?;
+        let total_len = fitting_len(inner, overhead, max_len, packet.segment_len())?;
 
         let copied = header.tos() & self.copied_tos;
         // The lower bit of CE, 0b11, without which it is ECT(0).
@@ -394,9 +394,12 @@ pub(super) fn fitting_len(
     inner: &PacketMeta,
     overhead: u16,
     max_len: u16,
+    segment_len: Option<u16>,
 ) -> Result<u16, EncapError> {
     let outer_len = inner.len_if_ipv4().saturating_add(u32::from(overhead));
-    if outer_len <= u32::from(max_len) {
+    // Of a super-packet each segment must fit the link, and all of it 16 bits.
+    let is_cut_to_fit = segment_len.is_some_and(|len| len.saturating_add(overhead) <= max_len);
+    if outer_len <= u32::from(if is_cut_to_fit { u16::MAX } else { max_len }) {
         let [_, _, high, low] = outer_len.to_be_bytes();
         return Ok(u16::from_be_bytes([high, low]));
     }

@@ -6,7 +6,7 @@ use ipencap::encap::{
 };
 
 use crate::given::{double_word, ecn, per_packet, word};
-use crate::helper::{seen, value};
+use crate::helper::{comparable, seen, value};
 
 pub fn call() {
     seen(EcnPolicy::outer(black_box(EcnPolicy::Normal), ecn()));
@@ -50,11 +50,13 @@ pub fn call() {
         double_word(),
         double_word(),
     ));
+    seen(PerPacket::with_segment_len(per_packet(), word()));
+    seen(PerPacket::segment_len(&per_packet()));
     seen(PerPacket::identification(&per_packet()));
     seen(PerPacket::sequence(&per_packet()));
     seen(PerPacket::link_mtu(&per_packet()));
     seen(PerPacket::flow_hash(&per_packet()));
     seen(PerPacket::inner_checksum(&per_packet()));
     seen(PerPacket::tcp_numbers(&per_packet()));
-    value::<PerPacket>(per_packet());
+    comparable::<PerPacket>(&per_packet());
 }

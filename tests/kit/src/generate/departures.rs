@@ -23,6 +23,9 @@ fn per_packet(u: &mut Unstructured<'_>) -> Result<PerPacket> {
     if odds(u, 1, 4)? {
         packet = packet.with_flow_hash(u.arbitrary()?);
     }
+    if odds(u, 1, 4)? {
+        packet = packet.with_segment_len(mtu(u)?);
+    }
     if odds(u, 1, 8)? {
         packet = packet.with_inner_checksum(InnerChecksum::Partial);
     }

@@ -111,7 +111,9 @@ impl OuterPolicy {
         }
         let mtus = [self.link_mtu, said.link_mtu()];
         if let Some(mtu) = mtus.into_iter().flatten().min() {
-            if outer_len > usize::from(mtu) {
+            // A super-packet is as long as what it will be cut into.
+            let segment_len = said.segment_len().map_or(outer_len, |len| usize::from(len) + overhead);
+            if outer_len.min(segment_len) > usize::from(mtu) {
                 let mtu = mtu.saturating_sub(u16::try_from(overhead).unwrap());
                 objections.push(EncapError::FragmentationNeeded { mtu }); // RFC 2003 §5.1
             }
@@ -179,6 +181,14 @@ pub struct NaiveStack<'a> {
 }
 
 impl NaiveStack<'_> {
+    fn for_outer(&self, said: &PerPacket) -> PerPacket {
+        let overhead = u16::try_from(self.inner.overhead()).unwrap();
+        match said.segment_len() {
+            Some(len) => said.with_segment_len(len.saturating_add(overhead)),
+            None => *said,
+        }
+    }
+
     fn for_inner(&self, said: &PerPacket) -> PerPacket {
         let overhead = u16::try_from(self.outer.overhead()).unwrap();
         match said.link_mtu() {
@@ -201,7 +211,7 @@ impl NaiveEncapsulator for NaiveStack<'_> {
         let middle = self.inner.outer(inner, &self.for_inner(said));
         let inner_overhead = u16::try_from(self.inner.overhead()).unwrap();
         self.outer
-            .objections(&middle, said)
+            .objections(&middle, &self.for_outer(said))
             .into_iter()
             .map(|objection| match objection {
                 EncapError::LoopToExit { layer } => EncapError::LoopToExit { layer: layer + 1 },
