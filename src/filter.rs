@@ -128,9 +128,9 @@ impl Prefix {
 /// As `10.1.0.0/16`.
 impl fmt::Display for Prefix {
     #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d] = self.network().octets();
-        write!(f, "{a}.{b}.{c}.{d}/{}", self.len())
+        write!(formatter, "{a}.{b}.{c}.{d}/{}", self.len())
     }
 }
 

@@ -252,7 +252,8 @@ fn f_07_r_11_identification_and_sequence_are_independent() {
             .with_identification(identification)
             .with_sequence(sequence);
         let mut buffer = [&[0; 28], &packet[..]].concat();
-        let outer = encap(&tunnel, &mut buffer, Span::new(28, packet.len()), &said).unwrap();
+        let outer =
+            ipencap::encap(&tunnel, &mut buffer, Span::new(28, packet.len()), &said).unwrap();
         assert_eq!(outer[4..6], identification.to_be_bytes(), "F-07");
         assert_eq!(outer[24..28], sequence.to_be_bytes(), "R-11");
     }
