@@ -500,6 +500,6 @@ fn e_22_l_05_the_flow_of_a_quoted_packet() {
 
 fn hex(text: &str) -> Vec<u8> {
     let digits = text.replace(' ', "");
-    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    let byte = |at| u8::from_str_radix(digits.get(at..at + 2).unwrap(), 16).unwrap();
     (0..digits.len()).step_by(2).map(byte).collect()
 }
