@@ -181,14 +181,13 @@ numbered! {
             /// run over this link at all (O-05), and no such value may be reported.
             mtu: u16,
         } = 22, "outer packet exceeds the link; send ICMP 3/4 with MTU {mtu} if DF is set, else fragment; below MTU 68 the link carries no IPv4 through this tunnel";
-        /// DF may be clear but the packet has no ordinal to derive an identification from
-        /// (F-02; RFC 6864 §4.3).
-        NoIdentification = 23, "outer DF is clear and the packet has no ordinal; set PerPacket::with_ordinal";
+        /// DF may be clear but no identification was said of the packet (F-02; RFC 6864 §4.3).
+        NoIdentification = 23, "outer DF is clear and the packet has no identification; set PerPacket::with_identification";
         /// The inner transport checksum is not filled in yet, and the outer one cannot be had from
         /// the headers alone (C-22).
         PartialChecksum = 24, "inner checksum is partial and no header tells the sum; fill it in first";
-        /// The packet has no ordinal to number it by.
-        NoSequence = 25, "the tunnel numbers its packets; set PerPacket::with_ordinal";
+        /// No sequence number was said of the packet.
+        NoSequence = 25, "the tunnel numbers its packets; set PerPacket::with_sequence";
         /// The inner packet is a fragment, which minimal encapsulation cannot carry (M-01; RFC 2004
         /// §3).
         Fragment = 26, "minimal encapsulation cannot carry fragments; use another tunnel";
@@ -198,6 +197,9 @@ numbered! {
         /// A checksum covers bytes of the packet, and only its header is at hand
         /// ([`Template::header`](crate::encap::Template::header)).
         UnknownSum = 28, "the checksum covers the packet's bytes; read it with PacketMeta::summed";
+        /// The inner packet has a source route, which minimal encapsulation would leave in the outer
+        /// header, and decapsulators refuse there (V-14, M-03; RFC 7126 §4.3).
+        SourceRoute = 29, "minimal encapsulation would show the source route to the tunnel; use another tunnel";
     }
 }
 
@@ -525,11 +527,42 @@ pub enum ConfigError {
     TooManyPrivateWords,
     /// TCP options of more than 40 bytes, or not a multiple of 4.
     BadTcpOptions,
+    /// IPv4 options of more than 40 bytes, or not a multiple of 4.
+    BadIpv4Options,
     /// More layers than the template holds.
     TooManyLayers,
     /// Fewer layers than the template holds, and no identity to fill it up with.
     TooFewLayers,
 }
+
+/// Why text is not an IPv4 prefix, `address/length`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum PrefixError {
+    /// There is no `/`.
+    NoLength,
+    /// What stands in front of the `/` is not an IPv4 address.
+    BadAddress,
+    /// What stands behind the `/` is not a decimal number from 0 to 32.
+    BadLength,
+    /// The address has bits behind the prefix.
+    HostBits,
+}
+
+impl fmt::Display for PrefixError {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoLength => "a prefix needs a length: write 10.1.0.5/32 for one address",
+            Self::BadAddress => "in front of the slash of a prefix stands an IPv4 address",
+            Self::BadLength => "behind the slash of a prefix stands a length of 0 to 32",
+            Self::HostBits => "the address has bits behind the prefix; set them to 0",
+        })
+    }
+}
+
+impl core::error::Error for PrefixError {}
 
 impl fmt::Display for ConfigError {
     #[inline]
@@ -544,6 +577,7 @@ impl fmt::Display for ConfigError {
             Self::BadPrefix => "a prefix is an address without host bits and a length of 0 to 32",
             Self::TooManyPrivateWords => "a GUE header takes at most 31 private words",
             Self::BadTcpOptions => "TCP options are at most 40 bytes, in words of 4",
+            Self::BadIpv4Options => "IPv4 options are at most 40 bytes, in words of 4",
             Self::TooManyLayers => "the template holds fewer layers",
             Self::TooFewLayers => {
                 "the template holds more layers; hold them as Layer, which fills up with what does nothing"
@@ -558,3 +592,4 @@ const _: () = assert!(size_of::<ParseError>() <= 8);
 const _: () = assert!(size_of::<EncapError>() <= 8);
 const _: () = assert!(size_of::<Refused>() <= 8);
 const _: () = assert!(size_of::<ConfigError>() <= 8);
+const _: () = assert!(size_of::<PrefixError>() <= 8);

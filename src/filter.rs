@@ -32,13 +32,24 @@
 //! assert_eq!(access.peer(from([192, 0, 2, 66])), None);
 //! ```
 
+use core::fmt;
 use core::net::Ipv4Addr;
+use core::str::FromStr;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, PrefixError};
 use crate::packet::Flow;
 use crate::wire::IpProtocol;
 
 /// An IPv4 prefix: an address without host bits and a length of 0 to 32.
+///
+/// ```
+/// use ipencap::{error::PrefixError, filter::Prefix};
+///
+/// let branch: Prefix = "10.1.0.0/16".parse().unwrap();
+/// assert_eq!((branch.network().octets(), branch.len()), ([10, 1, 0, 0], 16));
+/// assert_eq!(branch.to_string(), "10.1.0.0/16");
+/// assert_eq!("10.1.0.5/16".parse::<Prefix>(), Err(PrefixError::HostBits));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     network: u32,
@@ -103,6 +114,57 @@ impl Prefix {
     #[must_use]
     pub const fn network(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.network)
+    }
+
+    /// Its length, 0 to 32 bits.
+    #[inline]
+    #[must_use]
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "a number of bits, not of items"
+    )]
+    pub const fn len(self) -> u8 {
+        let [.., len] = self.mask.leading_ones().to_be_bytes();
+        len
+    }
+}
+
+/// As `10.1.0.0/16`.
+impl fmt::Display for Prefix {
+    #[inline]
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d] = self.network().octets();
+        write!(formatter, "{a}.{b}.{c}.{d}/{}", self.len())
+    }
+}
+
+/// Reads `10.1.0.0/16`, and nothing else.
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    #[inline]
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let slash = text.bytes().position(|byte| byte == b'/');
+        let slash = slash.ok_or(PrefixError::NoLength)?;
+        let address = text.get(..slash).unwrap_or_default();
+        let address = address.parse().map_err(|_| PrefixError::BadAddress)?;
+        let digit = |byte: u8| byte.wrapping_sub(b'0');
+        // `parse` would also take a sign and leading zeros.
+        let len = match *text
+            .as_bytes()
+            .get(slash.saturating_add(1)..)
+            .unwrap_or_default()
+        {
+            [ones @ b'0'..=b'9'] => digit(ones),
+            [tens @ b'1'..=b'3', ones @ b'0'..=b'9'] => {
+                digit(tens).wrapping_mul(10).wrapping_add(digit(ones))
+            }
+            _ => return Err(PrefixError::BadLength),
+        };
+        if len > 32 {
+            return Err(PrefixError::BadLength);
+        }
+        Self::new(address, len).map_err(|_| PrefixError::HostBits)
     }
 }
 

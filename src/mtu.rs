@@ -12,10 +12,10 @@
 //! assert_eq!(TUNNEL.tcp_mss(1500), Some(1412));
 //! assert_eq!(TUNNEL.link_mtu(1500), Some(1548));
 //!
-//! // WireGuard over IPv6 pads to 16 bytes: 1420 does not fit 1500, although 1420 + 80 does.
-//! const WIREGUARD: Overhead = Overhead::of(80).around(Overhead::padding(16));
-//! assert_eq!(WIREGUARD.outer_len(1420), Some(1504));
-//! assert_eq!(WIREGUARD.inner_mtu(1500), Some(1408));
+//! // WireGuard over IPv6 pads to 16 bytes, but not beyond the MTU of its device.
+//! const WIREGUARD: Overhead = Overhead::of(80).around(Overhead::clamped_padding(16, 1420));
+//! assert_eq!(WIREGUARD.outer_len(1400), Some(1488));
+//! assert_eq!(WIREGUARD.inner_mtu(1500), Some(1420));
 //! ```
 //!
 //! An encapsulator's [`overhead`](crate::encap::Encapsulate::overhead) is the same number:
@@ -51,7 +51,8 @@ pub const ETHERNET_WIRE_LEN: u32 = 38;
 /// How many paddings one overhead can hold.
 const MAX_PADDINGS: usize = 4;
 
-/// What a tunnel, or a stack of them, adds to a packet: bytes, and padding to a multiple.
+/// What a tunnel, or a stack of them, adds to a packet: bytes, and padding to a multiple, which may
+/// be clamped to the MTU of a device.
 ///
 /// Overheads form a monoid: [`around`](Self::around) is associative and [`NONE`](Self::NONE) is its
 /// identity.
@@ -71,12 +72,43 @@ pub struct Overhead {
 struct Padding {
     bytes_before: u32,
     alignment: u32,
+    /// What is padded is never longer, padded or not.
+    max_len: u32,
 }
 
 const NO_PADDING: Padding = Padding {
     bytes_before: 0,
     alignment: 1,
+    max_len: u32::MAX,
 };
+
+impl Padding {
+    /// The length of what is padded, out of that of the packet inside.
+    const fn outer_len(self, inner_len: u32) -> Option<u32> {
+        let len = inner_len.saturating_add(self.bytes_before);
+        if len > self.max_len {
+            return None;
+        }
+        match len.checked_next_multiple_of(self.alignment) {
+            Some(padded) if padded < self.max_len => Some(padded),
+            Some(_) => Some(self.max_len),
+            None => None,
+        }
+    }
+
+    /// The longest packet inside that is padded to at most `outer_len` bytes.
+    const fn largest_inner(self, outer_len: u32) -> Option<u32> {
+        let len = if outer_len >= self.max_len {
+            self.max_len
+        } else {
+            match outer_len.checked_rem(self.alignment) {
+                Some(remainder) => outer_len.saturating_sub(remainder),
+                None => return None,
+            }
+        };
+        len.checked_sub(self.bytes_before)
+    }
+}
 
 /// How much of what a link carries is payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,15 +186,41 @@ impl Overhead {
         Self::of(u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
-    /// Padding to a multiple of `alignment` bytes, 1 or more: 16 for WireGuard, 4 for IPsec's ESP.
+    /// Padding to a multiple of `alignment` bytes, 1 or more: 4 for IPsec's ESP.
     ///
-    /// What is padded is all that this is [`around`](Self::around).
+    /// What is padded is all that this is [`around`](Self::around). See
+    /// [`clamped_padding`](Self::clamped_padding) for WireGuard.
     #[inline]
     pub const fn padding(alignment: u32) -> Self {
+        Self::clamped_padding(alignment, u32::MAX)
+    }
+
+    /// Padding to a multiple of `alignment` bytes, 1 or more, but never beyond `device_mtu`, as
+    /// WireGuard pads to 16 up to the MTU of its device.
+    ///
+    /// ```text
+    /// | what is padded, n bytes | padding |      n to min(next multiple, device_mtu)
+    /// ```
+    ///
+    /// What is padded is all that this is [`around`](Self::around). The device takes nothing longer
+    /// than its MTU: the [`outer_len`](Self::outer_len) of a longer packet is `None`, and the
+    /// [`inner_mtu`](Self::inner_mtu) never exceeds the device's.
+    ///
+    /// ```
+    /// use ipencap::mtu::Overhead;
+    /// let over_ipv4 = Overhead::of(60).around(Overhead::clamped_padding(16, 1420));
+    /// assert_eq!(over_ipv4.outer_len(1409), Some(1480)); // not 1484
+    /// assert_eq!(over_ipv4.outer_len(1421), None);
+    /// // IP-in-IP through that device.
+    /// assert_eq!(over_ipv4.around(Overhead::IPIP).inner_mtu(1500), Some(1400));
+    /// ```
+    #[inline]
+    pub const fn clamped_padding(alignment: u32, device_mtu: u32) -> Self {
         let mut overhead = Self::NONE;
         overhead.paddings[0] = Padding {
             bytes_before: 0,
             alignment,
+            max_len: device_mtu,
         };
         overhead.used = 1;
         overhead.overflowed = alignment == 0 || alignment > MAX_PACKET_LEN;
@@ -188,7 +246,7 @@ impl Overhead {
             let bytes_before = sum.bytes.saturating_add(padding.bytes_before);
             let padding = Padding {
                 bytes_before,
-                alignment: padding.alignment,
+                ..*padding
             };
             match sum.used {
                 0 => sum.paddings[0] = padding,
@@ -228,7 +286,8 @@ impl Overhead {
         }
     }
 
-    /// The length of the outer packet around an inner one of `inner_len` bytes; `None` above 65535.
+    /// The length of the outer packet around an inner one of `inner_len` bytes; `None` above 65535, and
+    /// where a device that pads does not take it.
     #[inline]
     #[must_use]
     pub const fn outer_len(self, inner_len: u32) -> Option<u32> {
@@ -239,10 +298,7 @@ impl Overhead {
         let mut paddings = self.paddings.as_slice();
         while let Some((padding, rest)) = paddings.split_first() {
             paddings = rest;
-            len = match len
-                .saturating_add(padding.bytes_before)
-                .checked_next_multiple_of(padding.alignment)
-            {
+            len = match padding.outer_len(len) {
                 Some(len) => len,
                 None => return None,
             };
@@ -255,8 +311,8 @@ impl Overhead {
         }
     }
 
-    /// The bytes added to an inner packet of `inner_len` bytes; `None` where the outer packet would
-    /// exceed 65535.
+    /// The bytes added to an inner packet of `inner_len` bytes; `None` where
+    /// [`outer_len`](Self::outer_len) is.
     #[inline]
     #[must_use]
     pub const fn added_len(self, inner_len: u32) -> Option<u32> {
@@ -283,16 +339,10 @@ impl Overhead {
         let mut paddings = self.paddings.as_slice();
         while let Some((padding, rest)) = paddings.split_last() {
             paddings = rest;
-            let Some(remainder) = len.checked_rem(padding.alignment) else {
-                return None;
+            len = match padding.largest_inner(len) {
+                Some(len) => len,
+                None => return None,
             };
-            let Some(inside) = len
-                .saturating_sub(remainder)
-                .checked_sub(padding.bytes_before)
-            else {
-                return None;
-            };
-            len = inside;
         }
         Some(len)
     }

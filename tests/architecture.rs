@@ -447,6 +447,7 @@ fn every_public_type_is_send_and_sync() {
         error::ConfigError,
         error::EncapError,
         error::ParseError,
+        error::PrefixError,
         error::Reason,
         error::Refused,
         filter::Edge<'static>,

@@ -191,7 +191,7 @@ fn wrap(bytes: &[u8]) {
         .expect("unicast")
         .with_role(Role::Forward)
         .with_ttl(TtlPolicy::Inherit)
-        .with_df(DfPolicy::Copy(IdSource::Ordinal));
+        .with_df(DfPolicy::Copy(IdSource::PerPacket));
     let fou = Udp::fou(OURS, THEIRS, 5555).expect("unicast");
     let gue = Udp::gue(OURS, THEIRS)
         .expect("unicast")
@@ -215,7 +215,7 @@ fn wrap(bytes: &[u8]) {
             tunnel,
             &mut buffer,
             inner,
-            &PerPacket::new().with_ordinal(1),
+            &PerPacket::new().with_identification(1),
         )
         .is_err()
         {

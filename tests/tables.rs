@@ -18,7 +18,7 @@ use ipencap::encap::{
     Decapsulate, Decapsulator, DfPolicy, DscpPolicy, EcnPolicy, EgressDscp, IdSource, InnerTunnels,
     IpIp, IpIpCarrier, PerPacket, Role, Stack, TtlPolicy, Udp, inspect_without_filter,
 };
-use ipencap::error::{ConfigError, EncapError, ParseError, Reason};
+use ipencap::error::{ConfigError, EncapError, ParseError, PrefixError, Reason};
 use ipencap::filter::{Access, Edge, Peer, PointToPoint, Prefix, is_class_e, is_unicast};
 use ipencap::packet::{Flow, PacketMeta};
 use ipencap::wire::{
@@ -1226,5 +1226,63 @@ fn l_05_l_08_a_stack_around_ip_in_ip_of_every_depth() {
             ..inner()
         }
         .packet(&packet);
+    }
+}
+
+/// Prefixes as text: all lengths there and back, and each mistake under its name.
+#[test]
+fn d_17_prefixes_as_text() {
+    for len in 0..=32u8 {
+        let bits = 0xc0a8_a5ff & u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
+        let address = Ipv4Addr::from_bits(bits);
+        let prefix = Prefix::new(address, len).unwrap();
+        assert_eq!((prefix.len(), prefix.network()), (len, address));
+        let text = format!("{address}/{len}");
+        assert_eq!(prefix.to_string(), text);
+        assert_eq!(text.parse(), Ok(prefix));
+    }
+    assert_eq!(
+        ("0.0.0.0/0".parse(), Prefix::ANY.len()),
+        (Ok(Prefix::ANY), 0)
+    );
+    let host = Prefix::host(L.into());
+    assert_eq!(("198.51.100.1/32".parse(), host.len()), (Ok(host), 32));
+    for (error, texts) in [
+        (PrefixError::NoLength, &["", "10.0.0.0", "10.0.0.0 8"][..]),
+        (
+            PrefixError::BadAddress,
+            &[
+                "/8",
+                "10.0.0/8",
+                "10.0.0.256/8",
+                "::1/8",
+                " 10.0.0.0/8",
+                "010.0.0.0/8",
+            ],
+        ),
+        (
+            PrefixError::BadLength,
+            &[
+                "10.0.0.0/",
+                "10.0.0.0/33",
+                "10.0.0.0/+8",
+                "10.0.0.0/08",
+                "10.0.0.0/-1",
+                "10.0.0.0/8/8",
+                "10.0.0.0/256",
+                "10.0.0.0/8 ",
+                "10.0.0.0/255.0.0.0",
+                "10.0.0.0/٨",
+            ],
+        ),
+        (
+            PrefixError::HostBits,
+            &["10.0.0.1/8", "10.0.0.0/6", "0.0.0.1/0"],
+        ),
+    ] {
+        for text in texts {
+            assert_eq!(text.parse::<Prefix>(), Err(error), "{text:?}");
+        }
+        assert!(error.to_string().len() > 10);
     }
 }

@@ -8,12 +8,13 @@
 )]
 
 use ipencap::Span;
-use ipencap::encap::{Encapsulate, IpIp, PerPacket};
-use ipencap::error::ParseError;
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::encap::{Decapsulate, Decapsulator, Encapsulate, GreCarrier, IpIp, PerPacket};
+use ipencap::error::{ConfigError, ParseError, Reason};
+use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::packet::{Flow, Packet, PacketMeta};
 use ipencap::wire::{
-    Gre, GreFlags, GreHeader, GueHeader, Icmpv4, IpProtocol, Ipv4Header, MinimalHeader, TcpFlags,
-    TcpHeader, UdpHeader,
+    Gre, GreFlags, GreHeader, GueHeader, HeaderOptions, Icmpv4, Icmpv4Header, IpProtocol, Ipv4,
+    Ipv4Header, MinimalHeader, TcpFlags, TcpHeader, UdpHeader,
 };
 use ipencap_kit::oracle::{self, Plain};
 
@@ -232,4 +233,273 @@ fn r_04_the_checksum_of_a_gre_packet() {
 
     let plain = Gre::parse(&[0, 0, 8, 0, 0x65, 0xcb]).unwrap();
     assert_eq!((plain.checksum(), plain.verifies()), (None, None));
+}
+
+/// The GRE header and what is around it in a packet of these bytes, with the inner packet's offset.
+fn gre_of(packet: &[u8]) -> (Gre<'_>, usize) {
+    let (_, _, payload) = Ipv4Header::split(packet).unwrap();
+    let gre = Gre::parse(payload).unwrap();
+    (gre, packet.len() - gre.payload().len())
+}
+
+/// Checksum, key, sequence number and routing of a GRE header.
+type Fields<'t> = (Option<u16>, Option<u32>, Option<u32>, &'t str);
+
+/// RFC 1701: the word of checksum and offset is there for the routing bit alone, too. RFC 2637: version
+/// 1 moves no field; only around PPP the key is none.
+#[test]
+fn r_05_gre_routing_and_version_1_keep_fields_apart() {
+    let inner = "4500002412344000401114850a0100050a0200099c4000350010ace66970656e63617021";
+    let outer = "450000500000400040 2fd447c6336401cb007102";
+    // Flags and protocol, further fields; checksum, key, sequence number, routing.
+    let routing = "08000004c000024d00000000";
+    let cases: [(&str, Fields<'_>); 9] = [
+        // The capture of the report: key 11223344, inner IPv4 header at offset 44.
+        (
+            "60000800 00000000 11223344 08000004c000024d00000000",
+            (None, Some(0x1122_3344), None, routing),
+        ),
+        ("40000800 00000000 00000000", (None, None, None, "00000000")),
+        (
+            "c0000800 abcd0000 08000004c000024d00000000",
+            (Some(0xabcd), None, None, routing),
+        ),
+        (
+            "f0000800 abcd0004 11223344 00000007 08000004c000024d00000000",
+            (Some(0xabcd), Some(0x1122_3344), Some(7), routing),
+        ),
+        (
+            "50000800 00000000 00000007 00010000",
+            (None, None, Some(7), "00010000"),
+        ),
+        ("20010800 11223344", (None, Some(0x1122_3344), None, "")),
+        // In version 1 around IPv4 the bit of the acknowledgment means nothing.
+        (
+            "30810800 11223344 00000007",
+            (None, Some(0x1122_3344), Some(7), ""),
+        ),
+        ("3001880b 00240009 00000007", (None, None, Some(7), "")),
+        (
+            "3081880b 00240009 00000007 00000006",
+            (None, None, Some(7), ""),
+        ),
+    ];
+    for (fields, (checksum, key, sequence, routing)) in cases {
+        let gre_len = fields.replace(' ', "").len() / 2;
+        let packet = hex(&[outer, fields, inner].concat());
+        let (gre, inner_offset) = gre_of(&packet);
+        assert_eq!(inner_offset, 20 + gre_len, "{fields}");
+        assert_eq!(gre.checksum(), checksum, "{fields}");
+        assert_eq!((gre.key(), gre.sequence()), (key, sequence), "{fields}");
+        assert_eq!(gre.routing(), hex(routing), "{fields}");
+        assert_eq!(gre.payload(), hex(inner), "{fields}");
+        assert_eq!(gre.verifies().is_some(), checksum.is_some(), "{fields}");
+
+        // cut anywhere in front of the payload there is no header, and never a wrong one.
+        for len in 0..gre_len {
+            let cut = Gre::parse(&packet[20..20 + len]).map(|_| ()).unwrap_err();
+            assert!(
+                matches!(cut, ParseError::Truncated { need, have }
+                    if usize::from(have) == len && need > have),
+                "{fields} cut to {len}: {cut:?}"
+            );
+        }
+    }
+}
+
+/// whatever a reader shows, a decapsulator opens neither.
+#[test]
+fn r_01_r_02_decapsulators_refuse_routing_and_version_1() {
+    let inner = "4500002412344000401114850a0100050a0200099c4000350010ace66970656e63617021";
+    for (fields, reason) in [
+        (
+            "60000800 00000000 11223344 08000004c000024d00000000",
+            Reason::GreReservedBits,
+        ),
+        (
+            "60000800 00000000 11223344 08000004c000024d",
+            Reason::GreReservedBits,
+        ),
+        ("20010800 11223344", Reason::GreBadVersion),
+        ("3001880b 00240009 00000007", Reason::GreBadVersion),
+    ] {
+        let payload = hex(&[fields, inner].concat());
+        let packet = Plain {
+            source: [198, 51, 100, 1],
+            destination: [203, 0, 113, 2],
+            ..Plain::of(47)
+        }
+        .packet(&payload);
+        let access = PointToPoint::new(
+            [203, 0, 113, 2].into(),
+            [198, 51, 100, 1].into(),
+            &[Prefix::ANY],
+        );
+        let carrier = GreCarrier::new().with_key(0x1122_3344);
+        let refused = Decapsulator::gre(carrier, access)
+            .inspect(&packet)
+            .unwrap_err();
+        assert_eq!(refused.reason, reason, "{fields}");
+    }
+}
+
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    *bytes.first_chunk().unwrap()
+}
+
+/// Usable in a constant.
+const GUE: GueHeader = GueHeader::from_bytes([2, 4, 0, 0]);
+
+/// Any bytes are a header, and it has these bytes.
+#[test]
+fn headers_are_their_bytes() {
+    let mut bytes = [0; 20];
+    for (byte, value) in bytes.iter_mut().zip((0xf1..=0xff).chain(0x01..)) {
+        *byte = value;
+    }
+    macro_rules! assert_bytes {
+        ($($Header:ident)+) => {$(
+            let header = $Header::from_bytes(first(&bytes));
+            assert_eq!(header.as_bytes(), &first::<{ $Header::LEN }>(&bytes));
+        )+};
+    }
+    assert_bytes!(Ipv4Header UdpHeader TcpHeader Icmpv4Header GueHeader GreHeader);
+    assert_eq!(
+        UdpHeader::from_bytes([0, 1, 0, 2, 0, 8, 0, 3]).destination_port(),
+        2
+    );
+    assert_eq!(GUE, GueHeader::new(IpProtocol::IPENCAP, 2));
+
+    let with_source = [17, 0x80, 0xda, 0x6e, 10, 2, 0, 9, 10, 1, 0, 5];
+    let header = MinimalHeader::from_bytes(with_source);
+    assert_eq!(header.as_bytes(), with_source);
+    assert_eq!(MinimalHeader::parse(&with_source), Ok((header, &[][..])));
+    // Without the S bit there are 8 bytes, and none of the source.
+    let without = [17, 0, 0xe4, 0xf4, 10, 2, 0, 9, 1, 2, 3, 4];
+    let header = MinimalHeader::from_bytes(without);
+    assert_eq!(header.as_bytes(), &without[..8]);
+    assert_eq!(MinimalHeader::parse(&without), Ok((header, &without[8..])));
+}
+
+/// V-13, S-03: where each option is, so that it can be changed in place.
+#[test]
+fn v_13_s_03_options_are_where_they_are_said_to_be() {
+    let bytes = [
+        1, 2, 4, 0x05, 0xb4, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 254, 2, 0, 9,
+    ];
+    let found: Vec<_> = HeaderOptions::new(&bytes)
+        .map(|option| option.map(|option| (option.kind(), option.offset(), option.len())))
+        .collect();
+    let expected = [(1, 0, 1), (2, 1, 4), (1, 5, 1), (8, 6, 10), (254, 16, 2)];
+    assert_eq!(found, expected.map(Ok));
+    for option in HeaderOptions::new(&bytes).flatten() {
+        let span = option.offset()..option.offset() + option.len();
+        assert!(bytes[span].ends_with(option.data()));
+    }
+
+    // An MSS is lowered where it stands.
+    let header = *TcpHeader::new((1, 2), (3, 4), 6, TcpFlags::SYN, 5).as_bytes();
+    let mut packet = [&header[..], &[2, 4, 0x05, 0xb4]].concat();
+    let (_, options, _) = TcpHeader::split_mut(&mut packet).unwrap();
+    let mss = HeaderOptions::new(options)
+        .flatten()
+        .find(|option| option.kind() == 2);
+    let value = mss.unwrap().offset() + 2;
+    options[value..value + 2].copy_from_slice(&1400u16.to_be_bytes());
+    assert_eq!(packet[20..], [2, 4, 0x05, 0x78]);
+}
+
+/// RFC 791 §3.1: as the oracle draws it, for every length of options.
+#[test]
+fn v_03_v_05_a_header_with_options_is_made() {
+    let header = |total_len| Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, total_len);
+    for len in 0..=300u16 {
+        let options = vec![0x01; len.into()];
+        let made = header(28).with_options(&options);
+        if len > 40 || len % 4 != 0 {
+            assert_eq!(made, Err(ConfigError::BadIpv4Options), "{len}");
+            continue;
+        }
+        let total_len = 20 + len + 8;
+        let made = header(total_len).with_options(&options).unwrap();
+        let packet = [made.as_bytes(), &options[..], b"payload!"].concat();
+        let drawn = Plain {
+            options: options.clone(),
+            ..Plain::of(17)
+        };
+        let drawn = Plain {
+            source: A,
+            destination: B,
+            ..drawn
+        }
+        .packet(b"payload!");
+        let mut expected = drawn;
+        // `new` has its own identification, flags and TTL.
+        expected[4..9].copy_from_slice(&[0, 0, 0x40, 0, 64]);
+        expected[1] = 0;
+        oracle::fill_checksum(&mut expected);
+        assert_eq!(packet, expected, "{len}");
+        // Others take the place of those there were.
+        assert_eq!(made.with_options(&[]), Ok(header(total_len)), "{len}");
+    }
+}
+
+/// RFC 792: the flow of the packet that an ICMP error is about.
+#[test]
+fn e_22_l_05_the_flow_of_a_quoted_packet() {
+    let of = |bytes: &[u8], len: usize| Flow::of_quoted(Ipv4::parse_quoted(&bytes[..len]).unwrap());
+    let ports = [0x9c, 0x40, 0, 53, 0, 108, 0xab, 0xcd];
+    let plain = |protocol| Plain {
+        source: A,
+        destination: B,
+        ..Plain::of(protocol)
+    };
+    let datagram = plain(17).packet(&[&ports[..], &[0; 100]].concat());
+    let expected = Flow::new(A.into(), B.into(), IpProtocol::UDP).with_ports(40000, 53);
+    assert_eq!(PacketMeta::read(&datagram).unwrap().flow(), expected);
+    for len in 20..datagram.len() {
+        assert_eq!(of(&datagram, len), (len >= 24).then_some(expected), "{len}");
+    }
+    let answers = Flow::new(B.into(), A.into(), IpProtocol::UDP).with_ports(53, 40000);
+    assert_eq!(expected.reversed(), answers);
+    assert_eq!(expected.reversed().reversed(), expected);
+
+    // A fragment and a protocol without ports have a flow as soon as there is a header.
+    let fragment = Plain {
+        flags_offset: 0x2000,
+        ..plain(17)
+    }
+    .packet(&[0; 100]);
+    let portless = Flow::new(A.into(), B.into(), IpProtocol::UDP);
+    assert_eq!(of(&fragment, 20), Some(portless));
+    let echo = plain(1).packet(&[8; 100]);
+    assert_eq!(
+        of(&echo, 20),
+        Some(Flow::new(A.into(), B.into(), IpProtocol::ICMP))
+    );
+
+    // IP-in-IP: of the packet inside, as PacketMeta says, or unknown.
+    let outer = Plain {
+        source: [192, 0, 2, 1],
+        destination: [192, 0, 2, 2],
+        ..Plain::of(4)
+    };
+    let nested = outer.packet(&datagram);
+    assert_eq!(PacketMeta::read(&nested).unwrap().flow(), expected);
+    for len in 20..nested.len() {
+        assert_eq!(of(&nested, len), (len >= 44).then_some(expected), "{len}");
+    }
+    // What is inside is no packet: the outer flow, which has no ports.
+    let mut broken = nested.clone();
+    broken[30] ^= 1;
+    assert_eq!(
+        of(&broken, 60),
+        Some(PacketMeta::read(&broken).unwrap().flow())
+    );
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.replace(' ', "");
+    let byte = |at| u8::from_str_radix(digits.get(at..at + 2).unwrap(), 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
 }

@@ -4,7 +4,6 @@ use core::net::Ipv4Addr;
 
 use ipencap::error::EncapError;
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header, Tcp, TcpFlags, TcpHeader};
-use zerocopy::IntoBytes;
 
 /// IPv4 and TCP headers without options.
 pub(crate) const HEADERS_LEN: usize = Ipv4Header::LEN + TcpHeader::LEN;

@@ -49,7 +49,7 @@ pub(crate) enum Numbering {
     /// Those that may be fragmented, for their identification.
     Fragmentable,
     /// All, for GRE's sequence number, and apart from it those that may be fragmented.
-    Gre { gre: Gre, sequence: u32 },
+    Gre { sequence: u32 },
     /// By the bytes of a TCP stream.
     Tcp {
         sequence: u32,
@@ -224,8 +224,8 @@ impl Tunnel {
         }
         let mut numbering = Numbering::Fragmentable;
         if keys.choice("seq", false, &YES_NO)? {
-            (gre, carrier) = (gre.with_sequence(1), carrier.with_sequence());
-            numbering = Numbering::Gre { gre, sequence: 0 };
+            (gre, carrier) = (gre.with_sequence(), carrier.with_sequence());
+            numbering = Numbering::Gre { sequence: 0 };
         }
         Ok(Self {
             numbering,
@@ -364,7 +364,7 @@ impl Outer {
 
     fn take(keys: &mut Keys<'_>, defaults: (DscpPolicy, EcnPolicy)) -> Result<Self, String> {
         let identification = keys.number("id", 0..=u16::MAX)?;
-        let ids = identification.map_or(IdSource::Ordinal, IdSource::Constant);
+        let ids = identification.map_or(IdSource::PerPacket, IdSource::Constant);
         let ttl = match keys.word_or_number("ttl", "inherit", 1..=u8::MAX)? {
             Some(WordOr::Word) => TtlPolicy::Inherit,
             Some(WordOr::Number(hops)) => {

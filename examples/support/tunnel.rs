@@ -69,7 +69,7 @@ impl Change for Wrap<'_> {
 struct Counter {
     numbering: Numbering,
     /// Of the next packet that may be fragmented, from 1.
-    identification: u32,
+    identification: u16,
 }
 
 impl Counter {
@@ -86,15 +86,14 @@ impl Counter {
         buffer: &'b mut [u8],
         inner: Span,
     ) -> Result<&'b mut [u8], EncapError> {
-        let packet = PerPacket::new().with_ordinal(self.identification);
+        let packet = PerPacket::new().with_identification(self.identification);
         match self.numbering {
             Numbering::Fragmentable => {
                 ipencap::encap(tunnel.encapsulator(), buffer, inner, &packet)
             }
-            // One ordinal stands for both numbers: the first one moves, so that it does.
-            Numbering::Gre { gre, sequence } => {
-                let gre = gre.with_sequence(self.identification.wrapping_sub(sequence));
-                ipencap::encap(&gre, buffer, inner, &packet)
+            Numbering::Gre { sequence } => {
+                let packet = packet.with_sequence(sequence);
+                ipencap::encap(tunnel.encapsulator(), buffer, inner, &packet)
             }
             Numbering::Tcp {
                 sequence,
@@ -110,7 +109,7 @@ impl Counter {
     fn count(&mut self, outer: &[u8]) {
         match &mut self.numbering {
             Numbering::Fragmentable => {}
-            Numbering::Gre { sequence, .. } => *sequence = sequence.wrapping_add(1),
+            Numbering::Gre { sequence } => *sequence = sequence.wrapping_add(1),
             Numbering::Tcp {
                 sequence,
                 headers_len,

@@ -6,7 +6,7 @@ use crate::packet::{Packet, PacketMeta, Span};
 
 /// Wraps each of `packets` into `tunnel`, in place, and returns how many were.
 ///
-/// `said` is asked for each packet by its place, so that ordinals and TCP numbers can count; who is
+/// `said` is asked for each packet by its place, so that identifications, sequence numbers and TCP numbers can count; who is
 /// not wrapped is told to `refused`, and has not changed.
 ///
 /// ```

@@ -1,7 +1,5 @@
 use core::net::Ipv4Addr;
 
-use zerocopy::IntoBytes;
-
 use super::carrier::{Carried, Carrier};
 use super::decapsulator::Decapsulator;
 use super::outer::{Outer, outer_policies};
@@ -22,7 +20,7 @@ use crate::wire::{self, GreFlags, GreHeader, IpProtocol, Ipv4, copy};
 /// ```
 ///
 /// The outer header is written as [`IpIp`](super::IpIp) writes it, but for the protocol. The
-/// sequence number follows the packet's ordinal ([`PerPacket::with_ordinal`]). A GRE checksum covers
+/// sequence number is the packet's ([`PerPacket::with_sequence`]). A GRE checksum covers
 /// header and payload, all of it. Receive with [`Decapsulator::gre`] and a [`GreCarrier`] that expects
 /// the same fields.
 ///
@@ -84,11 +82,11 @@ impl Gre {
         self
     }
 
-    /// Adds a sequence number (R-11; RFC 2890 §2.2): 0 in the packet with the ordinal
-    /// `first_ordinal`, 1 in the next.
+    /// Adds the sequence number that [`PerPacket::with_sequence`] says of each packet (R-11; RFC 2890
+    /// §2.2).
     #[inline]
-    pub const fn with_sequence(mut self, first_ordinal: u32) -> Self {
-        self.shim.first_ordinal = Some(first_ordinal);
+    pub const fn with_sequence(mut self) -> Self {
+        self.shim.sequence = true;
         self
     }
 
@@ -183,15 +181,14 @@ impl Encapsulate for Gre {
 pub(super) struct GreShim {
     key: Option<u32>,
     checksum: bool,
-    /// Of the packet with sequence number 0, if there are sequence numbers.
-    first_ordinal: Option<u32>,
+    sequence: bool,
 }
 
 impl GreShim {
     const PLAIN: Self = Self {
         key: None,
         checksum: false,
-        first_ordinal: None,
+        sequence: false,
     };
 
     /// With a key and nothing else.
@@ -201,11 +198,7 @@ impl GreShim {
 
     /// Its length, in bytes.
     fn len(&self) -> u16 {
-        let optional = [
-            self.key.is_some(),
-            self.checksum,
-            self.first_ordinal.is_some(),
-        ];
+        let optional = [self.key.is_some(), self.checksum, self.sequence];
         optional.into_iter().fold(
             4u16,
             |len, present| {
@@ -217,7 +210,7 @@ impl GreShim {
     /// Whether it has neither checksum nor sequence number.
     #[inline]
     const fn is_plain(&self) -> bool {
-        !self.checksum && self.first_ordinal.is_none()
+        !self.checksum && !self.sequence
     }
 
     /// Writes a [plain](Self::is_plain) one at the start of `bytes`.
@@ -238,16 +231,10 @@ impl GreShim {
         if self.checksum && packet.inner_checksum() == super::InnerChecksum::Partial {
             return Err(EncapError::PartialChecksum);
         }
-        if self.first_ordinal.is_some() && packet.ordinal().is_none() {
+        if self.sequence && packet.sequence().is_none() {
             return Err(EncapError::NoSequence);
         }
         Ok(())
-    }
-
-    /// The sequence number, if there are any; `judge` has seen to the ordinal.
-    fn sequence(&self, packet: &PerPacket) -> Option<u32> {
-        let ordinal = packet.ordinal().unwrap_or_default();
-        self.first_ordinal.map(|first| ordinal.wrapping_sub(first))
     }
 
     /// Writes all of `shim`, in front of a packet with this sum.
@@ -255,7 +242,8 @@ impl GreShim {
         let mut flags = GreFlags::empty();
         flags.set(GreFlags::CHECKSUM, self.checksum);
         flags.set(GreFlags::KEY, self.key.is_some());
-        let sequence = self.sequence(packet);
+        // `judge` has refused packets without one.
+        let sequence = packet.sequence().filter(|_| self.sequence);
         flags.set(GreFlags::SEQUENCE, sequence.is_some());
         let header = GreHeader::new(flags);
 

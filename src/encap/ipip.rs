@@ -49,7 +49,7 @@ use crate::wire::{IpProtocol, Ipv4, Ipv4Header};
 ///     .with_ttl(TtlPolicy::Fixed(NonZeroU8::MAX))
 ///     .with_dscp(DscpPolicy::Fixed(Dscp::AF11))
 ///     .with_ecn(EcnPolicy::Compatibility)    // the other end may not know RFC 6040
-///     .with_df(DfPolicy::Copy(IdSource::Ordinal))
+///     .with_df(DfPolicy::Copy(IdSource::PerPacket))
 ///     .with_link_mtu(1500);                  // larger: FragmentationNeeded { mtu: 1480 }
 /// # let _ = tunnel;
 /// # Ok(())

@@ -24,8 +24,13 @@ use crate::wire::{IpProtocol, Ipv4, MinimalHeader};
 /// encapsulator is refused ([`EncapError::SourceNotKept`]).
 ///
 /// Of all encapsulators this one alone **moves and changes the inner header** (it is exempt from E-16
-/// and E-19); the doors still restore every byte. TTL, DSCP, ECN and DF need no policy: there is only
-/// one header (M-06). Fragments cannot be carried (M-01). Receive with [`Decapsulator::minimal`].
+/// and E-19). Decapsulation restores it, with one exception: a header checksum of 0xFFFF comes out as
+/// 0x0000, the other form of the same value, because RFC 1624 arithmetic never yields 0xFFFF. No
+/// sender that follows RFC 1071 writes 0xFFFF there.
+///
+/// TTL, DSCP, ECN and DF need no policy: there is only one header (M-06). Fragments cannot be carried
+/// (M-01), nor can packets with a source route: the options stay in the outer header, where
+/// decapsulators refuse them (V-14). Receive with [`Decapsulator::minimal`].
 ///
 /// ```
 /// use core::net::Ipv4Addr;
@@ -122,11 +127,14 @@ impl Encapsulate for MinEnc {
         if header.is_fragment() {
             return Err(EncapError::Fragment);
         }
+        if inner.has_source_route() {
+            return Err(EncapError::SourceRoute);
+        }
         if !self.keeps_source && header.source() != self.source {
             return Err(EncapError::SourceNotKept);
         }
         let max_len = self.max_len.min(packet.max_len());
-        let total_len = fitting_len(inner, self.overhead_len(), max_len)?;
+        let total_len = fitting_len(inner, self.overhead_len(), max_len, packet.segment_len())?;
         header.edit(|edit| {
             edit.set_ttl(ttl)
                 .set_total_len(total_len)

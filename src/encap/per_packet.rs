@@ -6,16 +6,19 @@ use super::{InnerChecksum, narrowed};
 ///
 /// ```
 /// use ipencap::encap::PerPacket;
-/// let seventh = PerPacket::new().with_ordinal(7).with_link_mtu(1500);
+/// let seventh = PerPacket::new().with_identification(7).with_link_mtu(1500);
 /// # let _ = seventh;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub struct PerPacket {
-    ordinal: Option<u32>,
+    identification: Option<u16>,
+    sequence: Option<u32>,
     /// 65535 where nothing is said: no packet is longer.
     link_mtu: u16,
+    /// 65535 where nothing is said: no packet is longer.
+    segment_len: u16,
     flow_hash: Option<u32>,
     inner_checksum: InnerChecksum,
     tcp_sequence: u32,
@@ -34,8 +37,10 @@ impl PerPacket {
     #[inline]
     pub const fn new() -> Self {
         Self {
-            ordinal: None,
+            identification: None,
+            sequence: None,
             link_mtu: u16::MAX,
+            segment_len: u16::MAX,
             flow_hash: None,
             inner_checksum: InnerChecksum::Complete,
             tcp_sequence: 0,
@@ -43,13 +48,24 @@ impl PerPacket {
         }
     }
 
-    /// Numbers the packet: layers whose outer header may be fragmented derive their
-    /// identification from it ([`IdSource::Ordinal`](super::IdSource::Ordinal)), GRE its sequence number. Count packets per
-    /// tunnel; identifications must not repeat within two minutes (F-02; RFC 6864 §4.3).
+    /// Says the identification of outer headers that may be fragmented
+    /// ([`IdSource::PerPacket`](super::IdSource::PerPacket)). It must not repeat within two minutes for the
+    /// same source, destination and protocol (F-02; RFC 6864 §4.3). A counter does; where
+    /// identifications must not be predictable, permute the counter with a key (F-07).
     #[inline]
-    pub const fn with_ordinal(self, ordinal: u32) -> Self {
+    pub const fn with_identification(self, identification: u16) -> Self {
         Self {
-            ordinal: Some(ordinal),
+            identification: Some(identification),
+            ..self
+        }
+    }
+
+    /// Says the sequence number of a GRE header ([`Gre::with_sequence`](super::Gre::with_sequence)). Count
+    /// the packets of the tunnel from 0 (R-11; RFC 2890 §2.2).
+    #[inline]
+    pub const fn with_sequence(self, sequence: u32) -> Self {
+        Self {
+            sequence: Some(sequence),
             ..self
         }
     }
@@ -60,6 +76,42 @@ impl PerPacket {
     pub const fn with_link_mtu(self, mtu: u16) -> Self {
         Self {
             link_mtu: mtu,
+            ..self
+        }
+    }
+
+    /// Says that the packet is a super-packet of segmentation offload, which hardware or the kernel will
+    /// cut into packets of at most `len` bytes, headers included: its MTU check takes each as so long.
+    ///
+    /// ```text
+    ///  super-packet   [headers][payload ······························]
+    ///  segments       [headers][payload ···][headers][payload ···] …     each at most `len` bytes
+    /// ```
+    ///
+    /// [`FragmentationNeeded`](crate::error::EncapError::FragmentationNeeded) is for segments that exceed the
+    /// link. The super-packet with its headers must still fit 65535 bytes. What is written are the headers of
+    /// the super-packet; whoever cuts it adapts them to each segment. A length above the packet's says
+    /// nothing; 65535 is no limit.
+    ///
+    /// ```
+    /// # use core::net::Ipv4Addr;
+    /// # use ipencap::{error::EncapError, packet::PacketMeta, wire::{IpProtocol, Ipv4Header}};
+    /// # use ipencap::encap::{Encapsulate, IpIp, PerPacket};
+    /// # fn main() -> Result<(), ipencap::error::ConfigError> {
+    /// let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?.with_link_mtu(1500);
+    /// # let (source, destination) = (Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9));
+    /// let header = Ipv4Header::new(source, destination, IpProtocol::TCP, 14440);
+    /// let super_packet = PacketMeta::trusted(header);
+    /// assert!(tunnel.judge(&super_packet, &PerPacket::new().with_segment_len(1480)).is_ok());
+    /// let refused = tunnel.judge(&super_packet, &PerPacket::new().with_segment_len(1481));
+    /// assert_eq!(refused, Err(EncapError::FragmentationNeeded { mtu: 1480 }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub const fn with_segment_len(self, len: u16) -> Self {
+        Self {
+            segment_len: len,
             ..self
         }
     }
@@ -115,11 +167,18 @@ impl PerPacket {
         (self.tcp_sequence, self.tcp_acknowledgment)
     }
 
-    /// The number of the packet.
+    /// The identification of outer headers that may be fragmented.
     #[inline]
     #[must_use]
-    pub const fn ordinal(&self) -> Option<u32> {
-        self.ordinal
+    pub const fn identification(&self) -> Option<u16> {
+        self.identification
+    }
+
+    /// The sequence number of a GRE header.
+    #[inline]
+    #[must_use]
+    pub const fn sequence(&self) -> Option<u32> {
+        self.sequence
     }
 
     /// The MTU of the outermost packet's path, in bytes.
@@ -129,6 +188,25 @@ impl PerPacket {
         match self.link_mtu {
             u16::MAX => None,
             mtu => Some(mtu),
+        }
+    }
+
+    /// The longest packet that a super-packet will be cut into, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn segment_len(&self) -> Option<u16> {
+        match self.segment_len {
+            u16::MAX => None,
+            len => Some(len),
+        }
+    }
+
+    /// The same to a layer around `inside` bytes of headers, which each segment gets.
+    #[inline]
+    pub(super) fn around(&self, inside: usize) -> Self {
+        match self.segment_len() {
+            Some(len) => self.with_segment_len(len.saturating_add(narrowed(inside))),
+            None => *self,
         }
     }
 

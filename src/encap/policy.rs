@@ -7,6 +7,12 @@ use crate::packet::{Flow, PacketMeta};
 use crate::wire::{Dscp, Ecn};
 
 /// Whether the encapsulator is the packet's origin or a hop on its way.
+///
+/// | who wraps | role |
+/// |---|---|
+/// | a daemon that reads from a TUN device | `Originate`: the kernel's forwarding has already decremented the TTL |
+/// | a host, its own packets | `Originate` |
+/// | a router or load balancer that takes packets from the link itself (XDP, DPDK, a raw socket) | `Forward`, unless something else decrements |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(
@@ -14,7 +20,7 @@ use crate::wire::{Dscp, Ecn};
     reason = "RFC 2003 §3.1 knows these two cases"
 )]
 pub enum Role {
-    /// The packet starts here: the inner TTL stays (T-05).
+    /// The packet starts here, or its hop here is already counted: the inner TTL stays (T-05).
     #[default]
     Originate,
     /// The packet is on its way through: the inner TTL is decremented, and a packet that claims to
@@ -122,8 +128,8 @@ pub enum DfPolicy {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum IdSource {
-    /// The low 16 bits of [`PerPacket::with_ordinal`].
-    Ordinal,
+    /// [`PerPacket::with_identification`].
+    PerPacket,
     /// This value in every packet. Only to reproduce a packet that somebody else has made: fragments
     /// of different packets with the same identification are mixed up.
     Constant(u16),

@@ -60,7 +60,7 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
             .inner
             .judge(inner, &packet.inside(self.outer.overhead()))?;
         self.outer
-            .judge(&middle, packet)
+            .judge(&middle, &packet.around(self.inner.overhead()))
             .map_err(|error| error.outside(self.inner.layers(), narrowed(self.inner.overhead())))
     }
 
@@ -74,6 +74,7 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
         let middle = self
             .inner
             .judge_ordinary(inner, &packet.inside(self.outer.overhead()))?;
+        // What a segment's length would allow is for `judge`.
         self.outer.judge_ordinary(&middle, packet)
     }
 
@@ -114,7 +115,8 @@ impl<O: Encapsulate, I: Encapsulate> Encapsulate for Stack<O, I> {
         if let Some(middle_frame) = frame.get_mut(self.outer.overhead()..) {
             self.inner.write(middle_frame, inner, &middle, packet);
         }
-        self.outer.write(frame, &middle, outer, packet);
+        let packet = packet.around(self.inner.overhead());
+        self.outer.write(frame, &middle, outer, &packet);
     }
 }
 

@@ -181,7 +181,8 @@ impl<L: TemplateLayer, const N: usize> Template<L, N> {
                 return Err(EncapError::UnknownSum);
             }
             outside = outside.saturating_sub(layer.overhead());
-            let outer = layer.judge(&inner, &packet.inside(outside))?;
+            let inside = overhead.saturating_sub(outside.saturating_add(layer.overhead()));
+            let outer = layer.judge(&inner, &packet.inside(outside).around(inside))?;
             start = start.saturating_sub(layer.overhead());
             // With the headers inside, of which a forwarding layer takes the TTL down.
             let headers = bytes.get_mut(start..).unwrap_or_default();
@@ -245,7 +246,7 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
         for layer in &self.layers {
             outside = outside.saturating_sub(layer.overhead());
             made = layer
-                .judge(&made, &packet.inside(outside))
+                .judge(&made, &packet.inside(outside).around(usize::from(within)))
                 .map_err(|error| error.outside(layers, within))?;
             layers = layers.saturating_add(layer.layers());
             within = within.saturating_add(narrowed(layer.overhead()));
@@ -274,9 +275,11 @@ impl<L: TemplateLayer, const N: usize> Encapsulate for Template<L, N> {
         if frame.len() < self.overhead() {
             return;
         }
-        let judge = |layer: &L, inner: &PacketMeta, packet: &PerPacket| {
+        let judge = |layer: &L, made: &PacketMeta, packet: &PerPacket| {
             // Pure, and already answered once.
-            layer.judge(inner, packet).ok()
+            let inside = made.len().saturating_sub(inner.len());
+            let inside = usize::try_from(inside).unwrap_or_default();
+            layer.judge(made, &packet.around(inside)).ok()
         };
         self.each(frame, inner, outer, packet, judge, L::write);
     }

@@ -3,7 +3,7 @@ use core::net::Ipv4Addr;
 
 use crate::checksum::Sum;
 use crate::error::ParseError;
-use crate::wire::{IpProtocol, Ipv4, Ipv4Header, TcpHeader, UdpHeader};
+use crate::wire::{IpProtocol, Ipv4, Ipv4Header, QuotedIpv4, TcpHeader, UdpHeader};
 
 /// What an encapsulator knows of the packet it wraps, and says of the packet it makes: the fixed
 /// header by value, the length, the flow inside, and the sum of its bytes where the headers tell it.
@@ -21,6 +21,7 @@ pub struct PacketMeta {
     byte_sum: KnownSum,
     /// The header's, apart: a header that was just composed is not read.
     tos: u8,
+    has_source_route: bool,
 }
 
 /// An `Option<u16>` in plain bits, so that an `Option<PacketMeta>` is not told by a value that was
@@ -101,6 +102,7 @@ impl PacketMeta {
         Self {
             flow: Flow::of(innermost),
             known_sum: KnownSum::new(sum_from_headers(innermost)),
+            has_source_route: packet.options().has_source_route(),
             ..Self::trusted(*packet.header())
         }
     }
@@ -154,6 +156,7 @@ impl PacketMeta {
             known_sum: KnownSum::UNKNOWN,
             byte_sum: KnownSum::UNKNOWN,
             tos,
+            has_source_route: false,
         }
     }
 
@@ -264,6 +267,14 @@ impl PacketMeta {
         self.len
     }
 
+    /// Whether its header has a loose or strict source route (V-14); `false` where only the fixed header
+    /// was at hand.
+    #[inline]
+    #[must_use]
+    pub const fn has_source_route(&self) -> bool {
+        self.has_source_route
+    }
+
     /// Whether the packet has no bytes; no valid one does.
     #[inline]
     #[must_use]
@@ -321,7 +332,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// The flow of packets without ports.
+    /// The flow of these addresses and this protocol, without ports.
     #[inline]
     #[must_use]
     pub const fn new(source: Ipv4Addr, destination: Ipv4Addr, protocol: IpProtocol) -> Self {
@@ -334,7 +345,7 @@ impl Flow {
         }
     }
 
-    /// The same with ports.
+    /// The same with these ports.
     #[inline]
     #[must_use]
     pub const fn with_ports(self, source_port: u16, destination_port: u16) -> Self {
@@ -345,15 +356,72 @@ impl Flow {
         }
     }
 
+    /// The flow of the answers: source and destination exchanged.
+    #[inline]
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            protocol: self.protocol,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+        }
+    }
+
+    /// The flow of a packet that an ICMP error quotes, the same as [`PacketMeta::flow`] said of the whole
+    /// packet; `None` where the quote ends before that can be told.
+    ///
+    /// The 28 bytes that every router quotes are enough for TCP and UDP; an IP-in-IP packet takes 20 more
+    /// for each header (RFC 792, RFC 1812 §4.3.2.3).
+    ///
+    /// ```
+    /// use ipencap::packet::Flow;
+    /// use ipencap::wire::{IpProtocol, Ipv4};
+    ///
+    /// // The quote in an ICMP error: 10.1.0.5:40000 to 10.2.0.9:53, 8 bytes of UDP.
+    /// let quote = *b"\x45\x00\x05\xdc\x77\x77\x40\x00\x40\x11\xa9\x89\x0a\x01\x00\x05\x0a\x02\x00\x09\
+    ///                \x9c\x40\x00\x35\x05\xc8\x00\x00";
+    /// let flow = Flow::of_quoted(Ipv4::parse_quoted(&quote).unwrap()).unwrap();
+    /// let expected = Flow::new([10, 1, 0, 5].into(), [10, 2, 0, 9].into(), IpProtocol::UDP);
+    /// assert_eq!(flow, expected.with_ports(40000, 53));
+    /// // A load balancer that sees only what comes in knows the connection by its other direction.
+    /// assert_eq!(flow.reversed().source_port, 53);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn of_quoted(quoted: QuotedIpv4<'_>) -> Option<Self> {
+        let mut innermost = quoted;
+        for _ in 0..LOOKED_BEHIND {
+            if !is_ipip(innermost.header()) {
+                break;
+            }
+            match inside_quoted(innermost) {
+                Inside::Packet(inner) => innermost = inner,
+                Inside::Nothing => break,
+                Inside::CutOff => return None,
+            }
+        }
+        let header = innermost.header();
+        if !has_ports(header) {
+            return Some(Self::without_ports(header));
+        }
+        match innermost.payload().first_chunk() {
+            Some(ports) => Some(Self::without_ports(header).with_first_bytes(*ports)),
+            // A whole packet too short for ports has none.
+            None if !innermost.is_cut() => Some(Self::without_ports(header)),
+            None => None,
+        }
+    }
+
+    #[inline]
+    const fn with_first_bytes(self, [a, b, c, d]: [u8; 4]) -> Self {
+        self.with_ports(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+    }
+
     #[inline]
     const fn without_ports(header: &Ipv4Header) -> Self {
-        Self {
-            source: header.source(),
-            destination: header.destination(),
-            protocol: header.protocol(),
-            source_port: 0,
-            destination_port: 0,
-        }
+        Self::new(header.source(), header.destination(), header.protocol())
     }
 
     /// The flow of a packet, whatever is inside it.
@@ -361,13 +429,8 @@ impl Flow {
     pub(crate) const fn of(packet: Ipv4<'_>) -> Self {
         let header = packet.header();
         let flow = Self::without_ports(header);
-        let has_ports = matches!(header.protocol(), IpProtocol::TCP | IpProtocol::UDP);
         match packet.payload().first_chunk::<4>() {
-            Some(&[a, b, c, d]) if has_ports && !header.is_fragment() => Self {
-                source_port: u16::from_be_bytes([a, b]),
-                destination_port: u16::from_be_bytes([c, d]),
-                ..flow
-            },
+            Some(ports) if has_ports(header) => flow.with_first_bytes(*ports),
             _ => flow,
         }
     }
@@ -415,6 +478,45 @@ const fn murmur_round(hash: u32, word: u32) -> u32 {
         .wrapping_add(0xe654_6b64)
 }
 
+/// Whether the packet begins with the ports of its flow (E-22).
+#[inline]
+const fn has_ports(header: &Ipv4Header) -> bool {
+    matches!(header.protocol(), IpProtocol::TCP | IpProtocol::UDP) && !header.is_fragment()
+}
+
+#[inline]
+fn is_ipip(header: &Ipv4Header) -> bool {
+    header.protocol() == IpProtocol::IPENCAP && !header.is_fragment()
+}
+
+/// What a quoted IP-in-IP packet shows of the packet inside.
+enum Inside<'a> {
+    Packet(QuotedIpv4<'a>),
+    /// None that counts as one.
+    Nothing,
+    /// Too little to tell.
+    CutOff,
+}
+
+/// The packet inside by the rules of [`innermost`]: valid, whole and without slack, by the total lengths.
+fn inside_quoted(outer: QuotedIpv4<'_>) -> Inside<'_> {
+    let payload = outer.payload();
+    let inner = match Ipv4::parse_quoted(payload) {
+        Ok(inner) => inner,
+        Err(ParseError::Truncated { .. }) if outer.is_cut() => return Inside::CutOff,
+        Err(_) => return Inside::Nothing,
+    };
+    let header = outer.header();
+    let payload_len = header
+        .total_len()
+        .checked_sub(u16::from(header.header_len()));
+    if inner.verifies() && payload_len == Some(inner.header().total_len()) {
+        Inside::Packet(inner)
+    } else {
+        Inside::Nothing
+    }
+}
+
 /// How many IP-in-IP headers are looked behind for the innermost flow and sum (L-05).
 const LOOKED_BEHIND: u8 = 8;
 
@@ -422,8 +524,7 @@ const LOOKED_BEHIND: u8 = 8;
 fn innermost(packet: Ipv4<'_>) -> Ipv4<'_> {
     let mut innermost = packet;
     for _ in 0..LOOKED_BEHIND {
-        let header = innermost.header();
-        if header.protocol() != IpProtocol::IPENCAP || header.is_fragment() {
+        if !is_ipip(innermost.header()) {
             break;
         }
         match Ipv4::parse_any(innermost.payload()) {

@@ -10,9 +10,9 @@ bitflags::bitflags! {
     /// §2, RFC 1701).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct GreFlags: u16 {
-        /// A checksum and 16 reserved bits follow.
+        /// A checksum follows.
         const CHECKSUM = 0x8000;
-        /// RFC 1701 routing, which must be refused.
+        /// A routing field follows (RFC 1701), which a decapsulator must refuse.
         const ROUTING = 0x4000;
         /// A key follows.
         const KEY = 0x2000;
@@ -33,18 +33,20 @@ impl defmt::Format for GreFlags {
     }
 }
 
-/// The first 4 bytes of a GRE header (RFC 2784 §2.1, RFC 2890 §2).
+/// The first 4 bytes of a GRE header (RFC 2784 §2.1, RFC 2890 §2, RFC 1701).
 ///
 /// ```text
 ///  0               8              16                           31
 /// +-+-+-+-+---------------+------+-------------------------------+
-/// |C| |K|S|   reserved    | ver  |         protocol type         |  bytes 0..4
+/// |C|R|K|S|   reserved    | ver  |         protocol type         |  bytes 0..4
 /// +-+-+-+-+---------------+------+-------------------------------+
-/// |      checksum (if C)         |           reserved 1          |  4 bytes if C
+/// |      checksum (if C)         |    reserved 1, offset (if R)  |  4 bytes if C or R
 /// +------------------------------+-------------------------------+
 /// |                          key (if K)                          |  4 bytes if K
 /// +--------------------------------------------------------------+
 /// |                    sequence number (if S)                    |  4 bytes if S
+/// +--------------------------------------------------------------+
+/// |                        routing (if R)                        |  its entries, if R
 /// +--------------------------------------------------------------+
 /// ```
 #[derive(
@@ -63,6 +65,8 @@ impl GreHeader {
     pub const MAX_LEN: usize = 16;
     /// The protocol type of an IPv4 payload (`EtherType` of IPv4).
     pub const IPV4: u16 = 0x0800;
+    /// The protocol type of a PPP payload, which PPTP carries with version 1 (RFC 2637 §4.1).
+    pub const PPP: u16 = 0x880b;
 
     /// A header for an IPv4 payload with these flags, version 0.
     #[inline]
@@ -72,6 +76,20 @@ impl GreHeader {
             flags_version: U16::new(flags.bits() & GreFlags::all().bits()),
             protocol: U16::new(Self::IPV4),
         }
+    }
+
+    /// The header in these 4 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+
+    /// The 4 bytes of the header.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        zerocopy::transmute_ref!(self)
     }
 
     /// The flags; bits that mean nothing are ignored (R-03).
@@ -102,15 +120,30 @@ impl GreHeader {
     pub const fn protocol(self) -> u16 {
         self.protocol.get()
     }
+
+    /// Whether this is the header of PPTP, version 1 around PPP: it holds a payload length and a call
+    /// in place of the key, and may end with an acknowledgment number (RFC 2637 §4.1).
+    #[inline]
+    #[must_use]
+    pub const fn is_pptp(self) -> bool {
+        self.version() == 1 && self.protocol() == Self::PPP
+    }
 }
 
+/// PPTP: an acknowledgment number ends the header. In other headers the bit is reserved.
+const ACKNOWLEDGMENT: u16 = 0x0080;
+
 /// A GRE packet: the header, its optional fields and the payload.
+///
+/// Headers of RFC 1701 (with a routing field) and of PPTP (version 1 around PPP) are read, too, so
+/// that a tool can show them; a decapsulator refuses both.
 #[derive(Clone, Copy, Debug)]
 pub struct Gre<'a> {
     header: &'a GreHeader,
     checksum: Option<u16>,
     key: Option<u32>,
     sequence: Option<u32>,
+    routing: &'a [u8],
     payload: &'a [u8],
     sum: Option<Sum>,
 }
@@ -123,15 +156,13 @@ impl<'a> Gre<'a> {
     /// [`ParseError::Truncated`] (R-06).
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let cut = |need| ParseError::Truncated {
-            need,
-            have: reported_len(bytes.len()),
-        };
+        let have = reported_len(bytes.len());
+        let cut = |need| ParseError::Truncated { need, have };
         let (header, mut rest) = GreHeader::ref_from_prefix(bytes).map_err(|_| cut(4))?;
         let flags = header.flags();
         let mut need = 4u16;
-        let mut field = |flag| -> Result<Option<u32>, ParseError> {
-            if !flags.contains(flag) {
+        let mut word = |is_present: bool| -> Result<Option<u32>, ParseError> {
+            if !is_present {
                 return Ok(None);
             }
             need = need.saturating_add(4);
@@ -139,20 +170,32 @@ impl<'a> Gre<'a> {
             rest = behind;
             Ok(Some(word.get()))
         };
-        let checksum = field(GreFlags::CHECKSUM)?.map(|word| {
-            let [high, low, _, _] = word.to_be_bytes();
-            u16::from_be_bytes([high, low])
-        });
-        let key = field(GreFlags::KEY)?;
-        let sequence = field(GreFlags::SEQUENCE)?;
-        let sum = checksum.map(|_| Sum::new().add_bytes(bytes));
+        // One word for both (RFC 1701): the checksum, and the offset of the active route.
+        let checksum_and_offset = word(flags.intersects(GreFlags::CHECKSUM | GreFlags::ROUTING))?;
+        let key = word(flags.contains(GreFlags::KEY))?;
+        let sequence = word(flags.contains(GreFlags::SEQUENCE))?;
+        let acknowledges = header.flags_and_version() & ACKNOWLEDGMENT != 0;
+        let _acknowledgment = word(header.is_pptp() && acknowledges)?;
+
+        let checksum = checksum_and_offset
+            .filter(|_| flags.contains(GreFlags::CHECKSUM))
+            .map(|word| {
+                let [high, low, _, _] = word.to_be_bytes();
+                u16::from_be_bytes([high, low])
+            });
+        let (routing, payload) = if flags.contains(GreFlags::ROUTING) {
+            split_routing(rest).ok_or_else(|| cut(have.saturating_add(1)))?
+        } else {
+            (<&[u8]>::default(), rest)
+        };
         Ok(Self {
             header,
             checksum,
-            key,
+            key: key.filter(|_| !header.is_pptp()),
             sequence,
-            payload: rest,
-            sum,
+            routing,
+            payload,
+            sum: checksum.map(|_| Sum::new().add_bytes(bytes)),
         })
     }
 
@@ -177,7 +220,7 @@ impl<'a> Gre<'a> {
         self.sum.map(Sum::is_valid)
     }
 
-    /// The key, where there is one.
+    /// The key, where there is one. PPTP has none: other fields take its place.
     #[inline]
     #[must_use]
     pub const fn key(self) -> Option<u32> {
@@ -191,10 +234,34 @@ impl<'a> Gre<'a> {
         self.sequence
     }
 
+    /// The routing field with the entry that ends it, empty where there is none (RFC 1701).
+    #[inline]
+    #[must_use]
+    pub const fn routing(self) -> &'a [u8] {
+        self.routing
+    }
+
     /// What the packet carries.
     #[inline]
     #[must_use]
     pub const fn payload(self) -> &'a [u8] {
         self.payload
+    }
+}
+
+/// The source route entries of RFC 1701 and what follows the last of them, whose length is 0; `None`
+/// if they are cut.
+///
+/// ```text
+/// | address family, 2 | offset, 1 | length, 1 | length bytes |
+/// ```
+fn split_routing(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = bytes;
+    loop {
+        let (&[_, _, _, len], behind) = rest.split_first_chunk()?;
+        rest = behind.get(usize::from(len)..)?;
+        if len == 0 {
+            return bytes.split_at_checked(bytes.len().saturating_sub(rest.len()));
+        }
     }
 }

@@ -77,6 +77,20 @@ impl GueHeader {
         }
     }
 
+    /// The header in these 4 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+
+    /// The 4 bytes of the header.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        zerocopy::transmute_ref!(self)
+    }
+
     /// Splits header and extension bytes off the start of a UDP payload.
     ///
     /// # Errors

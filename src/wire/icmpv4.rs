@@ -32,6 +32,20 @@ impl Icmpv4Header {
     /// The length of the shared part, in bytes.
     pub const LEN: usize = 4;
 
+    /// The header in these 4 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+
+    /// The 4 bytes of the header.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        zerocopy::transmute_ref!(self)
+    }
+
     /// Splits the header off the start of `bytes`.
     ///
     /// # Errors

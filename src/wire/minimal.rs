@@ -61,6 +61,25 @@ impl MinimalHeader {
         header
     }
 
+    /// The header in these 12 bytes, whatever its checksum; in the first 8 where the S bit is clear.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::MAX_LEN]) -> Self {
+        let mut header: Self = zerocopy::transmute!(bytes);
+        if header.flags & SOURCE_PRESENT == 0 {
+            header.source = [0; 4];
+        }
+        header
+    }
+
+    /// The bytes of the header on the wire, 8 or 12.
+    #[inline]
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        let bytes: &[u8; Self::MAX_LEN] = zerocopy::transmute_ref!(self);
+        bytes.get(..self.wire_len()).unwrap_or(bytes)
+    }
+
     /// The header at the start of an IPv4 payload and what follows it. Without the S bit the source
     /// is 0. Reserved bits are ignored (M-05).
     ///
@@ -134,9 +153,8 @@ impl MinimalHeader {
     /// Writes its 8 or 12 bytes to the start of `bytes`; nothing if they do not fit.
     #[inline]
     pub fn write(&self, bytes: &mut [u8]) {
-        let written = self.as_bytes().get(..self.wire_len());
-        if let (Some(written), Some(target)) = (written, bytes.get_mut(..self.wire_len())) {
-            copy(written, target);
+        if let Some(target) = bytes.get_mut(..self.wire_len()) {
+            copy(self.as_bytes(), target);
         }
     }
 }

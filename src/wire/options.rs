@@ -1,10 +1,11 @@
 use crate::error::ParseError;
 
-/// One option of an IPv4 or TCP header: its kind and the data behind kind and length.
+/// One option of an IPv4 or TCP header: its kind, the data behind kind and length, and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeaderOption<'a> {
     kind: u8,
     data: &'a [u8],
+    offset: usize,
 }
 
 impl<'a> HeaderOption<'a> {
@@ -32,6 +33,25 @@ impl<'a> HeaderOption<'a> {
     pub const fn data(self) -> &'a [u8] {
         self.data
     }
+
+    /// Where its kind byte stands among the option bytes, counted from the first, 0. The fixed header in
+    /// front of them is 20 bytes, in IPv4 and in TCP.
+    #[inline]
+    #[must_use]
+    pub const fn offset(self) -> usize {
+        self.offset
+    }
+
+    /// Its length with kind and length byte, in bytes: 1 for a NOP.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "no option is empty")]
+    pub const fn len(self) -> usize {
+        match self.kind {
+            Self::NOP => 1,
+            _ => self.data.len().saturating_add(2),
+        }
+    }
 }
 
 /// The options of an IPv4 or TCP header, in order, length-checked (V-13, S-03; RFC 791 §3.1,
@@ -46,18 +66,26 @@ impl<'a> HeaderOption<'a> {
 /// let timestamps = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
 /// let kinds: Vec<u8> = HeaderOptions::new(&timestamps).flatten().map(|option| option.kind()).collect();
 /// assert_eq!(kinds, [1, 1, 8]);
+///
+/// let stamp = HeaderOptions::new(&timestamps).flatten().find(|option| option.kind() == 8).unwrap();
+/// assert_eq!((stamp.offset(), stamp.len()), (2, 10)); // its data begins at 4
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HeaderOptions<'a> {
     rest: &'a [u8],
+    /// Where `rest` begins.
+    offset: usize,
 }
 
 impl<'a> HeaderOptions<'a> {
     /// Iterates over the option bytes of a header.
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self {
+            rest: bytes,
+            offset: 0,
+        }
     }
 
     /// Whether a loose or strict source route is among them (V-14). A malformed list is searched up
@@ -80,7 +108,7 @@ impl<'a> HeaderOptions<'a> {
     /// As the iteration: a malformed list may hide such a route.
     pub(crate) fn unfinished_route(self) -> Result<Option<&'a [u8]>, ParseError> {
         for option in self {
-            let HeaderOption { kind, data } = option?;
+            let HeaderOption { kind, data, .. } = option?;
             let pointer = data.first().map_or(0, |pointer| usize::from(*pointer));
             // The pointer counts from the kind byte, two bytes in front of the data.
             let is_unfinished = pointer <= data.len().saturating_add(2);
@@ -91,11 +119,15 @@ impl<'a> HeaderOptions<'a> {
         Ok(None)
     }
 
-    fn split_next(bytes: &'a [u8]) -> Option<Result<(HeaderOption<'a>, &'a [u8]), ParseError>> {
+    fn split_next(&self) -> Option<Result<(HeaderOption<'a>, &'a [u8]), ParseError>> {
+        let (bytes, offset) = (self.rest, self.offset);
         let (&kind, behind_kind) = bytes.split_first()?;
         match kind {
             0 => None,
-            HeaderOption::NOP => Some(Ok((HeaderOption { kind, data: &[] }, behind_kind))),
+            HeaderOption::NOP => {
+                let data = &[];
+                Some(Ok((HeaderOption { kind, data, offset }, behind_kind)))
+            }
             _ => {
                 let length = behind_kind.first().map_or(0, |len| usize::from(*len));
                 let option = bytes.split_at_checked(length).and_then(|(option, rest)| {
@@ -103,6 +135,7 @@ impl<'a> HeaderOptions<'a> {
                         HeaderOption {
                             kind,
                             data: option.get(2..)?,
+                            offset,
                         },
                         rest,
                     ))
@@ -118,9 +151,12 @@ impl<'a> Iterator for HeaderOptions<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let next = Self::split_next(self.rest);
+        let next = self.split_next();
         self.rest = match next {
-            Some(Ok((_, rest))) => rest,
+            Some(Ok((option, rest))) => {
+                self.offset = option.offset.saturating_add(option.len());
+                rest
+            }
             _ => &[],
         };
         next.map(|result| result.map(|(option, _)| option))

@@ -73,6 +73,20 @@ impl TcpHeader {
         }
     }
 
+    /// The header in these 20 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+
+    /// The 20 bytes of the header.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        zerocopy::transmute_ref!(self)
+    }
+
     /// Splits fixed header and options off the start of `bytes`.
     ///
     /// # Errors

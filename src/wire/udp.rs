@@ -63,6 +63,20 @@ impl UdpHeader {
         }
     }
 
+    /// The header in these 8 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        zerocopy::transmute!(bytes)
+    }
+
+    /// The 8 bytes of the header.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        zerocopy::transmute_ref!(self)
+    }
+
     /// Splits the header off the start of `bytes`, trusting no length.
     ///
     /// # Errors

@@ -83,3 +83,60 @@ fn t47_padding_to_16() {
     let nested = Overhead::IPIP.around(wireguard);
     assert_eq!(nested.outer_len(1401), Some(20 + 1408 + 80));
 }
+
+/// WireGuard itself: the padding ends at the device's MTU, and 1420 + 80 is 1500.
+#[test]
+fn t47_padding_clamped_to_the_device_mtu() {
+    let over_ipv6 = Overhead::of(80).around(Overhead::clamped_padding(16, 1420));
+    assert_eq!(over_ipv6.inner_mtu(1500), Some(1420));
+    assert_eq!(over_ipv6.tcp_mss(1500), Some(1380));
+    // Inner length and outer: whole blocks as far as they fit, then the MTU. More does not pass.
+    for (inner_len, outer_len) in [
+        (1, Some(96)),
+        (1392, Some(1472)),
+        (1393, Some(1488)),
+        (1408, Some(1488)),
+        (1409, Some(1500)),
+        (1420, Some(1500)),
+        (1421, None),
+    ] {
+        assert_eq!(over_ipv6.outer_len(inner_len), outer_len, "{inner_len}");
+    }
+    // The link is too narrow for the MTU: whole blocks, as if nothing were clamped.
+    assert_eq!(over_ipv6.inner_mtu(1499), Some(1408));
+    assert_eq!(over_ipv6.inner_mtu(1487), Some(1392));
+    // It is wider: the device carries no more.
+    for link in [1501, 1600, 9000, u32::MAX] {
+        assert_eq!(over_ipv6.inner_mtu(link), Some(1420), "{link}");
+    }
+    assert_eq!(over_ipv6.max_inner_len(), Some(1420));
+    assert_eq!(over_ipv6.bytes(), None);
+
+    // Over IPv4, with the same device and with the widest.
+    let over_ipv4 = |mtu| Overhead::of(60).around(Overhead::clamped_padding(16, mtu));
+    assert_eq!(over_ipv4(1420).inner_mtu(1500), Some(1420));
+    assert_eq!(over_ipv4(1420).link_mtu(1420), Some(1480));
+    assert_eq!(over_ipv4(1440).inner_mtu(1500), Some(1440));
+
+    // IP-in-IP inside: the device sees 20 bytes more. WireGuard inside WireGuard: both clamp.
+    let ipip_inside = over_ipv6.around(Overhead::IPIP);
+    assert_eq!(ipip_inside.inner_mtu(1500), Some(1400));
+    assert_eq!(ipip_inside.outer_len(1389), Some(1500));
+    assert_eq!(ipip_inside.outer_len(1388), Some(1488));
+    let inner = Overhead::of(60).around(Overhead::clamped_padding(16, 1360));
+    let twice = over_ipv6.around(inner);
+    assert_eq!(twice.inner_mtu(1500), Some(1360));
+    assert_eq!(twice.outer_len(1345), Some(1500));
+    assert_eq!(twice.outer_len(1344), Some(1488));
+
+    // A clamp that no packet reaches is none; one that all exceed lets nothing through.
+    let unclamped = Overhead::clamped_padding(16, 65_535);
+    assert_eq!(unclamped.outer_len(65_519), Some(65_520));
+    assert_eq!(unclamped.outer_len(65_521), Some(65_535));
+    assert_eq!(
+        Overhead::clamped_padding(16, 67).inner_mtu(1500),
+        None,
+        "O-05"
+    );
+    assert_eq!(Overhead::clamped_padding(0, 1420).outer_len(1), None);
+}

@@ -225,18 +225,15 @@ pub(crate) fn gre(book: &mut Book) {
             "GRE-04" => {
                 let tunnel = plain.with_key(0xdead_beef).with_checksum();
                 let carrier = expected.with_key(0xdead_beef).with_checksum();
-                let numbered = tunnel.with_sequence(u32::MAX - 1);
-                let packet = PerPacket::new().with_ordinal(5);
-                let outer = through_doors(id, &numbered, P, packet);
-                assert_eq!(outer.as_ref(), Ok(&wire), "{id}: round at 2^32");
-                let numbered = tunnel.with_sequence(0);
-                let answer = through_doors(id, &numbered, P, PerPacket::new());
+                let numbered = tunnel.with_sequence();
+                let unnumbered = PerPacket::new().with_identification(7);
+                let answer = through_doors(id, &numbered, P, unnumbered);
                 assert_eq!(answer, Err(EncapError::NoSequence), "{id}: R-11");
                 (numbered, carrier.with_sequence())
             }
             _ => panic!("{id}: no check for this vector"),
         };
-        let packet = PerPacket::new().with_ordinal(7);
+        let packet = PerPacket::new().with_sequence(7);
         let outer = through_doors(id, &tunnel, P, packet);
         assert_eq!(outer.as_ref(), Ok(&wire), "{id}");
         comes_back(id, carrier, &wire);
@@ -308,6 +305,39 @@ fn m_03_m_07_protocol_and_options_come_back() {
     assert_eq!(outer[24], 253, "M-03: behind the options");
     let verdict = opened("M-07", &Decapsulator::minimal(access), &outer);
     assert_eq!(verdict, Ok((inner, 0, None)), "M-07");
+}
+
+/// The two encodings of zero are equal to a receiver; RFC 1624 arithmetic yields only one of them.
+#[test]
+fn c_09_m_07_a_header_checksum_of_ffff_comes_back_as_0() {
+    let mut zero = P.to_vec();
+    // The identification that makes the computed checksum 0.
+    let identification = u16::from_be_bytes([P[4], P[5]]) + u16::from_be_bytes([P[10], P[11]]);
+    zero[4..6].copy_from_slice(&identification.to_be_bytes());
+    mend(&mut zero);
+    assert_eq!(zero[10..12], [0, 0]);
+    let mut ones = zero.clone();
+    ones[10..12].fill(0xff);
+
+    let access = PointToPoint::new(R, L, &[Prefix::ANY]);
+    for tunnel in [
+        MinEnc::new(L, R).unwrap(),
+        MinEnc::new(A, R).unwrap().without_source(),
+    ] {
+        let access = if tunnel.overhead() == 8 {
+            PointToPoint::new(R, A, &[Prefix::ANY])
+        } else {
+            access
+        };
+        for inner in [&zero, &ones] {
+            let outer = through_doors("M-07", &tunnel, inner, PerPacket::new()).unwrap();
+            let verdict = opened("M-07", &Decapsulator::minimal(access), &outer);
+            assert_eq!(verdict, Ok((zero.clone(), 0, None)), "M-07");
+        }
+    }
+    // Every other tunnel leaves the inner bytes alone.
+    let outer = through_doors("E-16", &IpIp::new(L, R).unwrap(), &ones, PerPacket::new()).unwrap();
+    assert_eq!(outer[20..], ones, "E-16");
 }
 
 pub(crate) fn tcp(book: &mut Book) {

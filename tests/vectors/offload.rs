@@ -7,7 +7,6 @@ use ipencap::encap::{
 };
 use ipencap::packet::PacketMeta;
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header, TcpFlags, TcpHeader, Udp as UdpView};
-use zerocopy::IntoBytes;
 
 use crate::Book;
 use crate::carriers::{MIDDLE, MIDDLE_EXIT, udp_tunnel};

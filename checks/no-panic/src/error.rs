@@ -1,6 +1,6 @@
 use core::hint::black_box;
 
-use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
+use ipencap::error::{ConfigError, EncapError, ParseError, PrefixError, Reason, Refused};
 
 use crate::given::{byte, parse_error, word};
 use crate::helper::{display, seen, value};
@@ -40,4 +40,8 @@ pub fn call() {
     let config_error = || black_box(ConfigError::BadPrefix);
     display::<ConfigError>(&config_error());
     value::<ConfigError>(config_error());
+
+    let prefix_error = || black_box(PrefixError::BadLength);
+    display::<PrefixError>(&prefix_error());
+    value::<PrefixError>(prefix_error());
 }

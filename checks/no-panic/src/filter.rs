@@ -1,13 +1,14 @@
 use core::hint::black_box;
 use core::net::Ipv4Addr;
+use core::str::FromStr;
 
 use ipencap::packet::Flow;
 use ipencap::filter::{self, Access, Edge, Peer, PointToPoint, Prefix};
 
 use crate::given::{
-    address, addresses, byte, double_word, flow, prefix, prefixes, protocol, word, words,
+    address, addresses, byte, bytes, double_word, flow, prefix, prefixes, protocol, word, words,
 };
-use crate::helper::{cloneable, debug, seen, value};
+use crate::helper::{cloneable, debug, display, seen, value};
 
 pub fn call() {
     seen(filter::is_unicast(address()));
@@ -17,6 +18,11 @@ pub fn call() {
     seen(Prefix::host(address()));
     seen(Prefix::contains(prefix(), address()));
     seen(Prefix::network(prefix()));
+    seen(Prefix::len(prefix()));
+    if let Ok(text) = core::str::from_utf8(bytes()) {
+        seen(<Prefix as FromStr>::from_str(black_box(text)));
+    }
+    display::<Prefix>(&prefix());
     value::<Prefix>(prefix());
 
     let point_to_point = black_box(PointToPoint::new(address(), address(), prefixes()));

@@ -16,6 +16,7 @@ pub fn call() {
     seen(Overhead::of(double_word()));
     seen(Overhead::of_bytes(size()));
     seen(Overhead::padding(double_word()));
+    seen(Overhead::clamped_padding(double_word(), double_word()));
     seen(Overhead::around(overhead(), overhead()));
     seen(Overhead::repeat(overhead(), byte()));
     seen(Overhead::bytes(overhead()));

@@ -3,7 +3,9 @@ use core::ops::Range;
 
 use ipencap::packet::{Flow, Packet, PacketMeta, Proven, Span};
 
-use crate::given::{byte, bytes, double_word, ipv4_header, meta, size, span, word};
+use crate::given::{
+    address, byte, bytes, double_word, ipv4_header, meta, protocol, size, span, word,
+};
 use crate::helper::{comparable, debug, seen, value};
 
 pub fn call(buffer: &mut [u8]) {
@@ -26,6 +28,7 @@ pub fn call(buffer: &mut [u8]) {
     seen(PacketMeta::header(&meta()));
     seen(PacketMeta::version(&meta()));
     seen(PacketMeta::len(&meta()));
+    seen(PacketMeta::has_source_route(&meta()));
     seen(PacketMeta::is_empty(&meta()));
     seen(PacketMeta::carrying(meta(), &meta()));
     seen(PacketMeta::with_transport(
@@ -39,6 +42,12 @@ pub fn call(buffer: &mut [u8]) {
     comparable::<PacketMeta>(&meta());
 
     let flow = black_box(PacketMeta::flow(&meta()));
+    seen(Flow::new(address(), address(), protocol()));
+    seen(Flow::with_ports(flow, word(), word()));
+    seen(Flow::reversed(flow));
+    if let Ok(quoted) = black_box(ipencap::wire::Ipv4::parse_quoted(bytes())) {
+        seen(Flow::of_quoted(quoted));
+    }
     seen(Flow::hash(flow, double_word()));
     comparable::<Flow>(&flow);
 

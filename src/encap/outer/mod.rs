@@ -37,7 +37,7 @@ pub(super) struct Outer {
     max_len: u16,
     /// The same where no [`Switches`] are set; else 0.
     ordinary_max_len: u16,
-    /// Of outer packets without DF, unless it is the packet's ordinal.
+    /// Of outer packets without DF, unless it is said of each packet.
     identification: u16,
     /// The bits of the inner TOS byte that go out as they are.
     copied_tos: u8,
@@ -50,7 +50,7 @@ bitflags::bitflags! {
     struct Switches: u8 {
         const INHERIT_TTL = 1;
         const COPY_DF = 2;
-        const ORDINAL_IDENTIFICATION = 4;
+        const PER_PACKET_IDENTIFICATION = 4;
         const RESET_CE = 8;
         const FORWARD = 16;
         const HAIRPIN = 32;
@@ -259,7 +259,7 @@ impl Outer {
         let inner_ttl = travelling_ttl(header.ttl(), self.role())?;
         self.refuse_loop(header.source())?;
         let max_len = self.max_len.min(packet.max_len());
-        let total_len = fitting_len(inner, overhead, max_len)?;
+        let total_len = fitting_len(inner, overhead, max_len, packet.segment_len())?;
 
         let copied = header.tos() & self.copied_tos;
         // The lower bit of CE, 0b11, without which it is ECT(0).
@@ -291,12 +291,10 @@ impl Outer {
 
     /// Of an outer packet that may be fragmented (F-02).
     fn identification(&self, packet: &PerPacket) -> Result<u16, EncapError> {
-        if !self.switches.contains(Switches::ORDINAL_IDENTIFICATION) {
+        if !self.switches.contains(Switches::PER_PACKET_IDENTIFICATION) {
             return Ok(self.identification);
         }
-        let ordinal = packet.ordinal().ok_or(EncapError::NoIdentification)?;
-        let [_, _, high, low] = ordinal.to_be_bytes();
-        Ok(u16::from_be_bytes([high, low]))
+        packet.identification().ok_or(EncapError::NoIdentification)
     }
 
     /// Takes the inner TTL down behind the first `overhead` bytes of `frame`, if this hop forwards.
@@ -396,13 +394,16 @@ pub(super) fn fitting_len(
     inner: &PacketMeta,
     overhead: u16,
     max_len: u16,
+    segment_len: Option<u16>,
 ) -> Result<u16, EncapError> {
     let outer_len = inner.len_if_ipv4().saturating_add(u32::from(overhead));
-    if outer_len <= u32::from(max_len) {
+    // Of a super-packet each segment must fit the link, and all of it 16 bits.
+    let is_cut_to_fit = segment_len.is_some_and(|len| len.saturating_add(overhead) <= max_len);
+    if outer_len <= u32::from(if is_cut_to_fit { u16::MAX } else { max_len }) {
         let [_, _, high, low] = outer_len.to_be_bytes();
         return Ok(u16::from_be_bytes([high, low]));
     }
-    Err(if max_len == u16::MAX {
+    Err(if is_cut_to_fit || max_len == u16::MAX {
         EncapError::TooLong {
             len: inner.len().saturating_add(u32::from(overhead)),
         }

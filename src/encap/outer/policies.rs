@@ -46,14 +46,14 @@ impl Outer {
     pub(in crate::encap) const fn with_df(self, df: DfPolicy) -> Self {
         let (copies, counts, identification) = match df {
             DfPolicy::Set => (false, false, 0),
-            DfPolicy::Copy(IdSource::Ordinal) => (true, true, 0),
+            DfPolicy::Copy(IdSource::PerPacket) => (true, true, 0),
             DfPolicy::Copy(IdSource::Constant(identification)) => (true, false, identification),
         };
         Self {
             identification,
             ..self
                 .switched(Switches::COPY_DF, copies)
-                .switched(Switches::ORDINAL_IDENTIFICATION, counts)
+                .switched(Switches::PER_PACKET_IDENTIFICATION, counts)
         }
     }
 
@@ -143,8 +143,8 @@ impl Outer {
     const fn df(&self) -> DfPolicy {
         if !self.switches.contains(Switches::COPY_DF) {
             DfPolicy::Set
-        } else if self.switches.contains(Switches::ORDINAL_IDENTIFICATION) {
-            DfPolicy::Copy(IdSource::Ordinal)
+        } else if self.switches.contains(Switches::PER_PACKET_IDENTIFICATION) {
+            DfPolicy::Copy(IdSource::PerPacket)
         } else {
             DfPolicy::Copy(IdSource::Constant(self.identification))
         }

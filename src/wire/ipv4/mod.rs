@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{Dscp, Ecn, FragmentOffset, IpProtocol, Ipv4Flags, reported_len};
 use crate::checksum::{Delta, Sum};
-use crate::error::ParseError;
+use crate::error::{ConfigError, ParseError};
 
 mod packet;
 
@@ -97,6 +97,37 @@ impl Ipv4Header {
             .checksum
             .set(Sum::new().add_header(header.as_bytes()).checksum());
         header
+    }
+
+    /// The same in front of these `options`: the header length counts them and the checksum covers them.
+    /// They are written behind the header. The total length stays as it is: it counts them already.
+    ///
+    /// ```
+    /// use core::net::Ipv4Addr;
+    /// use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header};
+    /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+    /// let router_alert = [0x94, 4, 0, 0];
+    /// let (source, destination) = (Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(224, 0, 0, 22));
+    /// let header = Ipv4Header::new(source, destination, IpProtocol(2), 24 + 8).with_options(&router_alert)?;
+    /// let packet = [&header.as_bytes()[..], &router_alert, b"payload!"].concat();
+    /// assert_eq!(Ipv4::parse(&packet)?.option_bytes(), router_alert);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::BadIpv4Options`] unless they are at most 40 bytes, a multiple of 4. What they say is
+    /// not looked at.
+    #[inline]
+    pub fn with_options(self, options: &[u8]) -> Result<Self, ConfigError> {
+        let words = match u8::try_from(options.len()) {
+            Ok(len) if len <= 40 && len.is_multiple_of(4) => len >> 2,
+            _ => return Err(ConfigError::BadIpv4Options),
+        };
+        let mut header = self;
+        header.version_ihl = 0x45u8.saturating_add(words);
+        header.fill_checksum(options);
+        Ok(header)
     }
 
     /// The header in these 20 bytes.

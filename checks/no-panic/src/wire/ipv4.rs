@@ -14,6 +14,7 @@ fn packets(buffer: &mut [u8]) {
     let header = || black_box(&const { Ipv4Header::from_bytes([0; 20]) });
     seen(Ipv4Header::new(address(), address(), protocol(), word()));
     seen(Ipv4Header::from_bytes(array()));
+    seen(Ipv4Header::with_options(ipv4_header(), bytes()));
     seen(Ipv4Header::as_bytes(header()));
     seen(Ipv4Header::split(bytes()));
     seen(Ipv4Header::split_mut(black_box(&mut *buffer)));

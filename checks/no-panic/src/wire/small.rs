@@ -61,6 +61,8 @@ fn options() {
         if let Ok(option) = option {
             seen(HeaderOption::kind(option));
             seen(HeaderOption::data(option));
+            seen(HeaderOption::offset(option));
+            seen(HeaderOption::len(option));
             value::<HeaderOption<'_>>(option);
         }
     }

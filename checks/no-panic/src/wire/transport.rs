@@ -3,7 +3,7 @@ use core::hint::black_box;
 use ipencap::checksum::Delta;
 use ipencap::wire::{Icmpv4, Icmpv4Header, Tcp, TcpFlags, TcpHeader, Udp, UdpHeader};
 
-use crate::given::{address, byte, bytes, double_word, word};
+use crate::given::{address, array, byte, bytes, double_word, word};
 use crate::helper::{cloneable, comparable, debug, seen, value};
 
 pub fn call(buffer: &mut [u8]) {
@@ -18,6 +18,8 @@ fn delta() -> Delta {
 
 fn udp(buffer: &mut [u8]) {
     let mut header = black_box(UdpHeader::new(word(), word(), word()));
+    seen(UdpHeader::from_bytes(array()));
+    seen(UdpHeader::as_bytes(black_box(&header)));
     seen(UdpHeader::split(bytes()));
     seen(UdpHeader::split_mut(black_box(&mut *buffer)));
     seen(UdpHeader::source_port(black_box(&header)));
@@ -55,9 +57,11 @@ fn tcp(buffer: &mut [u8]) {
         flags(),
         word(),
     ));
+    seen(TcpHeader::from_bytes(array()));
     seen(TcpHeader::split_mut(black_box(&mut *buffer)));
     if let Ok((header, _, _)) = black_box(TcpHeader::split(bytes())) {
         let mut header = black_box(*header);
+        seen(TcpHeader::as_bytes(black_box(&header)));
         seen(TcpHeader::source_port(black_box(&header)));
         seen(TcpHeader::destination_port(black_box(&header)));
         seen(TcpHeader::sequence(black_box(&header)));
@@ -97,9 +101,11 @@ fn tcp(buffer: &mut [u8]) {
 }
 
 fn icmpv4(buffer: &mut [u8]) {
+    seen(Icmpv4Header::from_bytes(array()));
     seen(Icmpv4Header::split_mut(black_box(&mut *buffer)));
     if let Ok((header, _)) = black_box(Icmpv4Header::split(bytes())) {
         let mut header = black_box(*header);
+        seen(Icmpv4Header::as_bytes(black_box(&header)));
         seen(Icmpv4Header::message_type(black_box(&header)));
         seen(Icmpv4Header::code(black_box(&header)));
         seen(Icmpv4Header::checksum(black_box(&header)));

@@ -12,13 +12,19 @@ use crate::registry::{ENCAPSULATORS, Endpoints, Subject, Wishes};
 fn per_packet(u: &mut Unstructured<'_>) -> Result<PerPacket> {
     let mut packet = PerPacket::new();
     if odds(u, 3, 4)? {
-        packet = packet.with_ordinal(u.arbitrary()?);
+        packet = packet.with_identification(u.arbitrary()?);
+    }
+    if odds(u, 3, 4)? {
+        packet = packet.with_sequence(u.arbitrary()?);
     }
     if odds(u, 1, 4)? {
         packet = packet.with_link_mtu(mtu(u)?);
     }
     if odds(u, 1, 4)? {
         packet = packet.with_flow_hash(u.arbitrary()?);
+    }
+    if odds(u, 1, 4)? {
+        packet = packet.with_segment_len(mtu(u)?);
     }
     if odds(u, 1, 8)? {
         packet = packet.with_inner_checksum(InnerChecksum::Partial);
@@ -161,7 +167,7 @@ impl<'a> Arbitrary<'a> for OrdinaryPacket {
             }
         }
         if oracle::has_source_route(&plain.options) {
-            // Minimal encapsulation leaves options in the outer header, where D-08 refuses these.
+            // Minimal encapsulation refuses these: it would leave them in the outer header (D-08).
             plain.options.clear();
         }
         payload.truncate(65535 - 60 - 512);

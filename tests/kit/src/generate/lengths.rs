@@ -11,6 +11,8 @@ pub enum Part {
     Bytes(u32),
     /// Padding to a multiple of this.
     Padding(u32),
+    /// Padding to a multiple of the first, by a device of this MTU.
+    ClampedPadding(u32, u32),
 }
 
 /// Up to six layers, and lengths around their borders.
@@ -40,7 +42,10 @@ impl<'a> Arbitrary<'a> for LengthCase {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let parts = (0..u.int_in_range(0..=6u8)?)
             .map(|_| {
-                Ok(if odds(u, 1, 3)? {
+                Ok(if odds(u, 1, 4)? {
+                    let mtu = u32::from(odds(u, 9, 10)?) * len(u)?;
+                    Part::ClampedPadding(*u.choose(&[16, 4, 1, 3, 64, 0, 65_535, 65_536])?, mtu)
+                } else if odds(u, 1, 3)? {
                     Part::Padding(*u.choose(&[16, 4, 1, 3, 64, 0, 65_535, 65_536])?)
                 } else if odds(u, 1, 12)? {
                     Part::Bytes(*u.choose(&[65_535, 65_536, u32::MAX, 32_768])?)

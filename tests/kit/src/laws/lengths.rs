@@ -9,6 +9,7 @@ pub fn law_lengths_match_oracle(case: &LengthCase) {
     let layers = case.parts.iter().map(|part| match *part {
         Part::Bytes(bytes) => Overhead::of(bytes),
         Part::Padding(alignment) => Overhead::padding(alignment),
+        Part::ClampedPadding(alignment, mtu) => Overhead::clamped_padding(alignment, mtu),
     });
     let inside_out = layers
         .clone()
@@ -17,7 +18,7 @@ pub fn law_lengths_match_oracle(case: &LengthCase) {
         .rev()
         .fold(Overhead::NONE, |outer, inner| outer.around(inner));
 
-    let is_padding = |part: &&Part| matches!(part, Part::Padding(_));
+    let is_padding = |part: &&Part| !matches!(part, Part::Bytes(_));
     let paddings = case.parts.iter().filter(is_padding).count();
     // Four paddings are kept apart.
     let outer_len = |len: u32| {
@@ -54,6 +55,16 @@ pub fn law_lengths_match_oracle(case: &LengthCase) {
             ),
             None => assert_eq!(outer_len(0), None, "O-04"),
         }
+
+        // A longer packet is never shorter outside, and takes no wider a link than the MTU's.
+        if let (Some(shorter), Some(longer)) = (
+            overhead.outer_len(case.len),
+            overhead.outer_len(case.len.saturating_add(1)),
+        ) {
+            assert!(shorter <= longer, "O-03");
+        }
+        let wider = overhead.inner_mtu(case.len.saturating_add(1));
+        assert!(wider >= mtu, "O-01: {mtu:?} but {wider:?} one byte wider");
     }
 
     let (header_len, mtu) = (case.header_len, case.len);

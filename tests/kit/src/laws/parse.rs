@@ -4,10 +4,10 @@ use ipencap::Span;
 use ipencap::encap::{IpIpCarrier, PerPacket, inspect_without_filter};
 use ipencap::error::ParseError;
 use ipencap::filter::Prefix;
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::packet::{Flow, Packet, PacketMeta};
 use ipencap::wire::{
-    Dscp, FragmentOffset, HeaderOptions, Icmpv4, Icmpv4Header, Ipv4, Ipv4Header, Ipv4Mut, Tcp,
-    TcpHeader, Udp, UdpHeader,
+    Dscp, FragmentOffset, HeaderOptions, Icmpv4, Icmpv4Header, IpProtocol, Ipv4, Ipv4Header,
+    Ipv4Mut, Tcp, TcpHeader, Udp, UdpHeader,
 };
 
 use super::setters::assert_getters;
@@ -59,6 +59,22 @@ pub fn law_parse_matches_oracle(case: &MutatedPacket) {
             .unwrap();
         assert_eq!(*proven.meta(), meta);
         assert_eq!(proven.as_slice(), &bytes[..fields.total_len]);
+
+        // RFC 792: wherever a router cuts the packet, its flow is told right or not at all.
+        for len in [20, 24, 28, 40, 48, 60, 68, 128, fields.total_len] {
+            let Ok(quoted) = Ipv4::parse_quoted(&bytes[..len.min(fields.total_len)]) else {
+                continue;
+            };
+            let flow = Flow::of_quoted(quoted);
+            assert!(
+                flow.is_none_or(|flow| flow == meta.flow()),
+                "{len}: {flow:?}"
+            );
+            let has_8 = quoted.payload().len() >= 8 || !quoted.is_cut();
+            let is_plain = meta.header().protocol() != IpProtocol::IPENCAP;
+            assert!(flow.is_some() || !(has_8 && is_plain), "{len}");
+            assert!(flow.is_some() || quoted.is_cut(), "{len}");
+        }
     }
 
     assert_quoted(bytes);

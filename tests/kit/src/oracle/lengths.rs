@@ -13,7 +13,16 @@ pub fn outer_len(parts: &[Part], inner_len: u64) -> Option<u64> {
                     len += 1;
                 }
             }
-            Part::Padding(_) => return None,
+            // As WireGuard does: never beyond its device's MTU, which no packet exceeds.
+            Part::ClampedPadding(alignment @ 1..=65535, mtu) => {
+                if len > u64::from(mtu) {
+                    return None;
+                }
+                while !len.is_multiple_of(u64::from(alignment)) && len < u64::from(mtu) {
+                    len += 1;
+                }
+            }
+            Part::Padding(_) | Part::ClampedPadding(..) => return None,
         }
     }
     (len <= 65535).then_some(len)
