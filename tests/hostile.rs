@@ -60,7 +60,7 @@ fn p_01_no_flipped_or_cut_packet_panics() {
     for capture in &captures {
         let file = File::open(capture).expect("a capture that can be read");
         let mut input = Reader::new(file).expect("a capture that opens");
-        while let Ok(Some(record)) = input.next() {
+        while let Ok(Some(record)) = input.next_record() {
             let packet = link::ipv4_packet(record.link_type, record.frame).unwrap_or(record.frame);
             // Beyond this a packet is payload, and longer ones would only be slower.
             let packet = &packet[..packet.len().min(2048)];

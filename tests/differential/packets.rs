@@ -83,7 +83,7 @@ impl Packets {
         let bytes = fs::File::open(file).expect("a capture that can be read");
         let mut input = Reader::new(bytes).expect("a capture that opens");
         let mut number = 0;
-        while let Ok(Some(record)) = input.next() {
+        while let Ok(Some(record)) = input.next_record() {
             number += 1;
             let packet = link::ipv4_packet(record.link_type, record.frame).unwrap_or(record.frame);
             self.add(format!("{}, packet {number}", file.display()), packet);

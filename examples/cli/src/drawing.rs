@@ -225,27 +225,31 @@ fn ipv4(header: &Ipv4Header, checksum_good: bool) -> Vec<String> {
         IpProtocol::IPENCAP => "IPv4".to_owned(),
         other => other.to_string(),
     };
-    let mut fields = format!("total {}, TTL {}", header.total_len(), header.ttl());
+    let mut fields = vec![
+        format!("total {}", header.total_len()),
+        format!("TTL {}", header.ttl()),
+    ];
     if header.tos() != 0 {
-        fields += &format!(", TOS {:#04x}", header.tos());
+        fields.push(format!("TOS {:#04x}", header.tos()));
     }
-    if header.flags().contains(Ipv4Flags::DF) {
-        fields += ", DF";
+    fields.push(if header.flags().contains(Ipv4Flags::DF) {
+        "DF".to_owned()
     } else {
-        fields += &format!(", id {}", header.identification());
-    }
+        format!("id {}", header.identification())
+    });
     if header.flags().contains(Ipv4Flags::MF) {
-        fields += ", MF";
+        fields.push("MF".to_owned());
     }
-    if header.fragment_offset().units() > 0 {
-        fields += &format!(", from {}", u32::from(header.fragment_offset().units()) * 8);
+    let from = u32::from(header.fragment_offset().units()) * 8;
+    if from > 0 {
+        fields.push(format!("from {from}"));
     }
     if !checksum_good {
-        fields += ", bad checksum";
+        fields.push("bad checksum".to_owned());
     }
     vec![
         format!("IPv4  {} → {}", header.source(), header.destination()),
-        format!("      {fields}: {carries}"),
+        format!("      {}: {carries}", fields.join(", ")),
     ]
 }
 

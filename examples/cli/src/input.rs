@@ -51,7 +51,7 @@ impl Input {
     pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>, Failure> {
         let name = &self.name;
         self.reader
-            .next()
+            .next_record()
             .map_err(|error| cannot_read(name, &error))
     }
 }

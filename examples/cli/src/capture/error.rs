@@ -170,9 +170,10 @@ impl fmt::Display for Fault {
                 f,
                 "a block with a length of {first} bytes at its start and of {last} at its end"
             ),
-            Self::ByteOrderMagic([a, b, c, d]) => write!(
+            Self::ByteOrderMagic(magic) => write!(
                 f,
-                "a section whose byte-order magic {a:02x}{b:02x}{c:02x}{d:02x} is none"
+                "a section whose byte-order magic {:08x} is none",
+                u32::from_be_bytes(*magic)
             ),
             Self::PacketBeyondBlock { len, room } => {
                 write!(f, "a packet of {len} bytes in a block with room for {room}")

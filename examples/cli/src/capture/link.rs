@@ -10,6 +10,7 @@ const FAMILY_IPV4: u32 = 2;
 ///
 /// The numbers are those of the [registry of link types](https://www.tcpdump.org/linktypes.html).
 /// Whether a packet that should be there is any good is not asked here.
+#[must_use]
 pub fn ipv4_offset(link_type: u32, frame: &[u8]) -> Option<usize> {
     match link_type {
         // NULL: in the byte order of the machine that captured, which the file does not tell; old
@@ -37,6 +38,7 @@ pub fn ipv4_offset(link_type: u32, frame: &[u8]) -> Option<usize> {
 }
 
 /// The IPv4 packet in a frame with all that follows it, or `None` for a frame to pass over.
+#[must_use]
 pub fn ipv4_packet(link_type: u32, frame: &[u8]) -> Option<&[u8]> {
     frame.get(ipv4_offset(link_type, frame)?..)
 }
@@ -52,11 +54,12 @@ fn behind_ethertype(frame: &[u8], at: usize, mut payload: usize) -> Option<usize
 }
 
 /// `N` bytes at an offset, if the frame is that long.
-pub fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
 /// What lies in front of the packet, for people.
+#[must_use]
 pub const fn name(link_type: u32) -> &'static str {
     match link_type {
         0 | 108 => "loopback",

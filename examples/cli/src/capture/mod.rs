@@ -104,7 +104,7 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// When the source cannot be read or is damaged. What was returned before is good; nothing
     /// behind the damage can be read.
-    pub fn next(&mut self) -> Result<Option<Record<'_>>, ReadError> {
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, ReadError> {
         let mut at = self.source.position;
         let outcome = match &mut self.format {
             Format::Pcap(header) => header.next(&mut self.source, &mut self.frame),

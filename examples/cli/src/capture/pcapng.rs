@@ -222,6 +222,10 @@ impl Section {
         while body.left >= 4 {
             let [a, b, c, d] = body.take(source)?;
             let (code, len) = (self.order.half([a, b]), self.order.half([c, d]));
+            // The end of options, whatever follows.
+            if code == 0 {
+                break;
+            }
             let padded = u32::from(len).next_multiple_of(4);
             if padded > body.left {
                 return Err(Fault::OptionBeyondBlock {
@@ -231,8 +235,6 @@ impl Section {
                 });
             }
             match (code, len) {
-                // The end of options, whatever follows.
-                (0, _) => break,
                 // The first of equal options counts.
                 (9, 1) if resolution.is_none() => {
                     let [power, ..]: [u8; 4] = body.take(source)?;
@@ -332,6 +334,10 @@ impl Interface {
 }
 
 /// Eight bytes as two words.
-const fn pair([a, b, c, d, e, f, g, h]: [u8; 8]) -> [[u8; 4]; 2] {
-    [[a, b, c, d], [e, f, g, h]]
+fn pair(bytes: [u8; 8]) -> [[u8; 4]; 2] {
+    let mut words = [[0; 4]; 2];
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+        word.copy_from_slice(bytes);
+    }
+    words
 }

@@ -41,13 +41,15 @@ fn help_ends_well_and_its_example_runs() {
     }
 }
 
+/// How the help and the README call the program.
+const CARGO: &str = "cargo run --release -p ipencap-cli";
+
 /// Runs a line of the help as it is, but with the program that is already built, and with files in
 /// the test's folder.
 fn run_example(line: &str, folder: &Folder) {
     if !cfg!(unix) {
         return;
     }
-    const CARGO: &str = "cargo run --release -p ipencap-cli";
     let tour = format!("{PROGRAM} --out {}", folder.path("tour").display());
     let line = line
         .replace("/tmp/", &format!("{}/", folder.0.display()))
@@ -64,6 +66,28 @@ fn run_example(line: &str, folder: &Folder) {
         "{line}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// Every command of the README that calls the program.
+#[test]
+fn the_commands_of_the_readme_run() {
+    let folder = Folder::new("readme");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let commands: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with(CARGO))
+        .collect();
+    // The tour, and a tunnel of each kind in the gallery.
+    assert!(commands.contains(&CARGO));
+    for kind in [
+        "ipip,", "fou,", "gue,", "tcp,", "stream ", "gre,", "minenc,",
+    ] {
+        assert!(commands.iter().any(|line| line.contains(kind)), "{kind}");
+    }
+    for command in commands {
+        run_example(command, &folder);
+    }
 }
 
 #[test]
