@@ -430,7 +430,9 @@ fn captured(capture: &Capture, piece: Piece, value: usize, fault: Option<&Fault>
             what,
             stated,
             present: named,
-        }) => (*what, *stated, *named) == ("packet", value as u64, present),
+        }) => {
+            (*what, *stated, *named) == ("packet", value as u64, present) && value <= LONGEST_PACKET
+        }
         _ => false,
     }
 }

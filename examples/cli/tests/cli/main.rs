@@ -21,7 +21,9 @@ use ipencap::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
 use serde_json::Value;
 
 mod arguments;
+mod contract;
 mod dissect;
+mod draw;
 
 mod files;
 mod formats;
