@@ -336,13 +336,12 @@ fn values(capture: &Capture, field: Field) -> Vec<u64> {
     let most = u64::MAX >> (64 - 8 * field.width);
     let past: &[u64] = &match field.kind {
         Kind::Captured => [behind - 15, behind - 15],
-        // With and without the alignment that a block must have.
-        Kind::BlockFirst { .. } => [behind + 1, behind + 4],
         Kind::InBlock { room } | Kind::Simple { room, .. } | Kind::InterfaceOption { room, .. } => {
             [room as u64 + 1, room as u64 + 4]
         }
         Kind::BlockLast => [field.piece.len as u64 + 1, behind + 4],
-        Kind::Ignored | Kind::Snaplen => [behind + 1, behind + 4],
+        // With and without the alignment that a block must have.
+        Kind::BlockFirst { .. } | Kind::Ignored | Kind::Snaplen => [behind + 1, behind + 4],
     };
     let mut values = [&[0, 1, most], past].concat();
     values.retain(|value| *value <= most);
@@ -371,7 +370,7 @@ fn check_change(capture: &Capture, field: Field, value: u64, name: &str) {
     let fault = error.as_ref().map(|error| &error.fault);
     let value = value as usize;
     let expected = match field.kind {
-        Kind::Ignored => fault.is_none(),
+        Kind::Ignored | Kind::InterfaceOption { code: 0, .. } => fault.is_none(),
         // More or fewer bytes of a later packet: all that is known is that it does not panic.
         Kind::Snaplen => return,
         Kind::Captured => captured(capture, piece, value, fault),
@@ -390,7 +389,6 @@ fn check_change(capture: &Capture, field: Field, value: u64, name: &str) {
             matches!(fault, Some(Fault::BlockLengthsDiffer { first, last })
                 if (*first, *last) == lengths)
         }
-        Kind::InterfaceOption { code: 0, .. } => fault.is_none(),
         Kind::InterfaceOption { code, room } if value.next_multiple_of(4) > room => {
             matches!(fault, Some(Fault::OptionBeyondBlock { code: named, len, .. })
                 if (*named, usize::from(*len)) == (code, value))

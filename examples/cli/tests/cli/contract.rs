@@ -97,7 +97,7 @@ fn a_full_disk_is_one_line_and_status_2() {
     }
 }
 
-/// packets = passed_over + written + dropped, on the last line of standard error.
+/// The last line on standard error: packets are passed over, written or dropped.
 #[test]
 fn every_run_that_ends_well_counts_all_packets() {
     let folder = Folder::new("counts");
