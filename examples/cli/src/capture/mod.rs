@@ -1,13 +1,14 @@
 //! Reads captures: pcap in all its variants and pcapng, told apart by their first bytes and not by
 //! the file's name.
 //!
-//! Why not one of the reader crates: none keeps its memory bounded when a length lies, and each
-//! refuses files that libpcap reads. pcap-parser 0.17 panics in a debug build on a block of length 8,
-//! reads options behind the end of options, stops at a name resolution block without an end record,
-//! and knows neither the swapped lengths of pcap 2.0 to 2.2 nor the modified format in big-endian
-//! order. pcap-file 2 and 3 refuse versions other than 2.4 and records above the snapshot length.
-//! pcarp reads only pcapng, and grows its buffer to whatever length a block states. Once every
-//! length has been checked, what is left to a crate is reading integers.
+//! Why not one of the reader crates: none bounds its memory when a length lies, and each refuses
+//! files that libpcap reads. pcap-parser 0.17 panics in a debug build on a block of type 0x80000001
+//! and length 8, hands out options behind the end of options, stops at a name resolution block
+//! without an end record, and knows neither the swapped lengths of pcap 2.0 to 2.2 nor the modified
+//! format in big-endian order. pcap-file 2 and 3 and rusty-pcap 0.9 refuse records above the
+//! snapshot length; the latter allocates as much as that says. pcarp 2 reads only pcapng, and grows
+//! its buffer to whatever length a block states. Once every length has been checked, all that is
+//! left to a crate is reading integers.
 //!
 //! The formats: [pcap](https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html) and
 //! [pcapng](https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html).

@@ -119,3 +119,20 @@ fn dissect_shows_what_is_there() {
     }
     assert_eq!(layers(&deep).len(), 12);
 }
+
+/// RFC 2637 puts a length and a call where others have the key; with IPv4 inside it is a key.
+#[test]
+fn dissect_shows_the_key_of_gre_version_1() {
+    for (protocol, key) in [("0800", json!(0x1122_3344)), ("880b", Value::Null)] {
+        let gre = format!("2001{protocol} 11223344");
+        let header = "4500002400004000402fd463c6336401cb007102";
+        let packet = [hex(header), hex(&gre), vec![0; 8]].concat();
+        let run = ipencap(
+            &["dissect", "-"],
+            &Pcap::new(228).packet(0, 0, &packet).bytes(),
+        );
+        let layers = &lines(&run.stdout)[0]["layers"];
+        assert_eq!(layers[1]["t"], "gre", "{layers}");
+        assert_eq!(layers[1]["key"], key, "{layers}");
+    }
+}
