@@ -23,7 +23,7 @@ trap 'rm -rf "$folder"' EXIT
 "${cargo[@]}" build --quiet --locked --target-dir "$target_dir"
 
 interface() { # CRATE
-    RUSTC_BOOTSTRAP=1 "${cargo[@]}" rustdoc --quiet --locked --lib --all-features \
+    RUSTC_BOOTSTRAP=1 "${cargo[@]}" rustdoc --quiet --locked -p ipencap --lib --all-features \
         --manifest-path "$1/Cargo.toml" --target-dir "$target_dir/rustdoc" -- \
         -Zunstable-options --output-format json
     "$target_dir/debug/ipencap-api" "$target_dir/rustdoc/doc/ipencap.json"
@@ -52,9 +52,11 @@ else
     result=1
 fi
 
-mkdir -p "$folder/copy/tests"
+mkdir -p "$folder/copy/tests" "$folder/copy/examples"
 cp -r ../../Cargo.toml ../../Cargo.lock ../../src "$folder/copy"
 cp -r ../../tests/kit "$folder/copy/tests"
+# A workspace is read with all of its members.
+cp -r ../../examples/cli "$folder/copy/examples"
 sed -i 's/pub const fn end(/const fn end(/' "$folder/copy/src/packet/mod.rs"
 interface "$folder/copy" >"$folder/hidden.txt"
 if diff -U0 "$folder/interface.txt" "$folder/hidden.txt" >"$folder/control"; then

@@ -15,7 +15,7 @@ for target in "${targets[@]}"; do
     for features in "${feature_sets[@]}"; do
         start=$SECONDS
         # shellcheck disable=SC2086 # a set is several arguments, or none
-        cargo_for "$target" build --quiet --release --lib $features
+        cargo_for "$target" build --quiet --release -p ipencap --lib $features
         printf '%-28s %-38s built (%s s)\n' "$target" "${features:-default features}" $((SECONDS - start))
     done
 done

@@ -21,7 +21,7 @@ trap 'rm -rf "$copy"' EXIT
 # The library without its development dependencies, whose own needs must not decide here.
 copy_library() {
     cp -r Cargo.toml README.md src "$copy"
-    sed -i '/^\[dev-dependencies\]/,/^$/d' "$copy/Cargo.toml"
+    sed -i -e '/^\[dev-dependencies\]/,/^$/d' -e '/members = /d' -e '/^exclude = /d' "$copy/Cargo.toml"
 }
 
 features() {
@@ -31,8 +31,8 @@ features() {
             cargo install --quiet --locked --force --root target/tools cargo-hack --version "$hack"
     fi
     prepare_targets "$target"
-    cargo hack check --locked --lib --feature-powerset
-    cargo_for "$target" hack check --locked --lib --feature-powerset
+    cargo hack check --locked -p ipencap --lib --feature-powerset
+    cargo_for "$target" hack check --locked -p ipencap --lib --feature-powerset
 
     copy_library
     cp Cargo.lock "$copy"

@@ -33,7 +33,7 @@ exec 9>"$built/lock"
 flock 9
 rm -rf "$copy"
 mkdir -p "$copy"
-(cd "$project" && git ls-files -z -- Cargo.toml README.md src tests/kit fuzz ':!fuzz/seeds' |
+(cd "$project" && git ls-files -z -- Cargo.toml README.md src tests/kit examples/cli fuzz ':!fuzz/seeds' |
     xargs -0 cp --parents --target-directory "$copy")
 # The copy lies inside the project, but is no part of it to git.
 export GIT_CEILING_DIRECTORIES=$project/fuzz/target/plants
