@@ -21,7 +21,7 @@ trap 'rm -rf "$copy"' EXIT
 # The library without its development dependencies, whose own needs must not decide here.
 copy_library() {
     cp -r Cargo.toml README.md src "$copy"
-    sed -i '/^\[dev-dependencies\]/,/^$/d' "$copy/Cargo.toml"
+    sed -i -e '/^\[dev-dependencies\]/,/^$/d' -e '/^\[workspace\]/,/^$/d' "$copy/Cargo.toml"
 }
 
 features() {
