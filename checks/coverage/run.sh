@@ -24,7 +24,8 @@ cover() { # [OPTION...]
 llvm_cov() { # COMMAND [OPTION...]
     "$tools/llvm-profdata" merge --sparse "$folder"/*.profraw --output "$folder/profile"
     local objects
-    mapfile -t objects < <(cargo test --locked --no-run --message-format=json --tests --examples 2>/dev/null |
+    mapfile -t objects < <({ cargo test --locked --no-run --message-format=json --tests &&
+        cargo build --locked --message-format=json --profile test --examples; } 2>/dev/null |
         sed -n 's/.*"executable":"\([^"]*\)".*/--object=\1/p')
     "$tools/llvm-cov" "$1" --instr-profile="$folder/profile" --sources src "${objects[@]}" "${@:2}"
 }
@@ -51,6 +52,7 @@ fi
 echo "control: one small test is not enough: $(tail -n 1 "$folder/control")"
 
 # Not the documentation's examples: all that is a test, and the programs that tests run.
-cover --tests --examples >/dev/null
+cargo build --quiet --locked --profile test --examples
+cover --tests
 [ "${1:-}" != html ] || llvm_cov show --format=html --output-dir="$folder/html"
 judge
