@@ -181,14 +181,13 @@ numbered! {
             /// run over this link at all (O-05), and no such value may be reported.
             mtu: u16,
         } = 22, "outer packet exceeds the link; send ICMP 3/4 with MTU {mtu} if DF is set, else fragment; below MTU 68 the link carries no IPv4 through this tunnel";
-        /// DF may be clear but the packet has no ordinal to derive an identification from
-        /// (F-02; RFC 6864 §4.3).
-        NoIdentification = 23, "outer DF is clear and the packet has no ordinal; set PerPacket::with_ordinal";
+        /// DF may be clear but no identification was said of the packet (F-02; RFC 6864 §4.3).
+        NoIdentification = 23, "outer DF is clear and the packet has no identification; set PerPacket::with_identification";
         /// The inner transport checksum is not filled in yet, and the outer one cannot be had from
         /// the headers alone (C-22).
         PartialChecksum = 24, "inner checksum is partial and no header tells the sum; fill it in first";
-        /// The packet has no ordinal to number it by.
-        NoSequence = 25, "the tunnel numbers its packets; set PerPacket::with_ordinal";
+        /// No sequence number was said of the packet.
+        NoSequence = 25, "the tunnel numbers its packets; set PerPacket::with_sequence";
         /// The inner packet is a fragment, which minimal encapsulation cannot carry (M-01; RFC 2004
         /// §3).
         Fragment = 26, "minimal encapsulation cannot carry fragments; use another tunnel";

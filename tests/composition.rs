@@ -63,12 +63,12 @@ fn layers(source: Ipv4Addr, destination: Ipv4Addr) -> [Layer; 7] {
             .unwrap()
             .into(),
         gre.with_key(5).into(),
-        gre.with_checksum().with_sequence(2).into(),
+        gre.with_checksum().with_sequence().into(),
     ]
 }
 
 const fn said() -> PerPacket {
-    PerPacket::new().with_ordinal(9).with_tcp_numbers(1, 2)
+    PerPacket::new().with_sequence(9).with_tcp_numbers(1, 2)
 }
 
 fn wrap<E: Encapsulate + ?Sized>(
@@ -324,13 +324,13 @@ fn p_05_the_identity_is_the_packet_itself() {
     }
 
     // As a layer it says nothing: what the tunnel has said of the packet stands.
-    let gre = Gre::new(L, R).unwrap().with_sequence(2);
+    let gre = Gre::new(L, R).unwrap().with_sequence();
     let mut outer = wrap(&gre, &packet, &said()).unwrap();
     outer[1] = 0b01; // ECT(1) over Not-ECT: dangerous (N-13).
     oracle::fill_checksum(&mut outer);
     let receiver = Receiver::gre(GreCarrier::new().with_sequence(), from(L, R));
     let verdict = receiver.inspect(&outer).unwrap();
-    assert_eq!(verdict.sequence(), Some(7));
+    assert_eq!(verdict.sequence(), Some(9));
     assert_eq!(verdict.alarm(), Some(EcnAlarm::Dangerous));
     let inside = ((), receiver);
     let outside = (receiver, ());
@@ -452,12 +452,13 @@ fn n_10_n_13_n_18_ecn_fields_of_a_stack() {
 /// The innermost number is told.
 #[test]
 fn r_11_sequence_numbers_of_a_stack() {
-    let gre = |source, destination, first| {
+    let gre = |source, destination| {
         let gre = Gre::new(source, destination).unwrap();
-        gre.with_sequence(first)
+        gre.with_sequence()
     };
-    let inner = wrap(&gre(M, N, 0), &packet(0), &said()).unwrap();
-    let outer = wrap(&gre(L, R, 4), &inner, &said()).unwrap();
+    let outside = said().with_sequence(5);
+    let inner = wrap(&gre(M, N), &packet(0), &said()).unwrap();
+    let outer = wrap(&gre(L, R), &inner, &outside).unwrap();
     let receiver = |carrier, peer, to| Receiver::gre(carrier, from(peer, to));
     let counting = GreCarrier::new().with_sequence();
     let stack = (receiver(counting, M, N), receiver(counting, L, R));
@@ -466,7 +467,7 @@ fn r_11_sequence_numbers_of_a_stack() {
     let only_outside = (receiver(GreCarrier::new(), M, N), receiver(counting, L, R));
     let plain_inside = Gre::new(M, N).unwrap();
     let inner = wrap(&plain_inside, &packet(0), &said()).unwrap();
-    let outer = wrap(&gre(L, R, 4), &inner, &said()).unwrap();
+    let outer = wrap(&gre(L, R), &inner, &outside).unwrap();
     assert_eq!(only_outside.inspect(&outer).unwrap().sequence(), Some(5));
 }
 

@@ -228,7 +228,7 @@ fn fragmentation_needed_i_14() {
 
 #[test]
 fn no_identification_f_02() {
-    let copying = tunnel().with_df(DfPolicy::Copy(IdSource::Ordinal));
+    let copying = tunnel().with_df(DfPolicy::Copy(IdSource::PerPacket));
     let packet = Plain {
         flags_offset: 0,
         ..inner()
@@ -236,7 +236,7 @@ fn no_identification_f_02() {
     .packet(&[]);
     let error = plainly(&copying, &packet);
     assert_eq!(error, EncapError::NoIdentification);
-    assert_says(&error, &["DF", "with_ordinal"]);
+    assert_says(&error, &["DF", "with_identification"]);
 }
 
 #[test]
@@ -254,10 +254,10 @@ fn partial_checksum_c_22() {
 
 #[test]
 fn no_sequence_r_11() {
-    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_sequence(0);
+    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_sequence();
     let error = plainly(&gre, &inner().packet(&[]));
     assert_eq!(error, EncapError::NoSequence);
-    assert_says(&error, &["numbers", "with_ordinal"]);
+    assert_says(&error, &["numbers", "with_sequence"]);
 }
 
 #[test]

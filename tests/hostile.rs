@@ -13,6 +13,7 @@
 )]
 
 use core::net::Ipv4Addr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use ipencap::decap::{DEFAULT_NESTING, Decapsulate, Receiver, decap_nested};
@@ -30,14 +31,13 @@ use ipencap::wire::{
 };
 use ipencap::{Span, decap, encap};
 
-#[allow(dead_code, reason = "the examples use the rest")]
-#[path = "../examples/support/mod.rs"]
-mod support;
+#[path = "../examples/cli/src/capture/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the program uses the rest")]
+mod capture;
 
-use support::input::Input;
-use support::link;
+use capture::{Reader, link};
 
-const BUNDLED: &str = "examples/data/lan.pcap";
+const BUNDLED: &str = "examples/cli/data/lan.pcap";
 
 /// Headers end within so many bytes, however deep: flipping payload bytes changes no decision.
 const FLIPPED: usize = 128;
@@ -58,8 +58,9 @@ fn p_01_no_flipped_or_cut_packet_panics() {
     }
     let (mut packets, mut tries) = (0, 0);
     for capture in &captures {
-        let mut input = Input::open(capture).expect("a capture that opens");
-        while let Ok(Some(record)) = input.next() {
+        let file = File::open(capture).expect("a capture that can be read");
+        let mut input = Reader::new(file).expect("a capture that opens");
+        while let Ok(Some(record)) = input.next_record() {
             let packet = link::ipv4_packet(record.link_type, record.frame).unwrap_or(record.frame);
             // Beyond this a packet is payload, and longer ones would only be slower.
             let packet = &packet[..packet.len().min(2048)];
@@ -188,7 +189,7 @@ fn wrap(bytes: &[u8]) {
         .expect("unicast")
         .with_role(Role::Forward)
         .with_ttl(TtlPolicy::Inherit)
-        .with_df(DfPolicy::Copy(IdSource::Ordinal));
+        .with_df(DfPolicy::Copy(IdSource::PerPacket));
     let fou = Udp::fou(OURS, THEIRS, 5555).expect("unicast");
     let gue = Udp::gue(OURS, THEIRS)
         .expect("unicast")
@@ -212,7 +213,7 @@ fn wrap(bytes: &[u8]) {
             tunnel,
             &mut buffer,
             inner,
-            &PerPacket::new().with_ordinal(1),
+            &PerPacket::new().with_identification(1),
         )
         .is_err()
         {

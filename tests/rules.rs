@@ -16,12 +16,12 @@ use ipencap::decap::{Edge, Peer, PointToPoint, Prefix};
 use ipencap::encap::{
     ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource,
     InnerChecksum, IpIp, IpIpCarrier, MinEnc, PerPacket, PortRange, Role, SequenceWindow,
-    SourcePort, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
+    SourcePort, Tcp, TcpCarrier, Template, TtlPolicy, Udp, UdpCarrier,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
 use ipencap::mtu::fragment_count;
 use ipencap::packet::PacketMeta;
-use ipencap::wire::{Dscp, Ecn, HeaderOptions, Ipv4, LengthPrefix, TcpFlags};
+use ipencap::wire::{Dscp, Ecn, HeaderOptions, IpProtocol, Ipv4, LengthPrefix, TcpFlags};
 use ipencap_kit::oracle::{self, Plain};
 
 const L: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -496,12 +496,89 @@ fn e_17_e_18_i_14_minimal_encapsulation() {
 fn a_packet_of_which_nothing_is_said() {
     let said = PerPacket::default();
     assert_eq!(said, PerPacket::new());
-    assert_eq!(
-        (said.ordinal(), said.link_mtu(), said.flow_hash()),
-        (None, None, None)
-    );
+    assert_eq!((said.identification(), said.sequence()), (None, None));
+    assert_eq!((said.link_mtu(), said.flow_hash()), (None, None));
     assert_eq!(said.inner_checksum(), InnerChecksum::Complete);
     assert_eq!(said.tcp_numbers(), (0, 0));
+}
+
+/// I-14, C-34: a super-packet is judged by the packets that it will be cut into, at every layer.
+#[test]
+fn i_14_c_34_super_packets_are_judged_by_their_segments() {
+    let inner = inner(53);
+    let super_packet = |len: u16| {
+        let mut header = *PacketMeta::read(&inner).unwrap().header();
+        header.set_total_len(len);
+        header.set_protocol(IpProtocol(253));
+        PacketMeta::trusted(header)
+    };
+    let ipip = IpIp::new(L, R).unwrap();
+    let minimal = MinEnc::new(L, R).unwrap();
+    let far = IpIp::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into()).unwrap();
+    let middle = IpIp::new([192, 0, 2, 5].into(), [192, 0, 2, 6].into()).unwrap();
+    let two = Stack {
+        outer: far,
+        inner: ipip,
+    };
+    let three = Stack {
+        outer: Stack {
+            outer: far,
+            inner: middle,
+        },
+        inner: ipip,
+    };
+    let right = Stack {
+        outer: far,
+        inner: Stack {
+            outer: middle,
+            inner: ipip,
+        },
+    };
+    let template = Template::nested([ipip, middle, far]);
+    let tunnels: [&dyn Encapsulate; 6] = [&ipip, &minimal, &two, &three, &right, &template];
+    for tunnel in tunnels {
+        let overhead = u16::try_from(tunnel.overhead()).unwrap();
+        let link = 1460 + overhead;
+        let said = PerPacket::new().with_link_mtu(link);
+        let judge = |len, said: PerPacket| {
+            let meta = super_packet(len);
+            tunnel.judge(&meta, &said).map(|outer| outer.len())
+        };
+        let needed = Err(EncapError::FragmentationNeeded { mtu: 1460 });
+        // cilium#48782: segments of 1460 pass, segments of 1461 do not.
+        let outer_len = Ok(2920 + u32::from(overhead));
+        assert_eq!(judge(2920, said), needed);
+        assert_eq!(judge(2920, said.with_segment_len(1460)), outer_len);
+        assert_eq!(judge(2920, said.with_segment_len(1461)), needed);
+        // A packet that is not cut is as long as it is.
+        assert_eq!(judge(1460, said.with_segment_len(9000)), Ok(link.into()));
+        assert_eq!(judge(1461, said.with_segment_len(9000)), needed);
+        // All of it fits 16 bits, or none (E-06).
+        let segments = said.with_segment_len(1460);
+        assert_eq!(judge(65535 - overhead, segments), Ok(65535));
+        assert_eq!(
+            judge(65535 - overhead + 1, segments),
+            Err(EncapError::TooLong { len: 65536 })
+        );
+
+        // And in place: the bytes are those of the super-packet without a limit.
+        let mut packet = [&inner[..], &[0; 2920]].concat();
+        packet.truncate(2920);
+        packet[2..4].copy_from_slice(&2920u16.to_be_bytes());
+        packet[9] = 253;
+        oracle::fill_checksum(&mut packet);
+        let wrap = |said: &PerPacket| {
+            let mut buffer = [&vec![0; tunnel.overhead()], &packet[..]].concat();
+            let place = Span::new(tunnel.overhead(), packet.len());
+            ipencap::encap(tunnel, &mut buffer, place, said).map(|outer| outer.to_vec())
+        };
+        assert_eq!(wrap(&segments), wrap(&PerPacket::new()));
+        assert_eq!(wrap(&segments).unwrap().len(), 2920 + usize::from(overhead));
+        assert_eq!(
+            wrap(&said.with_segment_len(1461)),
+            needed.map(|_: u32| Vec::new())
+        );
+    }
 }
 
 /// U-13: 49152 to 65535.
@@ -569,8 +646,8 @@ fn policies_are_told_as_they_were_set() {
         ),
         (tunnel.with_ecn(EcnPolicy::Rfc3168), "ecn: Rfc3168"),
         (
-            tunnel.with_df(DfPolicy::Copy(IdSource::Ordinal)),
-            "df: Copy(Ordinal)",
+            tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket)),
+            "df: Copy(PerPacket)",
         ),
         (
             tunnel.with_df(DfPolicy::Copy(IdSource::Constant(7))),
@@ -598,7 +675,7 @@ fn policies_are_told_as_they_were_set() {
 fn policies_are_those_set_last() {
     let tunnel = IpIp::new(L, R).unwrap();
     let inherits = tunnel.with_ttl(TtlPolicy::Inherit);
-    let copies = tunnel.with_df(DfPolicy::Copy(IdSource::Ordinal));
+    let copies = tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket));
     let fixed = tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11));
     let sixty_four = NonZeroU8::new(64).unwrap();
     let set_back = [

@@ -1235,7 +1235,7 @@ fn l_05_l_08_a_stack_around_ip_in_ip_of_every_depth() {
 #[test]
 fn d_17_prefixes_as_text() {
     for len in 0..=32u8 {
-        let bits = 0xc0a8_a5ff & (!0u64 << (32 - len)) as u32;
+        let bits = 0xc0a8_a5ff & u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
         let address = Ipv4Addr::from_bits(bits);
         let prefix = Prefix::new(address, len).unwrap();
         assert_eq!((prefix.len(), prefix.network()), (len, address));

@@ -57,7 +57,7 @@ fn train(tunnel: &dyn Encapsulate, packets: &[Vec<u8>]) -> usize {
         .zip(packets)
         .map(|(buffer, packet)| Packet::new(buffer, Span::new(HEADROOM, packet.len())))
         .collect();
-    let said = PerPacket::new().with_ordinal(7);
+    let said = PerPacket::new().with_identification(7).with_sequence(7);
     let taken = encap_train(tunnel, &mut cars, &said).unwrap();
     for (place, (car, packet)) in cars.iter().zip(packets).enumerate() {
         assert_eq!(car.as_slice() != packet, place < taken, "{place}");
@@ -89,9 +89,9 @@ fn slots(packets: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
 fn p_05_many_in_one_call_are_each_alone() {
     let tunnel = IpIp::new(L, R)
         .unwrap()
-        .with_df(DfPolicy::Copy(IdSource::Ordinal));
+        .with_df(DfPolicy::Copy(IdSource::PerPacket));
     let receiver = Receiver::ipip(PointToPoint::new(R, L, &ANY));
-    let said = |place| PerPacket::new().with_ordinal(7 + u32::try_from(place).unwrap());
+    let said = |place| PerPacket::new().with_identification(7 + u16::try_from(place).unwrap());
     let mut packets = segments(&[60, 61, 62, 63]);
     for packet in &mut packets {
         packet[6] = 0; // DF is clear.
@@ -215,9 +215,9 @@ fn c_32_what_travels_differently_is_no_part() {
 fn c_32_headers_that_count_make_no_train() {
     let counting = IpIp::new(L, R)
         .unwrap()
-        .with_df(DfPolicy::Copy(IdSource::Ordinal));
+        .with_df(DfPolicy::Copy(IdSource::PerPacket));
     let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
-    let sequence = Gre::new(L, R).unwrap().with_sequence(0);
+    let sequence = Gre::new(L, R).unwrap().with_sequence();
     let ipip = IpIp::new(L, R).unwrap();
     let around = Stack {
         outer: &tcp,
@@ -233,6 +233,30 @@ fn c_32_headers_that_count_make_no_train() {
     ];
     for tunnel in tunnels {
         assert_eq!(train(tunnel, &segments(&[500; 3])), 1);
+    }
+}
+
+/// F-07, R-11: an identification that nobody can guess, while GRE counts from 0.
+#[test]
+fn f_07_r_11_identification_and_sequence_are_independent() {
+    let tunnel = Gre::new(L, R)
+        .unwrap()
+        .with_df(DfPolicy::Copy(IdSource::PerPacket))
+        .with_sequence();
+    let packet = Plain {
+        flags_offset: 0,
+        ..Plain::of(253)
+    }
+    .packet(b"payload");
+    for (sequence, identification) in (0..).zip([0xbeef, 0x0001, 0xffff, 0x8000]) {
+        let said = PerPacket::new()
+            .with_identification(identification)
+            .with_sequence(sequence);
+        let mut buffer = [&[0; 28], &packet[..]].concat();
+        let outer =
+            ipencap::encap(&tunnel, &mut buffer, Span::new(28, packet.len()), &said).unwrap();
+        assert_eq!(outer[4..6], identification.to_be_bytes(), "F-07");
+        assert_eq!(outer[24..28], sequence.to_be_bytes(), "R-11");
     }
 }
 

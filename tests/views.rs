@@ -243,6 +243,9 @@ fn gre_of(packet: &[u8]) -> (Gre<'_>, usize) {
     (gre, packet.len() - gre.payload().len())
 }
 
+/// Checksum, key, sequence number and routing of a GRE header.
+type Fields<'t> = (Option<u16>, Option<u32>, Option<u32>, &'t str);
+
 /// RFC 1701: the word of checksum and offset is there for the routing bit alone, too. RFC 2637: version
 /// 1 moves no field; only around PPP the key is none.
 #[test]
@@ -251,7 +254,6 @@ fn r_05_gre_routing_and_version_1_keep_fields_apart() {
     let outer = "450000500000400040 2fd447c6336401cb007102";
     // Flags and protocol, further fields; checksum, key, sequence number, routing.
     let routing = "08000004c000024d00000000";
-    type Fields<'t> = (Option<u16>, Option<u32>, Option<u32>, &'t str);
     let cases: [(&str, Fields<'_>); 9] = [
         // The capture of the report: key 11223344, inner IPv4 header at offset 44.
         (
@@ -340,12 +342,19 @@ fn r_01_r_02_decapsulators_refuse_routing_and_version_1() {
     }
 }
 
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    *bytes.first_chunk().unwrap()
+}
+
+/// Usable in a constant.
+const GUE: GueHeader = GueHeader::from_bytes([2, 4, 0, 0]);
+
 /// Any bytes are a header, and it has these bytes.
 #[test]
 fn headers_are_their_bytes() {
-    let bytes: [u8; 20] = core::array::from_fn(|at| 0xf1u8.wrapping_add(at as u8 * 7));
-    fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
-        *bytes.first_chunk().unwrap()
+    let mut bytes = [0; 20];
+    for (byte, value) in bytes.iter_mut().zip((0xf1..=0xff).chain(0x01..)) {
+        *byte = value;
     }
     macro_rules! assert_bytes {
         ($($Header:ident)+) => {$(
@@ -358,8 +367,7 @@ fn headers_are_their_bytes() {
         UdpHeader::from_bytes([0, 1, 0, 2, 0, 8, 0, 3]).destination_port(),
         2
     );
-    const AT_COMPILE_TIME: GueHeader = GueHeader::from_bytes([2, 4, 0, 0]);
-    assert_eq!(AT_COMPILE_TIME, GueHeader::new(IpProtocol::IPENCAP, 2));
+    assert_eq!(GUE, GueHeader::new(IpProtocol::IPENCAP, 2));
 
     let with_source = [17, 0x80, 0xda, 0x6e, 10, 2, 0, 9, 10, 1, 0, 5];
     let header = MinimalHeader::from_bytes(with_source);
@@ -404,14 +412,14 @@ fn v_13_s_03_options_are_where_they_are_said_to_be() {
 #[test]
 fn v_03_v_05_a_header_with_options_is_made() {
     let header = |total_len| Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, total_len);
-    for len in 0..=300 {
-        let options: Vec<u8> = (0..len).map(|at| at as u8 | 1).collect();
+    for len in 0..=300u16 {
+        let options = vec![0x01; len.into()];
         let made = header(28).with_options(&options);
         if len > 40 || len % 4 != 0 {
             assert_eq!(made, Err(ConfigError::BadIpv4Options), "{len}");
             continue;
         }
-        let total_len = 20 + len as u16 + 8;
+        let total_len = 20 + len + 8;
         let made = header(total_len).with_options(&options).unwrap();
         let packet = [made.as_bytes(), &options[..], b"payload!"].concat();
         let drawn = Plain {
@@ -491,6 +499,6 @@ fn e_22_l_05_the_flow_of_a_quoted_packet() {
 
 fn hex(text: &str) -> Vec<u8> {
     let digits = text.replace(' ', "");
-    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    let byte = |at| u8::from_str_radix(digits.get(at..at + 2).unwrap(), 16).unwrap();
     (0..digits.len()).step_by(2).map(byte).collect()
 }

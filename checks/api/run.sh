@@ -4,7 +4,7 @@
 #   checks/api/run.sh           fails if they differ
 #   checks/api/run.sh accept    makes the interface of today the baseline
 #
-# rustdoc's JSON is not stable: this toolchain writes the form that this crate's lock file reads.
+# rustdoc's JSON is not stable: this toolchain writes the form that the locked `public-api` reads.
 # A control hides a function in a copy, which must fail.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -17,19 +17,19 @@ else
         timeout 300 rustup toolchain install "$toolchain" --profile minimal --no-self-update
     cargo=(cargo "+$toolchain")
 fi
-target_dir=$PWD/target
+target_dir=${CARGO_TARGET_DIR:-$PWD/../../target}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${cargo[@]}" build --quiet --locked --target-dir "$target_dir"
 
-interface() { # CRATE
-    RUSTC_BOOTSTRAP=1 "${cargo[@]}" rustdoc --quiet --locked --lib --all-features \
-        --manifest-path "$1/Cargo.toml" --target-dir "$target_dir/rustdoc" -- \
+interface() { # CRATE [OPTION...]
+    RUSTC_BOOTSTRAP=1 "${cargo[@]}" rustdoc --quiet -p ipencap --lib --all-features \
+        --manifest-path "$1/Cargo.toml" "${@:2}" --target-dir "$target_dir/rustdoc" -- \
         -Zunstable-options --output-format json
     "$target_dir/debug/ipencap-api" "$target_dir/rustdoc/doc/ipencap.json"
 }
 
-interface ../.. >"$folder/interface.txt"
+interface ../.. --locked >"$folder/interface.txt"
 case "${1:-}" in
 accept)
     cp "$folder/interface.txt" baseline.txt
@@ -55,6 +55,7 @@ fi
 mkdir -p "$folder/copy/tests"
 cp -r ../../Cargo.toml ../../Cargo.lock ../../src "$folder/copy"
 cp -r ../../tests/kit "$folder/copy/tests"
+sed -i '/^\[workspace\]/,/^$/d' "$folder/copy/Cargo.toml"
 sed -i 's/pub const fn end(/const fn end(/' "$folder/copy/src/packet/mod.rs"
 interface "$folder/copy" >"$folder/hidden.txt"
 if diff -U0 "$folder/interface.txt" "$folder/hidden.txt" >"$folder/control"; then

@@ -15,7 +15,7 @@ if ! command -v valgrind >/dev/null; then
     timeout 600 apt-get -o Acquire::Retries=3 install -qq -y --no-install-recommends valgrind
 fi
 version=$(sed -n 's/^gungraun = "=\(.*\)"$/\1/p' Cargo.toml)
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../../target}
 runner=$CARGO_TARGET_DIR/gungraun-runner-$version
 if ! [ -x "$runner/bin/gungraun-runner" ]; then
     # Unoptimised, to be ready sooner: it only starts valgrind and reads what that wrote.
@@ -27,9 +27,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 count() { # [OPTION...]
-    cargo bench --quiet --locked --bench jobs "$@" -- --output-format=json
+    cargo bench --quiet --locked --profile instructions --bench jobs "$@" -- --output-format=json
 }
 
 count >"$folder/counts"
 count --features planted >"$folder/planted"
-cargo run --quiet --locked --profile bench -- "$(rustc --version | cut -d' ' -f2)" "$folder/counts" "$folder/planted" "$@"
+cargo run --quiet --locked -- "$(rustc --version | cut -d' ' -f2)" "$folder/counts" "$folder/planted" "$@"

@@ -9,7 +9,7 @@
 # once (450 MB, with apt-get), unless it is built where it is.
 set -euo pipefail
 cd "$(dirname "$0")"
-target_dir=${CARGO_TARGET_DIR:-$PWD/target}
+target_dir=${CARGO_TARGET_DIR:-$PWD/../../target}
 
 if [ -z "${IPENCAP_KERNEL_VM:-}" ]; then
     echo "skipped: IPENCAP_KERNEL_VM does not say where the virtual machine is"

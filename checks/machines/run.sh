@@ -34,6 +34,7 @@ declare -A target_of=(
 )
 bare=(-nographic -semihosting-config "enable=on,target=native" -kernel)
 folder=checks/machines/answers
+target_dir=${CARGO_TARGET_DIR:-target}
 s390x_root=/usr/s390x-linux-gnu
 
 # Of the emulators, those that run a program of this machine.
@@ -87,18 +88,18 @@ export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER=s390x-linux-gnu-gcc
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER="qemu-s390x -L $s390x_root"
 
 build() { # TARGET [OPTION...]
-    CARGO_TARGET_DIR=$folder/target cargo_for "$1" build --quiet --locked --release \
+    CARGO_TARGET_DIR=$target_dir cargo_for "$1" build --quiet --locked --profile firmware \
         --manifest-path $folder/Cargo.toml "${@:2}"
 }
 
 answer() { # MACHINE
-    local target=${target_of[$1]} program=target/${target_of[$1]}/release/ipencap-answers
-    [ "${target_route[$target]}" = rustup ] || program=target/debian/$target/release/ipencap-answers
+    local target=${target_of[$1]} program=$target_dir/${target_of[$1]}/firmware/ipencap-answers
+    [ "${target_route[$target]}" = rustup ] || program=$target_dir/debian/$target/firmware/ipencap-answers
     build "$target" || return
-    emulate "$1" "$folder/$program" || return
+    emulate "$1" "$program" || return
     # The control: one golden packet, which goes through four doors, and one verdict.
     build "$target" --features plant-wrong-answer || return
-    if emulate "$1" "$folder/$program" >"$log" || ! grep -q " 5 wrong$" "$log"; then
+    if emulate "$1" "$program" >"$log" || ! grep -q " 5 wrong$" "$log"; then
         echo "FAILED: wrong answers pass, so this check proves nothing"
         return 1
     fi
@@ -108,7 +109,7 @@ answer() { # MACHINE
 interpret() { # MACHINE
     # Miri is the runner, not the emulator.
     env -u CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER timeout 1800 cargo +nightly miri run --locked \
-        --manifest-path $folder/Cargo.toml --target "${target_of[$1]}" --target-dir $folder/target/miri
+        --manifest-path $folder/Cargo.toml --target "${target_of[$1]}" --target-dir "$target_dir/miri"
 }
 
 run() { # MACHINE

@@ -2,10 +2,10 @@
 # Proves that no public function of ipencap can panic: a program that calls all of them, and does not
 # link if a panic can be reached, is linked for two targets at four optimisation levels. Each time a
 # control, which can panic, must fail to link, and for that reason. The profile `checked` counts an
-# overflow as a panic.
+# overflow as a panic. The targets are checked side by side: a link keeps one core busy.
 #
 #   checks/no-panic/run.sh                     all of them
-#   checks/no-panic/run.sh TARGET PROFILE      one: thumbv7em-none-eabihf opt-s
+#   checks/no-panic/run.sh TARGET PROFILE      one: thumbv7em-none-eabihf firmware
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=../embedded/targets.sh
@@ -13,14 +13,16 @@ cd "$(dirname "$0")"
 
 missing_symbol=ipencap_can_panic
 because_of_panic="undefined (symbol:|reference to) .?$missing_symbol"
+target_dir=${CARGO_TARGET_DIR:-$PWD/../../target}
 host=$(rustc -vV | sed -n 's/^host: //p')
-target_dir=${CARGO_TARGET_DIR:-$PWD/target}
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
 
 link() { # TARGET PROFILE [OPTION...]
     local target=$1 profile=$2
     shift 2
+    # A folder each, so that they do not wait for each other.
+    local -x CARGO_TARGET_DIR=$target_dir/no-panic/$target
     cargo_for "$target" build --quiet --locked --profile "$profile" "$@" >"$log" 2>&1
 }
 
@@ -33,12 +35,12 @@ explain() { # TARGET PROFILE [OPTION...]
     if [ "$target" = "$host" ]; then
         define="-Wl,$define" tools="objdump $tools"
     fi
-    RUSTFLAGS="-Clink-arg=$define" link "$target" "$profile" "$@" || return
-    local folder=$target_dir
-    [ "${target_route[$target]}" = rustup ] || folder+=/debian
+    RUSTFLAGS="-Clink-arg=$define" link "$target" "$profile" --bin ipencap-no-panic "$@" || return
+    local built=$target_dir/no-panic/$target
+    [ "${target_route[$target]}" = rustup ] || built+=/debian
     for tool in $tools; do
         if command -v "$tool" >/dev/null; then
-            "$tool" -d -C --no-show-raw-insn "$folder/$target/$profile/ipencap-no-panic" | callers
+            "$tool" -d -C --no-show-raw-insn "$built/$target/$profile/ipencap-no-panic" | callers
             return
         fi
     done
@@ -67,32 +69,35 @@ callers() {
          }' | sort
 }
 
+say() { # TARGET PROFILE RESULT
+    printf '%-28s %-8s %s\n' "$@"
+}
+
 check() { # TARGET PROFILE
-    local start=$SECONDS features=()
+    local start=$SECONDS features=() log=$folder/$1
     # All but `heapless`; Cargo.toml says why.
     [ "$2" != checked ] || features=(--no-default-features)
-    printf '%-28s %-8s ' "$1" "$2"
-    if ! link "$1" "$2" "${features[@]}"; then
+    if ! link "$1" "$2" --bin ipencap-no-panic "${features[@]}"; then
         if grep -qE "$because_of_panic" "$log"; then
-            echo "FAILED: a panic can be reached"
+            say "$1" "$2" "FAILED: a panic can be reached"
             explain "$1" "$2" "${features[@]}"
         else
-            echo "FAILED to build"
+            say "$1" "$2" "FAILED to build"
             cat "$log"
             exit 1
         fi
         return 1
     fi
-    if link "$1" "$2" "${features[@]}" --features plant-panic; then
-        echo "FAILED: the control links, so this check proves nothing here"
+    if link "$1" "$2" --bin control "${features[@]}"; then
+        say "$1" "$2" "FAILED: the control links, so this check proves nothing here"
         return 1
     fi
     if ! grep -qE "$because_of_panic" "$log"; then
-        echo "FAILED: the control does not build, but for another reason than its panic"
+        say "$1" "$2" "FAILED: the control does not build, but for another reason than its panic"
         cat "$log"
         exit 1
     fi
-    echo "no panic; the control fails to link ($((SECONDS - start)) s)"
+    say "$1" "$2" "no panic; the control fails to link ($((SECONDS - start)) s)"
 }
 
 if [ $# -eq 2 ]; then
@@ -100,16 +105,27 @@ if [ $# -eq 2 ]; then
     profiles=("$2")
 elif [ $# -eq 0 ]; then
     targets=("$host" thumbv7em-none-eabihf)
-    profiles=(opt-2 opt-3 opt-s opt-z checked)
+    profiles=(opt-2 opt-3 firmware opt-z checked)
 else
     sed -n 's/^#   //p' "$0" >&2
     exit 2
 fi
-failed=0
-prepare_targets "${targets[@]}"
-for target in "${targets[@]}"; do
+check_profiles() { # TARGET
+    local profile failed=0
     for profile in "${profiles[@]}"; do
-        check "$target" "$profile" || failed=1
+        check "$1" "$profile" || failed=1
     done
+    return $failed
+}
+
+prepare_targets "${targets[@]}"
+running=()
+for target in "${targets[@]}"; do
+    check_profiles "$target" &
+    running+=($!)
+done
+failed=0
+for process in "${running[@]}"; do
+    wait "$process" || failed=1
 done
 exit $failed

@@ -13,7 +13,8 @@ cd "$(dirname "$0")"
 targets=(thumbv7em-none-eabihf thumbv6m-none-eabi)
 programs=(header encap decap doors reasons udp checksum)
 prepare_targets "${targets[@]}"
-target_dir=${CARGO_TARGET_DIR:-$PWD/target}
+# Apart: the compiler's note of frame sizes is in no other build.
+target_dir=${CARGO_TARGET_DIR:-$PWD/../../target}/size
 # The toolchain's own objcopy reads every target; the system's may read only the host's.
 sysroot=$(rustc --print sysroot)
 tools=$sysroot/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin
@@ -22,11 +23,11 @@ trap 'rm -rf "$folder"' EXIT
 
 build() { # TARGET [OPTION...]
     # The compiler's frame sizes are an option of its own, and so is the note that it may be used.
-    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zemit-stack-sizes" cargo_for "$1" build --quiet --locked --release "${@:2}"
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zemit-stack-sizes" CARGO_TARGET_DIR=$target_dir cargo_for "$1" build --quiet --locked --profile firmware "${@:2}"
 }
 
 place() { # TARGET
-    [ "${target_route[$1]}" = rustup ] && echo "$target_dir/$1/release" || echo "$target_dir/debian/$1/release"
+    [ "${target_route[$1]}" = rustup ] && echo "$target_dir/$1/firmware" || echo "$target_dir/debian/$1/firmware"
 }
 
 code() { # PROGRAM

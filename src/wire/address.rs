@@ -98,8 +98,9 @@ impl Prefix {
 /// As `10.1.0.0/16`.
 impl fmt::Display for Prefix {
     #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network(), self.len())
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d] = self.network().octets();
+        write!(formatter, "{a}.{b}.{c}.{d}/{}", self.len())
     }
 }
 

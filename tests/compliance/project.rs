@@ -23,11 +23,14 @@ pub(crate) const PAGE: &str = "src/guide/conformance.md";
 /// Where tests are named as well.
 pub(crate) const SECURITY: &str = "SECURITY.md";
 
+/// The program's tests, of a package of their own.
+const CLI: &str = "examples/cli/tests";
+
 impl Project {
     pub(crate) fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut texts = BTreeMap::new();
-        for folder in ["src", "tests"] {
+        for folder in ["src", "tests", CLI] {
             read_folder(root, folder, &mut texts);
         }
         for path in [RULES, ANSWERS, RFCS, SECURITY] {
@@ -105,7 +108,10 @@ pub(crate) fn items(source: &str) -> BTreeSet<String> {
 /// The tests by `target::function`, each with its comments and its body.
 pub(crate) fn tests(project: &Project) -> BTreeMap<String, String> {
     let mut tests = BTreeMap::new();
-    for (path, text) in project.below("tests/") {
+    let cli = project
+        .below(CLI)
+        .filter_map(|(path, text)| Some((path.strip_prefix('/')?, text)));
+    for (path, text) in project.below("tests/").chain(cli) {
         let target = path.split('/').next().unwrap_or(path);
         let target = target.strip_suffix(".rs").unwrap_or(target);
         let (mut block, mut is_test) = (String::new(), false);

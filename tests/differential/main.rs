@@ -23,9 +23,9 @@ use ipencap::wire::Ipv4;
 mod packets;
 mod parsers;
 
-#[allow(dead_code, reason = "the examples use the rest")]
-#[path = "../../examples/support/mod.rs"]
-mod support;
+#[path = "../../examples/cli/src/capture/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the program uses the rest")]
+mod capture;
 
 use packets::{CHANGES, Packets, Random, changed};
 use parsers::{Ends, IPV4, OURS, PEERS, Parser, Reading, TCP, TCP_OPTIONS, UDP};

@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use ipencap_kit::oracle::{self, Plain};
 use serde_json::Value;
 
-use crate::support::input::Input;
-use crate::support::link;
+use crate::capture::{Reader, link};
 
 /// Packets with their names, each once.
 pub(crate) struct Packets {
@@ -28,7 +27,7 @@ pub(crate) fn committed() -> Packets {
         known: BTreeSet::new(),
         all: Vec::new(),
     };
-    packets.add_capture(&root.join("examples/data/lan.pcap"));
+    packets.add_capture(&root.join("examples/cli/data/lan.pcap"));
     for file in files(&root.join("tests/data"), "json") {
         let text = fs::read_to_string(&file).expect("a file of vectors");
         packets.add_json(&file, &serde_json::from_str(&text).expect("JSON"));
@@ -81,9 +80,10 @@ impl Packets {
     }
 
     fn add_capture(&mut self, file: &Path) {
-        let mut input = Input::open(file).expect("a capture that opens");
+        let bytes = fs::File::open(file).expect("a capture that can be read");
+        let mut input = Reader::new(bytes).expect("a capture that opens");
         let mut number = 0;
-        while let Ok(Some(record)) = input.next() {
+        while let Ok(Some(record)) = input.next_record() {
             number += 1;
             let packet = link::ipv4_packet(record.link_type, record.frame).unwrap_or(record.frame);
             self.add(format!("{}, packet {number}", file.display()), packet);

@@ -101,7 +101,8 @@ const DATAGRAM: &[u8] = b"\x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
 
 const fn said() -> PerPacket {
     PerPacket::new()
-        .with_ordinal(0x0001_0203)
+        .with_identification(0x0203)
+        .with_sequence(0x0001_0200)
         .with_tcp_numbers(0x0102_0304, 0x0a0b_0c0d)
 }
 

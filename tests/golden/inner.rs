@@ -47,7 +47,8 @@ pub(crate) fn inner_packets() -> Vec<Inner> {
         ..plain(0, 0x4000, 64, 1)
     };
     let said = PerPacket::new()
-        .with_ordinal(0x0001_0203)
+        .with_identification(0x0203)
+        .with_sequence(0x0001_0200)
         .with_tcp_numbers(0x0102_0304, 0x0a0b_0c0d);
     let inner = |name, header: &Plain, payload: &[u8], said| Inner {
         name,

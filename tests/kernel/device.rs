@@ -205,7 +205,7 @@ impl Device {
                         gre = gre.with_checksum();
                     }
                     if fields.sequence {
-                        gre = gre.with_sequence(FIRST_ORDINAL);
+                        gre = gre.with_sequence();
                     }
                     boxed!(gre)
                 }
@@ -273,9 +273,6 @@ impl Device {
     }
 }
 
-/// Of the packet that gets the sequence number 0: the corpus counts the packets of a device from 1.
-const FIRST_ORDINAL: u32 = 1;
-
 /// The smallest flow hash for which Linux's rule gives `port`, `None` for a port outside of its range.
 fn hash_for(port: u16) -> Option<u32> {
     let place = u32::from(port.checked_sub(32_768)?);
@@ -336,7 +333,7 @@ impl Tunnel<'_> {
 
     /// `inner` wrapped with what Linux drew, in one call and layer by layer, which must agree.
     ///
-    /// `path_mtu` is said with the packet, `ordinal` as well.
+    /// `path_mtu` is said with the packet, the number `ordinal`, counted from 1, as well.
     pub(crate) fn wrap(
         &self,
         inner: &[u8],
@@ -346,7 +343,9 @@ impl Tunnel<'_> {
     ) -> Result<Vec<u8>, EncapError> {
         let layers = self.layers(drawn);
         let packet_of = |path_mtu: Option<u16>| {
-            let packet = PerPacket::new().with_ordinal(ordinal);
+            let packet = PerPacket::new()
+                .with_identification(u16::try_from(ordinal).unwrap())
+                .with_sequence(ordinal - 1);
             let packet = match drawn.iter().find_map(|drawn| hash_for(drawn.source_port)) {
                 Some(hash) => packet.with_flow_hash(hash),
                 None => packet,

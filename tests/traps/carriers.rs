@@ -79,7 +79,7 @@ fn t39_c_22_partial_inner_checksum() {
     let (partial, complete) = partial_segment();
     let said = PerPacket::new()
         .with_inner_checksum(InnerChecksum::Partial)
-        .with_ordinal(1);
+        .with_identification(1);
     let udp = Udp::fou(L.into(), R.into(), 5555)
         .unwrap()
         .with_source_port(SourcePort::Fixed(7));
@@ -103,7 +103,7 @@ fn t39_c_22_partial_inner_checksum() {
         assert!(sum.add_bytes(outer.payload()).is_valid());
         assert_eq!(
             made,
-            wrap(tunnel, &complete, &PerPacket::new().with_ordinal(1)).unwrap()
+            wrap(tunnel, &complete, &PerPacket::new().with_identification(1)).unwrap()
         );
     }
     let summed = udp.with_checksum(ChecksumPolicy::Full);

@@ -81,13 +81,13 @@ fn t34_f_01_f_04_identification_is_never_the_inner_one() {
     .packet(b"payload");
     // Atomic: any value, 0 by default.
     assert_eq!(oracle::u16_at(&wrap(&tunnel(), &packet).unwrap(), 4), 0);
-    // Not atomic: without an ordinal there is no identification (F-02, F-03), so never 0 by chance.
-    let copying = tunnel().with_df(DfPolicy::Copy(IdSource::Ordinal));
+    // Not atomic: unless the caller says one there is no identification (F-02, F-03), so never 0 by chance.
+    let copying = tunnel().with_df(DfPolicy::Copy(IdSource::PerPacket));
     assert_eq!(wrap(&copying, &packet), Err(EncapError::NoIdentification));
     let meta = PacketMeta::read(&packet).unwrap();
     let mut seen = vec![false; 65536];
-    for ordinal in 0x0001_fff0..0x0002_fff0u32 {
-        let said = PerPacket::new().with_ordinal(ordinal);
+    for number in (0xfff0..=0xffffu16).chain(0..0xfff0) {
+        let said = PerPacket::new().with_identification(number);
         let header = copying.header(&meta, &said).unwrap();
         assert_eq!(oracle::u16_at(&header, 6), 0);
         let identification = usize::from(oracle::u16_at(&header, 4));
@@ -127,7 +127,7 @@ fn t35_ttl_0_and_1_and_the_checksum_after_the_decrement() {
 fn t36_inner_df_is_always_kept() {
     for df in [
         DfPolicy::Set,
-        DfPolicy::Copy(IdSource::Ordinal),
+        DfPolicy::Copy(IdSource::PerPacket),
         DfPolicy::Copy(IdSource::Constant(7)),
     ] {
         for (inner_word, outer_word) in [(0x4000, 0x4000), (0xc000, 0x4000), (0x6000, 0x4000)] {

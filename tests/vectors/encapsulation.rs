@@ -72,7 +72,7 @@ pub(crate) fn enc(book: &mut Book) {
         let none = PerPacket::new();
         let with_tos = |tos| p_with(|p| p[1] = tos);
         let with_flags = |high| p_with(|p| p[6] = high);
-        let copying_df = tunnel().with_df(DfPolicy::Copy(IdSource::Ordinal));
+        let copying_df = tunnel().with_df(DfPolicy::Copy(IdSource::PerPacket));
 
         let (inner, layers) = match id {
             "ENC-01" | "ENC-02" => (P.to_vec(), vec![tunnel()]),
@@ -98,7 +98,7 @@ pub(crate) fn enc(book: &mut Book) {
                 // F-02, F-03: no identification may be made up.
                 let error = EncapError::NoIdentification;
                 let answer = wrapped(id, &copying_df, Role::Originate, &inner, none);
-                assert_eq!(answer, Err(error), "{id} without an ordinal");
+                assert_eq!(answer, Err(error), "{id} without an identification");
                 let constant = tunnel().with_df(DfPolicy::Copy(IdSource::Constant(0xbeef)));
                 let answer = wrapped(id, &constant, Role::Originate, &inner, none);
                 assert_eq!(answer.as_ref(), Ok(&wire), "{id} with a constant");
@@ -134,8 +134,8 @@ pub(crate) fn enc(book: &mut Book) {
         } else {
             Role::Originate
         };
-        // The low half of the ordinal is the identification where one is needed (ENC-05b).
-        let packet = none.with_ordinal(0x0007_beef);
+        // Written where one is needed (ENC-05b).
+        let packet = none.with_identification(0xbeef);
         let outer = layers.iter().fold(inner, |inner, layer| {
             wrapped(id, layer, role, &inner, packet).expect(id)
         });

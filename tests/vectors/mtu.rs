@@ -101,7 +101,7 @@ fn row(name: &str) -> (Overhead, Vec<Box<dyn Encapsulate>>) {
             )
         }
         "GRE +csum+key+seq" => {
-            let all = gre.with_key(42).with_checksum().with_sequence(0);
+            let all = gre.with_key(42).with_checksum().with_sequence();
             (Overhead::GRE.around(word.repeat(3)), vec![Box::new(all)])
         }
         "GRE-in-UDP (RFC 8086)" => {
@@ -139,7 +139,7 @@ fn outer_len(tunnel: &dyn Encapsulate, len: u32, packet: PerPacket) -> Result<u3
     let overhead = tunnel.overhead();
     let mut buffer = vec![0; overhead + len];
     buffer[overhead..overhead + 20].copy_from_slice(&plain_outer(L, B, 0, len));
-    let packet = packet.with_ordinal(1);
+    let packet = packet.with_sequence(1);
     let outer = encap(tunnel, &mut buffer, Span::new(overhead, len), &packet)?;
     Ok(outer.len().try_into().unwrap())
 }

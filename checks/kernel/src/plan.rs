@@ -261,10 +261,12 @@ fn case(
     inner: &Inner,
     number: usize,
 ) -> Case {
-    let ordinal = u32::try_from(number).unwrap() + 3; // The first sequence number of GRE is 0.
-    let (sequence, acknowledgment) = (0x0102_0304, 0x0a0b_0c00 + ordinal);
+    let gre_sequence = u32::try_from(number).unwrap();
+    let identification = u16::try_from(number % 65_536).unwrap().wrapping_add(3);
+    let (sequence, acknowledgment) = (0x0102_0304, 0x0a0b_0c03 + gre_sequence);
     let said = PerPacket::new()
-        .with_ordinal(ordinal)
+        .with_identification(identification)
+        .with_sequence(gre_sequence)
         .with_tcp_numbers(sequence, acknowledgment);
     let overhead = subject.encapsulator().overhead();
     let mut buffer = [&vec![0xa5; overhead], &inner.bytes[..]].concat();

@@ -92,11 +92,11 @@ fn inner_table() -> String {
         let (bytes, header_len, said) = (&inner.bytes, inner.header_len, inner.said);
         let is_partial = said.inner_checksum() == InnerChecksum::Partial;
         let (sequence, acknowledgment) = said.tcp_numbers();
-        let ordinal = said.ordinal().unwrap();
+        let (identification, number) = (said.identification().unwrap(), said.sequence().unwrap());
         writeln!(
             table,
             "Inner {{ name: {:?}, bytes: &{bytes:?}, header_len: {header_len}, is_partial: {is_partial}, \
-             ordinal: {ordinal}, tcp_numbers: ({sequence}, {acknowledgment}) }},",
+             identification: {identification}, sequence: {number}, tcp_numbers: ({sequence}, {acknowledgment}) }},",
             inner.name
         )
         .unwrap();

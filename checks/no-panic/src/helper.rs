@@ -1,5 +1,5 @@
-//! What many types have in common. A call `helper::<Type>(…)` counts as a call of what the helper
-//! calls through its type parameter.
+//! What many types have in common. A call `helper::<Type>(…)` counts as a call of the functions of all
+//! traits that the helper demands of its type parameter.
 
 use core::fmt::{self, Debug, Display, Formatter, Write};
 use core::hash::{Hash, Hasher};
@@ -27,7 +27,7 @@ pub fn cloneable<T: Clone>(value: &T) {
     seen(<T as Clone>::clone(black_box(value)));
 }
 
-pub fn ordered<T: Ord>(value: &T) {
+pub fn ordered<T: PartialOrd + Ord>(value: &T) {
     seen(<T as PartialOrd>::partial_cmp(
         black_box(value),
         black_box(value),

@@ -15,12 +15,13 @@
 //! So is `Debug`, but for types that contain an address or have many fields: what core keeps for these
 //! is named there too.
 //!
-//! The feature `plant-panic` adds a function that can panic: with it the program must not link.
+//! `bin/control.rs` is a program that can panic: it must not link.
 
 #![no_std]
 #![no_main]
 
 mod given;
+mod handler;
 mod helper;
 
 mod checksum;
@@ -35,18 +36,6 @@ mod stream;
 mod wire;
 
 use core::hint::black_box;
-use core::panic::PanicInfo;
-
-unsafe extern "C" {
-    /// Defined nowhere.
-    fn ipencap_can_panic() -> !;
-}
-
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    // SAFETY: never executed: a program that contains this call cannot be linked.
-    unsafe { ipencap_can_panic() }
-}
 
 /// The entry point, where the linker starts to look for what is reachable.
 // SAFETY: nothing else in the program has this name.
@@ -64,14 +53,7 @@ extern "C" fn _start() -> ! {
     stream::call(buffer);
     wire::call(buffer);
     encap::call(buffer);
-    #[cfg(feature = "plant-panic")]
-    black_box(indexed(black_box(buffer), given::size()));
     loop {
         core::hint::spin_loop();
     }
-}
-
-#[cfg(feature = "plant-panic")]
-fn indexed(bytes: &[u8], i: usize) -> u8 {
-    bytes[i]
 }

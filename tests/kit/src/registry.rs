@@ -91,7 +91,7 @@ pub struct Wishes {
     /// Its ends: unicast addresses.
     pub endpoints: Endpoints,
     /// Whether it may refuse an [ordinary packet](crate::generate::OrdinaryPacket) that is whole
-    /// and has an ordinal.
+    /// and has an identification and a sequence number.
     pub may_refuse: bool,
 }
 

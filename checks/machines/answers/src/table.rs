@@ -16,7 +16,8 @@ pub struct Inner {
     pub bytes: &'static [u8],
     pub header_len: usize,
     pub is_partial: bool,
-    pub ordinal: u32,
+    pub identification: u16,
+    pub sequence: u32,
     pub tcp_numbers: (u32, u32),
 }
 
@@ -24,7 +25,8 @@ impl Inner {
     pub fn said(&self) -> PerPacket {
         let (sequence, acknowledgment) = self.tcp_numbers;
         let said = PerPacket::new()
-            .with_ordinal(self.ordinal)
+            .with_identification(self.identification)
+            .with_sequence(self.sequence)
             .with_tcp_numbers(sequence, acknowledgment);
         if self.is_partial {
             said.with_inner_checksum(InnerChecksum::Partial)

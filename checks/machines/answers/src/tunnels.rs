@@ -37,7 +37,7 @@ macro_rules! with_policy {
             "DSCP 46" => $tunnel.with_dscp(DscpPolicy::Fixed(Dscp::new(46).unwrap())),
             "ECN compatibility" => $tunnel.with_ecn(EcnPolicy::Compatibility),
             "ECN RFC 3168" => $tunnel.with_ecn(EcnPolicy::Rfc3168),
-            "DF copied, ordinal" => $tunnel.with_df(DfPolicy::Copy(IdSource::Ordinal)),
+            "DF copied, identification said" => $tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket)),
             "DF copied, constant" => $tunnel.with_df(DfPolicy::Copy(IdSource::Constant(0xbeef))),
             "identification" => $tunnel.with_atomic_identification(0x1234),
             "forwarding" => $tunnel.with_role(Role::Forward),
@@ -212,7 +212,7 @@ fn gre(form: &str, ends: Ends, run: Run<'_>) {
         (tunnel, carrier) = match field {
             "key" => (tunnel.with_key(0xdead_beef), carrier.with_key(0xdead_beef)),
             "checksum" => (tunnel.with_checksum(), carrier.with_checksum()),
-            "sequence" => (tunnel.with_sequence(3), carrier.with_sequence()),
+            "sequence" => (tunnel.with_sequence(), carrier.with_sequence()),
             "" | "plain" | "typical" => (tunnel, carrier),
             _ => panic!("no form '{form}'"),
         };

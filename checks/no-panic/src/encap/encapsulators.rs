@@ -134,7 +134,7 @@ fn gre() -> Option<Gre> {
     let tunnel = black_box(Gre::new(address(), address())).ok()?;
     let tunnel = black_box(Gre::with_key(tunnel, double_word()));
     let tunnel = black_box(Gre::with_checksum(tunnel));
-    let tunnel = black_box(Gre::with_sequence(tunnel, double_word()));
+    let tunnel = black_box(Gre::with_sequence(tunnel));
     let tunnel = outer_policies!(Gre, tunnel);
     comparable::<Gre>(&tunnel);
     Some(tunnel)

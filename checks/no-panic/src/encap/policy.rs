@@ -4,7 +4,7 @@ use ipencap::decap::{EgressDscp, InnerTunnels};
 use ipencap::encap::{ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, IdSource, InnerChecksum, PerPacket, PortRange, Role, SourcePort, TtlPolicy};
 
 use crate::given::{double_word, ecn, per_packet, word};
-use crate::helper::{seen, value};
+use crate::helper::{comparable, seen, value};
 
 pub fn call() {
     seen(EcnPolicy::outer(black_box(EcnPolicy::Normal), ecn()));
@@ -24,7 +24,7 @@ pub fn call() {
     value::<DscpPolicy>(black_box(DscpPolicy::Copy));
     value::<EcnPolicy>(black_box(EcnPolicy::Normal));
     value::<DfPolicy>(black_box(DfPolicy::Set));
-    value::<IdSource>(black_box(IdSource::Ordinal));
+    value::<IdSource>(black_box(IdSource::PerPacket));
     value::<Role>(black_box(Role::Originate));
     value::<EgressDscp>(black_box(EgressDscp::Keep));
     value::<InnerTunnels>(black_box(InnerTunnels::Transit));
@@ -35,7 +35,8 @@ pub fn call() {
 
     seen(<PerPacket as Default>::default());
     seen(PerPacket::new());
-    seen(PerPacket::with_ordinal(per_packet(), double_word()));
+    seen(PerPacket::with_identification(per_packet(), word()));
+    seen(PerPacket::with_sequence(per_packet(), double_word()));
     seen(PerPacket::with_link_mtu(per_packet(), word()));
     seen(PerPacket::with_flow_hash(per_packet(), double_word()));
     seen(PerPacket::with_inner_checksum(
@@ -47,10 +48,13 @@ pub fn call() {
         double_word(),
         double_word(),
     ));
-    seen(PerPacket::ordinal(&per_packet()));
+    seen(PerPacket::with_segment_len(per_packet(), word()));
+    seen(PerPacket::segment_len(&per_packet()));
+    seen(PerPacket::identification(&per_packet()));
+    seen(PerPacket::sequence(&per_packet()));
     seen(PerPacket::link_mtu(&per_packet()));
     seen(PerPacket::flow_hash(&per_packet()));
     seen(PerPacket::inner_checksum(&per_packet()));
     seen(PerPacket::tcp_numbers(&per_packet()));
-    value::<PerPacket>(per_packet());
+    comparable::<PerPacket>(&per_packet());
 }

@@ -92,11 +92,11 @@ fn batches(tunnel: &IpIp, buffer: &mut [u8]) {
     };
     let mut packets = [Packet::new(black_box(&mut *buffer), span())];
     let packets = black_box(packets.as_mut_slice());
-    seen(encap_each(tunnel, packets, said, |place, error| {
+    seen(encap::encap_each(tunnel, packets, said, |place, error| {
         seen((place, error));
     }));
-    seen(encap_train(tunnel, packets, &per_packet()));
-    seen(decap_each(&receiver, packets, |place, verdict| {
+    seen(encap::encap_train(tunnel, packets, &per_packet()));
+    seen(encap::decap_each(&receiver, packets, |place, verdict| {
         seen((place, verdict));
     }));
     let mut spans = black_box([Span::default(); 4]);

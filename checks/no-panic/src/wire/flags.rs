@@ -57,8 +57,7 @@ fn name() -> &'static str {
 }
 
 /// What `bitflags!` implements for the type.
-fn traits<T>(flags: impl Fn() -> T)
-where
+fn traits<
     T: Clone
         + PartialEq
         + Hash
@@ -80,7 +79,9 @@ where
         + Octal
         + LowerHex
         + UpperHex,
-{
+>(
+    flags: impl Fn() -> T,
+) {
     value::<T>(flags());
     seen(<T as Default>::default());
     seen(<T as BitOr>::bitor(flags(), flags()));

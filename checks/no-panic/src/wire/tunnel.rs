@@ -3,7 +3,7 @@ use core::hint::black_box;
 use ipencap::wire::{Gre, GreFlags, GreHeader, GueHeader, GueVariant, MinimalHeader};
 
 use crate::given::{array, byte, bytes, ipv4_header, protocol, word};
-use crate::helper::{cloneable, debug, seen, value};
+use crate::helper::{cloneable, seen, value};
 
 pub fn call(buffer: &mut [u8]) {
     gre();
@@ -32,7 +32,6 @@ fn gre() {
         seen(Gre::routing(packet));
         seen(Gre::payload(packet));
         cloneable::<Gre<'_>>(&packet);
-        debug::<Gre<'_>>(&packet);
     }
 }
 

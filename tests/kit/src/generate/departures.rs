@@ -12,13 +12,19 @@ use crate::registry::{ENCAPSULATORS, Endpoints, Subject, Wishes};
 fn per_packet(u: &mut Unstructured<'_>) -> Result<PerPacket> {
     let mut packet = PerPacket::new();
     if odds(u, 3, 4)? {
-        packet = packet.with_ordinal(u.arbitrary()?);
+        packet = packet.with_identification(u.arbitrary()?);
+    }
+    if odds(u, 3, 4)? {
+        packet = packet.with_sequence(u.arbitrary()?);
     }
     if odds(u, 1, 4)? {
         packet = packet.with_link_mtu(mtu(u)?);
     }
     if odds(u, 1, 4)? {
         packet = packet.with_flow_hash(u.arbitrary()?);
+    }
+    if odds(u, 1, 4)? {
+        packet = packet.with_segment_len(mtu(u)?);
     }
     if odds(u, 1, 8)? {
         packet = packet.with_inner_checksum(InnerChecksum::Partial);

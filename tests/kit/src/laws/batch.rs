@@ -5,6 +5,7 @@ use ipencap::encap::{
 use ipencap::error::EncapError;
 use ipencap::packet::Packet;
 
+use super::numbered;
 use crate::generate::{Bytes, TrainCase};
 use crate::registry::Subject;
 
@@ -34,7 +35,7 @@ fn packets<'b>(memory: &'b mut [u8], stride: usize, spans: &[Span]) -> Vec<Packe
 type Answers = Vec<Result<(), EncapError>>;
 
 fn said(case: &TrainCase, place: usize) -> PerPacket {
-    PerPacket::new().with_ordinal(case.ordinal.wrapping_add(u32::try_from(place).unwrap()))
+    numbered(case.ordinal.wrapping_add(u32::try_from(place).unwrap()))
 }
 
 /// One by one: what everything else must equal.

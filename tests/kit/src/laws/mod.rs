@@ -3,6 +3,7 @@
 //! A law's documentation begins with the ids of the rules it checks.
 
 use crate::generate::from_bytes;
+use ipencap::encap::PerPacket;
 
 mod batch;
 mod decap;
@@ -86,4 +87,12 @@ laws! {
     law_frame_matches_oracle,
     law_decoder_matches_oracle,
     law_lengths_match_oracle,
+}
+
+/// What the caller says of packet `number` of a tunnel: by it, whatever is counted.
+fn numbered(number: u32) -> PerPacket {
+    let [_, _, high, low] = number.to_be_bytes();
+    PerPacket::new()
+        .with_identification(u16::from_be_bytes([high, low]))
+        .with_sequence(number)
 }

@@ -5,6 +5,7 @@ use ipencap::error::{EncapError, Reason};
 use ipencap::packet::Packet;
 use ipencap::wire::{EcnAlarm, Ipv4};
 
+use super::numbered;
 use crate::generate::{Bytes, NestCase};
 use crate::oracle;
 
@@ -37,7 +38,7 @@ fn nested(case: &NestCase) -> Option<Vec<u8>> {
         return None;
     }
     let inner = &case.inner.bytes.0;
-    let said = PerPacket::new().with_ordinal(case.ordinal);
+    let said = numbered(case.ordinal);
     let objections = case.layers[0].naive().objections(inner, &said);
     let overhead: usize = case
         .layers
@@ -184,7 +185,7 @@ pub fn law_stack_is_associative(case: &NestCase) {
     assert_eq!(left.layers(), a.layers() + b.layers() + c.layers());
 
     let inner = &case.inner.bytes.0;
-    let said = PerPacket::new().with_ordinal(case.ordinal);
+    let said = numbered(case.ordinal);
     let wrap = |tunnel: &dyn Encapsulate| {
         let mut buffer = vec![0xa5; overhead];
         buffer.extend(inner);

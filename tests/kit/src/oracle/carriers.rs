@@ -97,19 +97,15 @@ pub struct NaiveGre {
     pub key: Option<u32>,
     /// Whether there is a checksum.
     pub checksum: bool,
-    /// The ordinal of the packet with number 0, if packets are numbered.
-    pub first_ordinal: Option<u32>,
+    /// The number of a packet to receive, if packets are numbered.
+    pub number: Option<u32>,
     /// Whether the receiver asks for a number.
     pub wants_sequence: bool,
 }
 
 impl NaiveGre {
     fn shim_len(&self) -> usize {
-        let optional = [
-            self.checksum,
-            self.key.is_some(),
-            self.first_ordinal.is_some(),
-        ];
+        let optional = [self.checksum, self.key.is_some(), self.number.is_some()];
         4 + 4 * optional.into_iter().filter(|&present| present).count()
     }
 
@@ -139,7 +135,7 @@ impl NaiveGre {
         if self.checksum && said.inner_checksum() == InnerChecksum::Partial {
             objections.push(EncapError::PartialChecksum); // C-22
         }
-        if self.first_ordinal.is_some() && said.ordinal().is_none() {
+        if self.number.is_some() && said.sequence().is_none() {
             objections.push(EncapError::NoSequence);
         }
         objections
@@ -203,9 +199,7 @@ impl NaiveEncapsulator for NaiveGre {
 
     fn outer(&self, inner: &[u8], said: &PerPacket) -> Vec<u8> {
         let carried = self.outer.carried(inner);
-        let sequence = self
-            .first_ordinal
-            .map(|first| said.ordinal().unwrap().wrapping_sub(first));
+        let sequence = self.number.and(said.sequence());
         self.outer
             .header(&carried, said, 47)
             .packet(&self.shimmed(&carried, sequence))
@@ -230,7 +224,7 @@ impl NaiveCarrier for NaiveGre {
     }
 
     fn framed(&self, _outer: &Plain, inner: &[u8]) -> Vec<u8> {
-        self.shimmed(inner, self.first_ordinal)
+        self.shimmed(inner, self.number)
     }
 }
 
@@ -465,7 +459,7 @@ impl NaiveCarrier for NaiveUdp {
     fn framed(&self, outer: &Plain, inner: &[u8]) -> Vec<u8> {
         let ports = [self.source_port.unwrap_or(0xc123), self.destination_port];
         let payload = match &self.kind {
-            UdpKind::Gre { expected, .. } => expected.shimmed(inner, expected.first_ordinal),
+            UdpKind::Gre { expected, .. } => expected.shimmed(inner, expected.number),
             _ => self.shimmed(inner),
         };
         let mut datagram = Self::datagram(outer, ports, &payload);

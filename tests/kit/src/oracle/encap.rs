@@ -36,7 +36,7 @@ pub trait NaiveEncapsulator: Debug {
 #[derive(Clone, Copy, Debug)]
 pub enum Ids {
     /// From the packet's number.
-    Ordinal,
+    PerPacket,
     /// Always this one.
     Constant(u16),
 }
@@ -77,7 +77,10 @@ impl OuterPolicy {
     ) -> Vec<EncapError> {
         let mut objections = self.objections_to_travel(inner, said, overhead);
         let has_df = inner.flags_offset & 0x4000 != 0;
-        if matches!(self.df_follows, Some(Ids::Ordinal)) && !has_df && said.ordinal().is_none() {
+        if matches!(self.df_follows, Some(Ids::PerPacket))
+            && !has_df
+            && said.identification().is_none()
+        {
             objections.push(EncapError::NoIdentification); // F-02
         }
         objections
@@ -106,12 +109,14 @@ impl OuterPolicy {
         }
         let outer_len = inner.total_len + overhead;
         let mtus = [self.link_mtu, said.link_mtu()];
+        // A super-packet is as long as what it will be cut into.
+        let segment_len = said
+            .segment_len()
+            .map_or(outer_len, |len| usize::from(len) + overhead);
         match mtus.into_iter().flatten().min() {
-            Some(mtu) if mtu < u16::MAX => {
-                if outer_len > usize::from(mtu) {
-                    let mtu = mtu.saturating_sub(u16::try_from(overhead).unwrap());
-                    objections.push(EncapError::FragmentationNeeded { mtu }); // RFC 2003 §5.1
-                }
+            Some(mtu) if mtu < u16::MAX && outer_len.min(segment_len) > usize::from(mtu) => {
+                let mtu = mtu.saturating_sub(u16::try_from(overhead).unwrap());
+                objections.push(EncapError::FragmentationNeeded { mtu }); // RFC 2003 §5.1
             }
             _ if outer_len > 65535 => {
                 let len = u32::try_from(outer_len).unwrap();
@@ -144,7 +149,7 @@ impl OuterPolicy {
         let inner_has_df = u16_at(carried, 6) & 0x4000 != 0;
         let (df, identification) = match self.df_follows {
             Some(ids) if !inner_has_df => match ids {
-                Ids::Ordinal => (false, said.ordinal().unwrap() % 65536),
+                Ids::PerPacket => (false, u32::from(said.identification().unwrap())),
                 Ids::Constant(constant) => (false, u32::from(constant)),
             },
             _ => (true, u32::from(self.atomic_identification)),
@@ -182,6 +187,14 @@ pub struct NaiveStack<'a> {
 }
 
 impl NaiveStack<'_> {
+    fn for_outer(&self, said: &PerPacket) -> PerPacket {
+        let overhead = u16::try_from(self.inner.overhead()).unwrap();
+        match said.segment_len() {
+            Some(len) => said.with_segment_len(len.saturating_add(overhead)),
+            None => *said,
+        }
+    }
+
     fn for_inner(&self, said: &PerPacket) -> PerPacket {
         let overhead = u16::try_from(self.outer.overhead()).unwrap();
         match said.link_mtu() {
@@ -204,7 +217,7 @@ impl NaiveEncapsulator for NaiveStack<'_> {
         let middle = self.inner.outer(inner, &self.for_inner(said));
         let inner_overhead = u16::try_from(self.inner.overhead()).unwrap();
         self.outer
-            .objections(&middle, said)
+            .objections(&middle, &self.for_outer(said))
             .into_iter()
             .map(|objection| match objection {
                 EncapError::LoopToExit { layer } => EncapError::LoopToExit { layer: layer + 1 },

@@ -19,8 +19,8 @@ impl GreSubject {
         if naive.checksum {
             tunnel = tunnel.with_checksum();
         }
-        if let Some(first) = naive.first_ordinal {
-            tunnel = tunnel.with_sequence(first);
+        if naive.number.is_some() {
+            tunnel = tunnel.with_sequence();
         }
         Self::new(tunnel, carrier(&naive), naive, &naive.outer)
     }
@@ -43,7 +43,7 @@ pub(super) const fn carrier(naive: &NaiveGre) -> GreCarrier {
 
 impl Enrol for GreSubject {
     fn generate(u: &mut Unstructured<'_>, wishes: Wishes) -> Result<Self> {
-        let first_ordinal = if odds(u, 1, 3)? {
+        let number = if odds(u, 1, 3)? {
             Some(u.arbitrary()?)
         } else {
             None
@@ -56,8 +56,8 @@ impl Enrol for GreSubject {
                 None
             },
             checksum: u.arbitrary()?,
-            first_ordinal,
-            wants_sequence: first_ordinal.is_some() && odds(u, 1, 2)?,
+            number,
+            wants_sequence: number.is_some() && odds(u, 1, 2)?,
         }))
     }
 
@@ -66,7 +66,7 @@ impl Enrol for GreSubject {
             outer: typical_outer(endpoints),
             key: None,
             checksum: false,
-            first_ordinal: None,
+            number: None,
             wants_sequence: false,
         })
     }
@@ -75,18 +75,18 @@ impl Enrol for GreSubject {
         let mut forms = Vec::new();
         for checksum in [false, true] {
             for key in [None, Some(0xdead_beef)] {
-                for first_ordinal in [None, Some(3)] {
+                for number in [None, Some(3)] {
                     let naive = NaiveGre {
                         outer,
                         key,
                         checksum,
-                        first_ordinal,
-                        wants_sequence: first_ordinal.is_some(),
+                        number,
+                        wants_sequence: number.is_some(),
                     };
                     let flags = [
                         (checksum, "checksum"),
                         (key.is_some(), "key"),
-                        (first_ordinal.is_some(), "sequence"),
+                        (number.is_some(), "sequence"),
                     ];
                     let names: Vec<_> = flags.into_iter().filter(|flag| flag.0).collect();
                     let names: Vec<_> = names.into_iter().map(|flag| flag.1).collect();

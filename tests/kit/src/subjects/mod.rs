@@ -267,8 +267,8 @@ const CHOICES: [(&str, fn(&mut OuterPolicy)); 9] = [
         outer.ecn = oracle::ECN_COMPATIBILITY
     }),
     ("ECN RFC 3168", |outer| outer.ecn = oracle::ECN_RFC3168),
-    ("DF copied, ordinal", |outer| {
-        outer.df_follows = Some(Ids::Ordinal)
+    ("DF copied, identification said", |outer| {
+        outer.df_follows = Some(Ids::PerPacket)
     }),
     ("DF copied, constant", |outer| {
         outer.df_follows = Some(Ids::Constant(0xbeef))
@@ -329,7 +329,7 @@ fn generated_outer(u: &mut Unstructured<'_>, wishes: Wishes) -> Result<OuterPoli
         ])?,
         df_follows: match u.int_in_range(0..=3u8)? {
             0 | 1 => None,
-            2 => Some(Ids::Ordinal),
+            2 => Some(Ids::PerPacket),
             _ => Some(Ids::Constant(u.arbitrary()?)),
         },
         atomic_identification: if odds(u, 1, 4)? { u.arbitrary()? } else { 0 },
@@ -370,7 +370,7 @@ macro_rules! with_outer {
                 _ => EcnPolicy::Normal,
             })
             .with_df(match outer.df_follows {
-                Some($crate::oracle::Ids::Ordinal) => DfPolicy::Copy(IdSource::Ordinal),
+                Some($crate::oracle::Ids::PerPacket) => DfPolicy::Copy(IdSource::PerPacket),
                 Some($crate::oracle::Ids::Constant(constant)) => {
                     DfPolicy::Copy(IdSource::Constant(constant))
                 }

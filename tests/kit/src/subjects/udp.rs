@@ -84,14 +84,14 @@ fn gre_in_udp(u: &mut Unstructured<'_>, outer: OuterPolicy, wishes: Wishes) -> R
         outer,
         key,
         checksum: false,
-        first_ordinal: None,
+        number: None,
         wants_sequence: false,
     };
     let mut expected = sent;
     if wishes.may_refuse {
         expected.checksum = odds(u, 1, 4)?;
         if odds(u, 1, 4)? {
-            expected.first_ordinal = Some(u.arbitrary()?);
+            expected.number = Some(u.arbitrary()?);
             expected.wants_sequence = odds(u, 2, 3)?;
         }
     }
@@ -160,7 +160,7 @@ impl<const WORDS: usize> Enrol for UdpSubject<WORDS> {
                 outer,
                 key,
                 checksum: false,
-                first_ordinal: None,
+                number: None,
                 wants_sequence: false,
             };
             UdpKind::Gre {

@@ -1,0 +1,279 @@
+//! The arguments: what is asked for, or one line about what is wrong.
+//!
+//! clap's builder and not its derive macros: these take longer to compile than all the rest.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Arg, ArgAction, ArgMatches, Command as Parser, value_parser};
+use ipencap::stream::StreamFraming;
+
+use crate::failure::Failure;
+use crate::help;
+use crate::tunnel::Spec;
+use crate::walk::Ports;
+
+/// What the arguments ask for.
+pub(crate) enum Asked {
+    /// Help or the version.
+    Text(String),
+    /// Work.
+    Command(Command),
+}
+
+pub(crate) enum Command {
+    /// Without a command.
+    Tour {
+        out: Option<PathBuf>,
+    },
+    Dissect {
+        input: PathBuf,
+        ports: Ports,
+    },
+    Draw {
+        input: PathBuf,
+        packet: Option<u64>,
+        ports: Ports,
+    },
+    Encap(Tunnelled),
+    Decap(Tunnelled),
+    Stream(Streamed),
+    Unstream(Streamed),
+    Mtu {
+        links: Vec<u32>,
+        tunnels: Vec<Spec>,
+        json: bool,
+    },
+}
+
+pub(crate) struct Tunnelled {
+    pub(crate) tunnels: Vec<Spec>,
+    pub(crate) input: PathBuf,
+    pub(crate) output: PathBuf,
+}
+
+pub(crate) struct Streamed {
+    pub(crate) framing: StreamFraming,
+    pub(crate) input: PathBuf,
+    pub(crate) output: PathBuf,
+}
+
+/// Reads the arguments of the process.
+pub(crate) fn parse() -> Result<Asked, Failure> {
+    match parser().try_get_matches() {
+        Ok(mut arguments) => Ok(Asked::Command(command(&mut arguments))),
+        Err(asked) if !asked.use_stderr() => Ok(Asked::Text(asked.to_string())),
+        Err(wrong) => Err(Failure::new(first_paragraph(&wrong.to_string()))),
+    }
+}
+
+fn command(arguments: &mut ArgMatches) -> Command {
+    let Some((name, mut of)) = arguments.remove_subcommand() else {
+        return Command::Tour {
+            out: arguments.remove_one("out"),
+        };
+    };
+    let of = &mut of;
+    match name.as_str() {
+        "dissect" => Command::Dissect {
+            input: path(of, "IN"),
+            ports: ports(of),
+        },
+        "draw" => Command::Draw {
+            input: path(of, "IN"),
+            packet: of.remove_one("packet"),
+            ports: ports(of),
+        },
+        "encap" => Command::Encap(tunnelled(of)),
+        "decap" => Command::Decap(tunnelled(of)),
+        "stream" => Command::Stream(streamed(of)),
+        "unstream" => Command::Unstream(streamed(of)),
+        // clap lets no other name through.
+        _ => Command::Mtu {
+            links: all(of, "link"),
+            tunnels: all(of, "tunnel"),
+            json: of.get_flag("json"),
+        },
+    }
+}
+
+fn parser() -> Parser {
+    Parser::new("ipencap")
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .args_conflicts_with_subcommands(true)
+        .about("Wraps the packets of a capture into tunnels, takes them out again, and shows what is inside")
+        .long_about(
+            "Wraps the packets of a capture into tunnels, takes them out again, and shows what is inside.\n\n\
+             Without a command: a tour. It sends a capture of ordinary LAN traffic through every kind of \
+             tunnel and out again, compares every byte, and leaves captures for Wireshark.",
+        )
+        .after_help(help::tour())
+        .arg(
+            option("out", "DIR", "Where the tour writes its captures [default: ipencap-tour in cargo's target directory, or else where temporary files go]")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .subcommand(
+            Parser::new("dissect")
+                .about("Prints the headers of each packet as one JSON object a line")
+                .after_help(help::dissect())
+                .args([capture(), fou_port(), gue_port()]),
+        )
+        .subcommand(
+            Parser::new("draw")
+                .about("Draws one packet, layer by layer")
+                .after_help(help::draw())
+                .arg(
+                    option("packet", "N", "Which packet, from 1 [default: the first with a tunnel in it, else the first]")
+                        .value_parser(value_parser!(u64).range(1..)),
+                )
+                .args([capture(), fou_port(), gue_port()]),
+        )
+        .subcommand(
+            Parser::new("encap")
+                .about("Wraps each IPv4 packet by the first tunnel, the result by the second, and so on")
+                .after_help(help::encap())
+                .args([tunnel().required(true), capture(), pcap_out()]),
+        )
+        .subcommand(
+            Parser::new("decap")
+                .about("Takes each packet out of the tunnels of the same specifications, the last one first")
+                .after_help(help::decap())
+                .args([tunnel().required(true), capture(), pcap_out()]),
+        )
+        .subcommand(
+            Parser::new("stream")
+                .about("Writes the packets as the byte stream that a TCP connection would carry")
+                .after_help(help::stream())
+                .args([framing(), capture(), file("OUT", "The file to write, or - for standard output")]),
+        )
+        .subcommand(
+            Parser::new("unstream")
+                .about("Reads such a byte stream back into a capture")
+                .after_help(help::unstream())
+                .args([framing(), file("IN", "The byte stream, or - for standard input"), pcap_out()]),
+        )
+        .subcommand(
+            Parser::new("mtu")
+                .about("Says what tunnels cost on a link: overhead, inner MTU, TCP segment size, efficiency")
+                .long_about(
+                    "Says what tunnels cost on a link: overhead, inner MTU, TCP segment size, efficiency.\n\n\
+                     Without a tunnel: all kinds compared, and their headers drawn to scale.",
+                )
+                .after_help(help::mtu())
+                .args([
+                    option("link", "N", "The MTU of a link in bytes; may be repeated [default: 1500]")
+                        .value_parser(value_parser!(u32).range(1..=65_535))
+                        .action(ArgAction::Append),
+                    tunnel(),
+                    Arg::new("json")
+                        .long("json")
+                        .help("Prints an array of JSON objects instead of a table")
+                        .action(ArgAction::SetTrue),
+                ]),
+        )
+}
+
+fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help)
+}
+
+fn file(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .value_name(name)
+        .help(help)
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+}
+
+fn capture() -> Arg {
+    file("IN", "A pcap or pcapng file, or - for standard input")
+}
+
+fn pcap_out() -> Arg {
+    file("OUT", "The pcap file to write, or - for standard output")
+}
+
+fn tunnel() -> Arg {
+    let help = "A tunnel: kind,key=value,...; the first is the innermost; may be repeated";
+    option("tunnel", "SPEC", help)
+        .value_parser(Spec::parse)
+        .action(ArgAction::Append)
+}
+
+fn fou_port() -> Arg {
+    let help = "A UDP destination port behind which IPv4 packets are shown; may be repeated";
+    port("fou-port", help)
+}
+
+fn gue_port() -> Arg {
+    let help = "A UDP destination port behind which GUE packets are shown; may be repeated";
+    port("gue-port", help)
+}
+
+fn port(name: &'static str, help: &'static str) -> Arg {
+    option(name, "N", help)
+        .value_parser(value_parser!(u16))
+        .action(ArgAction::Append)
+}
+
+fn framing() -> Arg {
+    let values = [
+        PossibleValue::new("exclusive").help("A 16-bit length of the packet (OpenVPN, RFC 4571)"),
+        PossibleValue::new("inclusive")
+            .help("A 16-bit length that counts itself, behind a magic (RFC 9329)"),
+        PossibleValue::new("bare").help("Each packet's own total length"),
+    ];
+    option("framing", "FRAMING", "How the packets are told apart")
+        .required(true)
+        .value_parser(values)
+}
+
+fn path(of: &mut ArgMatches, name: &str) -> PathBuf {
+    // clap has made sure that it is there.
+    of.remove_one(name).unwrap_or_default()
+}
+
+fn all<T: Clone + Send + Sync + 'static>(of: &mut ArgMatches, name: &str) -> Vec<T> {
+    of.remove_many(name)
+        .map_or_else(Vec::new, Iterator::collect)
+}
+
+fn ports(of: &mut ArgMatches) -> Ports {
+    Ports {
+        fou: all(of, "fou-port"),
+        gue: all(of, "gue-port"),
+    }
+}
+
+fn tunnelled(of: &mut ArgMatches) -> Tunnelled {
+    Tunnelled {
+        tunnels: all(of, "tunnel"),
+        input: path(of, "IN"),
+        output: path(of, "OUT"),
+    }
+}
+
+fn streamed(of: &mut ArgMatches) -> Streamed {
+    let framing: Option<String> = of.remove_one("framing");
+    Streamed {
+        framing: match framing.as_deref() {
+            Some("inclusive") => StreamFraming::Inclusive,
+            Some("bare") => StreamFraming::Bare,
+            // clap lets no other word through.
+            _ => StreamFraming::Exclusive,
+        },
+        input: path(of, "IN"),
+        output: path(of, "OUT"),
+    }
+}
+
+/// clap spreads a complaint, the usage and a hint over several paragraphs; the first one says it.
+fn first_paragraph(complaint: &str) -> String {
+    let paragraph: Vec<&str> = complaint
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let joined = paragraph.join(" ");
+    joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
+}

@@ -1,0 +1,73 @@
+//! `ipencap draw`: one packet of a capture, layer by layer.
+
+use std::path::Path;
+
+use crate::capture::{Record, link};
+use crate::drawing;
+use crate::failure::{Failure, print};
+use crate::input::Input;
+use crate::walk::{Layer, Ports};
+
+/// Draws packet `wanted`, from 1; without it the first with a tunnel in it, else the first.
+pub(crate) fn run(path: &Path, wanted: Option<u64>, ports: &Ports) -> Result<(), Failure> {
+    let mut input = Input::open(path)?;
+    let mut first = None;
+    let mut packets = 0;
+    let outcome = loop {
+        let record = match input.next() {
+            Ok(Some(record)) => record,
+            Ok(None) => break Ok(()),
+            Err(failure) => break Err(failure),
+        };
+        packets += 1;
+        let found = match wanted {
+            Some(number) => number == packets,
+            None => drawing::has_tunnel(&layers(&record, ports)),
+        };
+        if found {
+            return print(&drawn(packets, path, &record, ports));
+        }
+        if packets == 1 && wanted.is_none() {
+            first = Some(drawn(packets, path, &record, ports));
+        }
+    };
+    // What could be read is shown even where the file breaks off.
+    if let Some(text) = first {
+        print(&text)?;
+    }
+    outcome?;
+    let path = path.display();
+    match wanted {
+        Some(number) => Err(Failure::new(format_args!(
+            "--packet {number}: {path} has {packets} packets"
+        ))),
+        None if packets == 0 => print(&format!("{path} has no packets.\n")),
+        None => Ok(()),
+    }
+}
+
+fn layers(record: &Record<'_>, ports: &Ports) -> Vec<Layer> {
+    link::ipv4_offset(record.link_type, record.frame).map_or_else(Vec::new, |start| {
+        drawing::layers(record.frame, start, ports)
+    })
+}
+
+fn drawn(number: u64, path: &Path, record: &Record<'_>, ports: &Ports) -> String {
+    let layers = layers(record, ports);
+    let in_front = if layers.is_empty() {
+        format!(
+            "no IPv4 packet behind link type {} ({})",
+            record.link_type,
+            link::name(record.link_type)
+        )
+    } else {
+        link::name(record.link_type).to_owned()
+    };
+    let mut lines = vec![format!(
+        "Packet {number} of {}, {} bytes; offsets and lengths in bytes:",
+        path.display(),
+        record.frame.len()
+    )];
+    lines.extend(drawing::whole(record.frame, &layers, &in_front));
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,91 @@
+//! What `--help` says below the options: the keys of a specification, and a line to try.
+
+/// What every example begins with, in the folder of the repository.
+const RUN: &str = "cargo run --release -p ipencap-cli";
+/// A capture that lies in the repository.
+const LAN: &str = "examples/cli/data/lan.pcap";
+const TUNNEL: &str = "--tunnel ipip,src=198.51.100.1,dst=203.0.113.2";
+
+const KEYS: &str = "\
+SPEC is kind,key=value,... with these kinds and their keys [defaults]:
+  ipip                     IPv4 in IPv4, RFC 2003
+  fou                      IPv4 in UDP
+    dport=1..65535         destination port
+    sport=0..65535|auto    source port [auto: by a hash of the inner flow]
+    csum=lco|full|zero     UDP checksum: from headers, over all bytes, none [lco]
+  gue                      IPv4 in UDP behind a GUE header; the keys of fou
+    dport=1..65535         destination port [6080]
+    variant=0|1            with a 4-byte header, or IPv4 directly [0]
+  gre                      IPv4 in GRE, RFC 2784 and 2890
+    key=0..4294967295      a key [none]
+    csum=yes|no            a checksum [no]
+    seq=yes|no             a sequence number, from 0 [no]
+  tcp                      IPv4 in one TCP segment
+    sport=N  dport=N       ports
+    seq=N  ack=N           numbers; seq advances by the payload [0, 0]
+    window=0..65535        window [512]
+    timestamps=yes|no      timestamps option, or ts=VALUE:ECHO [no]
+    framing=none|exclusive|inclusive   16-bit length in front of the packet [none]
+  minenc                   minimal encapsulation, RFC 2004: src, dst, forward and
+    keep_source=yes|no     carry the original source [yes]
+Keys of all kinds but minenc:
+    src=A  dst=B           outer addresses; for decap, src is the peer and dst is here
+    ttl=1..255|inherit     outer TTL [64]
+    dscp=copy|0..63        outer DSCP [copy; tcp: 0]
+    ecn=normal|compat|rfc3168   outer ECN [normal; tcp: compat]
+    df=set|copy            outer DF [set]
+    id=0..65535            outer identification [0 with DF, else counted from 1]
+    forward=yes|no         whether the inner TTL is decremented [no]
+    mtu=1..65535           refuse packets that would be longer [no limit]
+Keys for decap, of all kinds:
+    inner=PREFIX           inner sources to accept; may be repeated [0.0.0.0/0]
+    multicast=yes|no       accept inner packets to groups [no]
+    nested=transit|refuse  other people's tunnels inside [transit]
+";
+
+fn example(line: &str) -> String {
+    format!("Example:\n  {line}")
+}
+
+pub(crate) fn tour() -> String {
+    example(RUN)
+}
+
+pub(crate) fn dissect() -> String {
+    example(&format!("{RUN} -- dissect {LAN}"))
+}
+
+pub(crate) fn draw() -> String {
+    example(&format!("{RUN} -- draw --packet 10 {LAN}"))
+}
+
+pub(crate) fn encap() -> String {
+    let line = format!("{RUN} -- encap {TUNNEL} {LAN} /tmp/tunnelled.pcap");
+    format!("{KEYS}\n{}", example(&line))
+}
+
+pub(crate) fn decap() -> String {
+    let line =
+        format!("{RUN} -- encap {TUNNEL} {LAN} - | {RUN} -- decap {TUNNEL} - /tmp/inner.pcap");
+    format!("{KEYS}\n{}", example(&line))
+}
+
+pub(crate) fn stream() -> String {
+    example(&format!(
+        "{RUN} -- stream --framing exclusive {LAN} /tmp/lan.stream"
+    ))
+}
+
+pub(crate) fn unstream() -> String {
+    example(&format!(
+        "{RUN} -- stream --framing exclusive {LAN} - | {RUN} -- unstream --framing exclusive - \
+         /tmp/lan.pcap"
+    ))
+}
+
+pub(crate) fn mtu() -> String {
+    format!(
+        "SPEC is kind,key=value,... as of 'ipencap encap --help'.\n\n{}",
+        example(&format!("{RUN} -- mtu --link 1500 {TUNNEL}"))
+    )
+}
