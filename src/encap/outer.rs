@@ -331,10 +331,15 @@ impl Outer {
 
     #[inline(always)]
     fn exceeds_limits(&self, inner: &Facts, len: usize, packet: &PerPacket, rules: Rules) -> bool {
-        let exceeds = |len: usize| {
-            len > usize::from(self.max_len) || len > usize::from(packet.max_len(rules))
-        };
-        exceeds(len) && (rules.are_common() || exceeds(segment_len(inner, len, packet)))
+        let is_too_long =
+            len > usize::from(self.max_len) || len > usize::from(packet.max_len(rules));
+        is_too_long
+            && (rules.are_common() || {
+                let read_len = inner
+                    .len_with(0)
+                    .wrapping_sub(usize::from(inner.overhead()));
+                segments_exceed(self.max_len, read_len, len, packet)
+            })
     }
 
     /// A fault of [`check`](Self::check) with its figures.
@@ -488,19 +493,19 @@ impl Outer {
     }
 }
 
-/// The length of the longest packet that a super-packet of `len` bytes is split into, headers included;
-/// of other packets, and of those that are too long for 16 bits, their own.
+/// Whether a packet is too long that exceeds this MTU or that of the link: not a super-packet whose
+/// segments fit, if 16 bits can say its length. It had `read_len` bytes, and has `len` with headers.
 #[cold]
-fn segment_len(inner: &Facts, len: usize, packet: &PerPacket) -> usize {
+#[inline(never)]
+fn segments_exceed(max_len: u16, read_len: usize, len: usize, packet: &PerPacket) -> bool {
     match packet.segment_len() {
         Some(segment_len) if len <= usize::from(u16::MAX) => {
             // A segment gets the headers that the packet gets.
-            let read_len = inner
-                .len_with(0)
-                .wrapping_sub(usize::from(inner.overhead()));
-            len.wrapping_sub(read_len.saturating_sub(usize::from(segment_len)))
+            let excess = read_len.saturating_sub(usize::from(segment_len));
+            let max_len = max_len.min(packet.max_len(Rules::All));
+            len.saturating_sub(excess) > usize::from(max_len)
         }
-        _ => len,
+        _ => true,
     }
 }
 

@@ -43,6 +43,7 @@ pub struct Facts {
     tos: u8,
     ttl: u8,
     has_source_route: bool,
+    is_innermost: bool,
 }
 
 /// An `Option<u16>` in plain bits: as an enum it would be taken apart and put together again on the hot
@@ -107,10 +108,11 @@ impl Facts {
             };
         }
         match Ipv4::checked(bytes, Options::None) {
-            Ok(packet) if packet.header().protocol() != IpProtocol::IPENCAP => {
-                Ok(Self::of_plain(packet))
-            }
-            _ => Err(ParseError::BadChecksum),
+            Ok(packet) => Ok(Self {
+                is_innermost: packet.header().protocol() != IpProtocol::IPENCAP,
+                ..Self::of_plain(packet)
+            }),
+            Err(_) => Err(ParseError::BadChecksum),
         }
     }
 
@@ -196,6 +198,7 @@ impl Facts {
             version: header.version(),
             layers: 0,
             has_source_route: false,
+            is_innermost: true,
         }
     }
 
@@ -218,12 +221,14 @@ impl Facts {
             byte_sum: OptionalSum::UNKNOWN,
             flow: Flow::new(outer.source, outer.destination, outer.protocol),
             flags_offset,
-            overhead: self.overhead.saturating_add(overhead),
+            // More than 65535 bytes of headers fit around no packet.
+            overhead: self.overhead.wrapping_add(overhead),
             tos: outer.tos,
             ttl: outer.ttl,
             version: 4,
             layers: self.layers.saturating_add(1),
             has_source_route: false,
+            is_innermost: true,
         }
     }
 
@@ -258,6 +263,7 @@ impl Facts {
         Self {
             flow: inner.flow,
             known_sum: inner.known_sum,
+            is_innermost: inner.is_innermost,
             ..self
         }
     }
@@ -365,6 +371,14 @@ impl Facts {
     #[must_use]
     pub const fn has_source_route(&self) -> bool {
         self.has_source_route
+    }
+
+    /// Whether [`flow`](Self::flow) and [`known_sum`](Self::known_sum) are of the innermost packet. By
+    /// [`Rules::Common`] nobody looks into an IP-in-IP packet: a tunnel that needs them must refuse it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_innermost(&self) -> bool {
+        self.is_innermost
     }
 
     /// The flow that the packet belongs to: of the innermost packet, where it is IP-in-IP.

@@ -216,7 +216,12 @@ impl<I: InUdp> Shim for Udp<I> {
     #[inline(always)]
     fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<(), EncapError> {
         match self.checksum_of(inner) {
-            ChecksumPolicy::Zero => {}
+            ChecksumPolicy::Zero => {
+                if rules.are_common() && !inner.is_innermost() {
+                    return Err(EncapError::UnknownSum);
+                }
+            }
+            // A sum is known of innermost packets only.
             _ if rules.are_common() => {
                 if inner.known_sum().is_none() {
                     return Err(EncapError::UnknownSum);
