@@ -35,7 +35,7 @@ impl<A: Access> Decapsulate for Receiver<MinEncCarrier, A> {
         let packet = outer.parse(&mut storage).map_err(Refused::outer)?;
         let peer = self
             .checks
-            .check_outer(IpProtocol::MINIMAL, packet)
+            .check_outer::<false>(IpProtocol::MINIMAL, packet)
             .map_err(Refused::new)?;
         let (header, payload) = read(packet)?;
         let inner = inner(&header, packet, payload)?;

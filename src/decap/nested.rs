@@ -1,6 +1,7 @@
 use super::Decapsulate;
 use super::opened::{Inner, Opened, OuterPacket};
 use crate::error::{Reason, Refused};
+use crate::wire::Ipv4;
 
 /// The most layers that [`decap_nested`] opens, whatever limit it is given.
 pub const MAX_NESTING: u8 = 16;
@@ -40,11 +41,7 @@ pub fn decap_nested<'b, D: Decapsulate + ?Sized>(
     packet: &'b mut [u8],
     limit: u8,
 ) -> Result<Inner<'b>, Refused> {
-    let opened = inspect_nested(tunnels, packet, limit)?;
-    Ok(Inner {
-        packet: opened.apply(packet),
-        opened,
-    })
+    Ok(inspect_nested(tunnels, packet, limit)?.into_inner(packet))
 }
 
 /// [`decap_nested`] without writing.
@@ -96,7 +93,12 @@ fn inspect_layer<D: Decapsulate + ?Sized>(
     may_open: bool,
 ) -> Result<Option<Opened>, Refused> {
     let mut storage = None;
-    let packet = outer.parse(&mut storage).map_err(Refused::outer)?;
+    // DSCP and ECN do not matter here.
+    let packet = match outer.restored() {
+        None => Ipv4::parse(outer.bytes()),
+        Some(_) => outer.parse(&mut storage),
+    }
+    .map_err(Refused::outer)?;
     let mut unknown = None;
     for tunnel in tunnels.iter().filter(|tunnel| tunnel.recognises(packet)) {
         if !may_open {

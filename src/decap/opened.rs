@@ -312,7 +312,7 @@ impl Opened {
     ///
     /// `packet` is what was inspected. For another, shorter buffer the result is empty and nothing is
     /// written.
-    #[inline]
+    #[inline(always)]
     pub fn apply<'b>(&self, packet: &'b mut [u8]) -> &'b mut [u8] {
         match &self.change {
             None => {}
@@ -325,6 +325,15 @@ impl Opened {
             Some(Change::Header(restored)) => restored.write(packet, self.span),
         }
         self.span.get_mut(packet).unwrap_or_default()
+    }
+
+    /// [`apply`](Self::apply), and the verdict beside what it returns.
+    #[inline(always)]
+    pub(super) fn into_inner(self, packet: &mut [u8]) -> Inner<'_> {
+        Inner {
+            packet: self.apply(packet),
+            opened: self,
+        }
     }
 
     /// The inner packet as the outer packet of the next layer, before anything is written.

@@ -24,9 +24,9 @@ mod given;
 mod helper;
 
 mod checksum;
+mod decap;
 mod encap;
 mod error;
-mod filter;
 #[cfg(feature = "heapless")]
 mod heapless;
 mod mtu;
@@ -56,13 +56,13 @@ extern "C" fn _start() -> ! {
     let buffer = black_box(memory.as_mut_slice());
     checksum::call();
     error::call();
-    filter::call();
     mtu::call();
     packet::call(buffer);
     #[cfg(feature = "heapless")]
     heapless::call();
     stream::call(buffer);
     wire::call(buffer);
+    decap::call(buffer);
     encap::call(buffer);
     #[cfg(feature = "plant-panic")]
     black_box(indexed(black_box(buffer), given::size()));
