@@ -35,7 +35,7 @@ impl<A: Access> Decapsulate for Receiver<Minimal, A> {
         let packet = outer.parse(&mut storage).map_err(Refused::outer)?;
         let peer = self
             .checks
-            .check_outer(IpProtocol::MINIMAL, packet)
+            .check_outer::<false>(IpProtocol::MINIMAL, packet)
             .map_err(Refused::new)?;
         let (header, payload) = read(packet)?;
         let inner = inner(&header, packet, payload)?;
@@ -112,11 +112,11 @@ fn restored(
     header: Ipv4Header,
 ) -> Opened {
     let (outer_len, inner_len) = (packet.header().total_len(), header.total_len());
-    let minimal_len = usize::from(outer_len.saturating_sub(inner_len));
+    let minimal_len = outer_len.saturating_sub(inner_len);
     let before = outer.restored().map_or(0, |restored| restored.options_back);
     Opened {
         span: Span::new(
-            outer.span().start.saturating_add(minimal_len),
+            outer.span().start.saturating_add(usize::from(minimal_len)),
             usize::from(inner_len),
         ),
         change: Some(Change::Header(Restored {

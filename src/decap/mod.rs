@@ -85,6 +85,15 @@ pub trait Decapsulate {
     fn inspect(&self, packet: &[u8]) -> Result<Opened, Refused> {
         self.inspect_outer(OuterPacket::new(packet))
     }
+
+    /// Checks a packet from the wire and writes what changes: what [`decap()`] does.
+    ///
+    /// # Errors
+    /// [`Refused`], by the first check that fails; `packet` is unchanged then.
+    #[inline(always)]
+    fn open<'b>(&self, packet: &'b mut [u8]) -> Result<Inner<'b>, Refused> {
+        Ok(self.inspect(packet)?.into_inner(packet))
+    }
 }
 
 impl<D: Decapsulate + ?Sized> Decapsulate for &D {
@@ -101,6 +110,11 @@ impl<D: Decapsulate + ?Sized> Decapsulate for &D {
     #[inline(always)]
     fn inspect_outer(&self, outer: OuterPacket<'_>) -> Result<Opened, Refused> {
         (**self).inspect_outer(outer)
+    }
+
+    #[inline(always)]
+    fn open<'b>(&self, packet: &'b mut [u8]) -> Result<Inner<'b>, Refused> {
+        (**self).open(packet)
     }
 }
 
@@ -132,11 +146,7 @@ pub fn decap<'b, D: Decapsulate + ?Sized>(
     tunnel: &D,
     packet: &'b mut [u8],
 ) -> Result<Inner<'b>, Refused> {
-    let opened = tunnel.inspect(packet)?;
-    Ok(Inner {
-        packet: opened.apply(packet),
-        opened,
-    })
+    tunnel.open(packet)
 }
 
 impl Packet<'_> {

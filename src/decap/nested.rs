@@ -1,6 +1,7 @@
 use super::Decapsulate;
 use super::opened::{Inner, Opened, OuterPacket};
 use crate::error::{Reason, Refused};
+use crate::wire::Ipv4;
 
 /// The most layers that [`decap_nested`] opens, whatever limit it is given.
 pub const MAX_NESTING: u8 = 16;
@@ -40,11 +41,7 @@ pub fn decap_nested<'b, D: Decapsulate + ?Sized>(
     packet: &'b mut [u8],
     limit: u8,
 ) -> Result<Inner<'b>, Refused> {
-    let opened = inspect_nested(tunnels, packet, limit)?;
-    Ok(Inner {
-        packet: opened.apply(packet),
-        opened,
-    })
+    Ok(inspect_nested(tunnels, packet, limit)?.into_inner(packet))
 }
 
 /// [`decap_nested`] without writing.
@@ -58,34 +55,32 @@ pub fn inspect_nested<D: Decapsulate + ?Sized>(
     limit: u8,
 ) -> Result<Opened, Refused> {
     let limit = limit.min(MAX_NESTING);
-    let mut opened: Option<Opened> = None;
-    loop {
-        let (outer, layers) = match &opened {
-            None => (OuterPacket::new(packet), 0),
-            Some(opened) => (opened.outer_packet(packet), opened.layers()),
-        };
-        let inside = |refused: Refused| refused.inside(layers);
-        let Some(next) = inspect_layer(tunnels, outer, layers < limit).map_err(inside)? else {
-            break;
-        };
-        let all = opened.map_or(next, |outer| next.behind(&outer));
-        if all.layers() > limit {
-            return Err(inside(Refused::new(Reason::NestingLimit)));
+    let outer = OuterPacket::new(packet);
+    let Some(mut opened) = inspect_layer(tunnels, outer, limit > 0)? else {
+        return Err(Refused::new(Reason::NotTunnel));
+    };
+    let mut before = 0;
+    // A tunnel that opens nothing would do so again.
+    while opened.layers > before {
+        if opened.layers > limit {
+            return Err(Refused::new(Reason::NestingLimit).inside(before));
         }
-        opened = Some(all);
-        // A tunnel that opens nothing would do so again.
-        if all.layers() == layers {
-            break;
+        before = opened.layers;
+        let outer = opened.outer_packet(packet);
+        match inspect_layer(tunnels, outer, before < limit) {
+            Ok(Some(mut next)) => {
+                next.go_behind(&opened);
+                opened = next;
+            }
+            Ok(None) => break,
+            Err(refused) => return Err(refused.inside(before)),
         }
     }
-    match opened {
-        None => Err(Refused::new(Reason::NotTunnel)),
-        Some(opened) if opened.exceeds_nesting() => {
-            let innermost = opened.layers().saturating_sub(1);
-            Err(Refused::new(Reason::NestingLimit).inside(innermost))
-        }
-        Some(opened) => Ok(opened),
+    if opened.exceeds_nesting {
+        let innermost = opened.layers.saturating_sub(1);
+        return Err(Refused::new(Reason::NestingLimit).inside(innermost));
     }
+    Ok(opened)
 }
 
 /// Opens one layer with the first of the tunnels that recognises the packet and knows its sender. `None`
@@ -96,7 +91,12 @@ fn inspect_layer<D: Decapsulate + ?Sized>(
     may_open: bool,
 ) -> Result<Option<Opened>, Refused> {
     let mut storage = None;
-    let packet = outer.parse(&mut storage).map_err(Refused::outer)?;
+    // DSCP and ECN do not matter here.
+    let packet = match outer.restored() {
+        None => Ipv4::parse(outer.bytes()),
+        Some(_) => outer.parse(&mut storage),
+    }
+    .map_err(Refused::outer)?;
     let mut unknown = None;
     for tunnel in tunnels.iter().filter(|tunnel| tunnel.recognises(packet)) {
         if !may_open {

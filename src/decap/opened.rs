@@ -39,7 +39,7 @@ pub(super) enum Change {
 pub(super) struct Restored {
     pub(super) header: Ipv4Header,
     /// How many bytes in front of their new place the options still lie.
-    pub(super) options_back: usize,
+    pub(super) options_back: u16,
 }
 
 impl<'a> OuterPacket<'a> {
@@ -119,7 +119,10 @@ impl<'a> OuterPacket<'a> {
         'a: 's,
     {
         let (header, options_back) = match (self.restored, self.tos) {
-            (Some(restored), _) => (storage.insert(restored.header), restored.options_back),
+            (Some(restored), _) => (
+                storage.insert(restored.header),
+                usize::from(restored.options_back),
+            ),
             (None, None) => return Ipv4::parse_any(self.bytes()),
             (None, Some(tos)) => {
                 let (header, ..) = Ipv4Header::split(self.bytes())?;
@@ -247,7 +250,7 @@ impl Opened {
         self.span
     }
 
-    /// Bytes of the carrier's payload behind the inner packet's total length, which are not part of
+    /// Bytes of the tunnel's payload behind the inner packet's total length, which are not part of
     /// it; of a stack, the sum over its layers.
     #[inline]
     #[must_use]
@@ -285,7 +288,7 @@ impl Opened {
         self.alarm
     }
 
-    /// The sequence number of the innermost carrier that has one (GRE; RFC 2890 §2.2).
+    /// The sequence number of the innermost tunnel that has one (GRE; RFC 2890 §2.2).
     #[inline]
     #[must_use]
     pub const fn sequence(&self) -> Option<u32> {
@@ -312,7 +315,7 @@ impl Opened {
     ///
     /// `packet` is what was inspected. For another, shorter buffer the result is empty and nothing is
     /// written.
-    #[inline]
+    #[inline(always)]
     pub fn apply<'b>(&self, packet: &'b mut [u8]) -> &'b mut [u8] {
         match &self.change {
             None => {}
@@ -325,6 +328,15 @@ impl Opened {
             Some(Change::Header(restored)) => restored.write(packet, self.span),
         }
         self.span.get_mut(packet).unwrap_or_default()
+    }
+
+    /// [`apply`](Self::apply), and the verdict beside what it returns.
+    #[inline(always)]
+    pub(super) fn into_inner(self, packet: &mut [u8]) -> Inner<'_> {
+        Inner {
+            packet: self.apply(packet),
+            opened: self,
+        }
     }
 
     /// The inner packet as the outer packet of the next layer, before anything is written.
@@ -349,30 +361,32 @@ impl Opened {
 
     /// This verdict on what `outer` has opened, and that of `outer`, as one.
     #[inline]
-    pub const fn behind(self, outer: &Self) -> Self {
+    pub const fn behind(mut self, outer: &Self) -> Self {
+        self.go_behind(outer);
+        self
+    }
+
+    /// [`behind`](Self::behind) in place, because a verdict is long to copy.
+    #[inline]
+    pub(super) const fn go_behind(&mut self, outer: &Self) {
         // The identity opens nothing, so the outer verdict stands.
         if self.layers == 0 {
-            return *outer;
+            *self = *outer;
+            return;
         }
-        let alarm = match (outer.alarm, self.alarm) {
+        self.alarm = match (outer.alarm, self.alarm) {
             (Some(EcnAlarm::Dangerous), _) | (_, Some(EcnAlarm::Dangerous)) => {
                 Some(EcnAlarm::Dangerous)
             }
             (Some(alarm), _) | (None, Some(alarm)) => Some(alarm),
             (None, None) => None,
         };
-        let sequence = match self.sequence {
-            Some(number) => Some(number),
-            None => outer.sequence,
-        };
-        Self {
-            layers: self.layers.saturating_add(outer.layers),
-            depth: self.layers.saturating_add(outer.depth),
-            alarm,
-            sequence,
-            slack: self.slack.saturating_add(outer.slack),
-            ..self
+        if self.sequence.is_none() {
+            self.sequence = outer.sequence;
         }
+        self.depth = self.layers.saturating_add(outer.depth);
+        self.layers = self.layers.saturating_add(outer.layers);
+        self.slack = self.slack.saturating_add(outer.slack);
     }
 }
 
@@ -400,7 +414,10 @@ impl Restored {
         let header_len = usize::from(self.header.header_len());
         let options_len = header_len.saturating_sub(Ipv4Header::LEN);
         let options_start = span.start.saturating_add(Ipv4Header::LEN);
-        let from = Span::new(options_start.saturating_sub(self.options_back), options_len);
+        let from = Span::new(
+            options_start.saturating_sub(usize::from(self.options_back)),
+            options_len,
+        );
         let mut options = [0; 40];
         copy(from.get(packet).unwrap_or_default(), &mut options);
         let behind = packet.get_mut(span.start..).unwrap_or_default();

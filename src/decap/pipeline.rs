@@ -74,7 +74,7 @@ impl<A: Access> Checks<A> {
         .map_err(Refused::outer)?;
         let header = packet.header();
         let peer = self
-            .check_outer(S::PROTOCOL, packet)
+            .check_outer::<COMMON>(S::PROTOCOL, packet)
             .map_err(Refused::new)?;
         let carried = shim.read(packet)?;
         let inner = parse::<COMMON>(carried.span.get(packet.payload()).unwrap_or_default())
@@ -120,17 +120,22 @@ impl<A: Access> Checks<A> {
 
     /// Whether this outer packet may be opened, and which peer has sent it.
     #[inline(always)]
-    pub(super) fn check_outer(&self, protocol: IpProtocol, outer: Ipv4<'_>) -> Result<u32, Reason> {
+    pub(super) fn check_outer<const COMMON: bool>(
+        &self,
+        protocol: IpProtocol,
+        outer: Ipv4<'_>,
+    ) -> Result<u32, Reason> {
         check_protocol(protocol, outer.header())?;
         let peer = self.check_peer(Flow::of(outer))?;
-        if outer.options().has_source_route() {
+        // Common packets have no options.
+        if !COMMON && outer.options().has_source_route() {
             return Err(Reason::OuterSourceRoute);
         }
         Ok(peer)
     }
 
     /// Whether the peer may have sent this inner packet, and the verdict on it. It lies at `start`;
-    /// `reopens` tells whether the carrier would open it again.
+    /// `reopens` tells whether the shim would open it again.
     #[inline(always)]
     pub(super) fn check_inner<const COMMON: bool>(
         &self,
@@ -283,6 +288,13 @@ pub(super) fn check_form(inner: Ipv4<'_>, must_fill: bool) -> Result<(), Refused
     Ok(())
 }
 
+/// A length that fits 16 bits, because it lies within the outer total length.
+#[inline(always)]
+const fn low_16_bits(len: usize) -> u16 {
+    let [.., high, low] = len.to_be_bytes();
+    u16::from_be_bytes([high, low])
+}
+
 /// What the outer ECN field says of the inner packet. On a connection it says nothing.
 #[inline(always)]
 pub(super) fn relayed_ecn<S: Shim + ?Sized>(outer: Ecn) -> Ecn {
@@ -299,15 +311,12 @@ pub(super) fn open(
     dscp: Dscp,
 ) -> Result<Opened, Refused> {
     let header = inner.header();
-    let ecn = header
-        .ecn()
-        .decapsulated(outer_ecn)
-        .ok_or(Refused::new(Reason::EcnDrop))?;
+    let (ecn, alarm) = header.ecn().decapsulation(outer_ecn);
+    let ecn = ecn.ok_or(Refused::new(Reason::EcnDrop))?;
     let tos = dscp.with_ecn(ecn);
     Ok(Opened {
-        // Inner slack lies within the outer total length, so it fits 16 bits.
-        slack: u16::try_from(inner.slack()).unwrap_or(u16::MAX),
-        alarm: header.ecn().alarm(outer_ecn),
+        slack: low_16_bits(inner.slack()),
+        alarm,
         change: (tos != header.tos()).then_some(Change::Tos(tos)),
         ..Opened::new(Span::new(start, usize::from(header.total_len())))
     })

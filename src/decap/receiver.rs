@@ -1,6 +1,6 @@
 use super::Decapsulate;
 use super::access::Access;
-use super::opened::{Opened, OuterMeta, OuterPacket};
+use super::opened::{Inner, Opened, OuterMeta, OuterPacket};
 use super::pipeline::{Around, Checks, Switches, check_form, check_protocol, open, relayed_ecn};
 use crate::error::Refused;
 use crate::packet::Flow;
@@ -173,6 +173,13 @@ impl<S: Shim, A: Access> Receiver<S, A> {
     fn inspect_any(&self, outer: OuterPacket<'_>) -> Result<Opened, Refused> {
         self.checks.inspect::<false, S>(&self.shim, &outer)
     }
+
+    #[cold]
+    #[inline(never)]
+    fn open_any<'b>(&self, packet: &'b mut [u8]) -> Result<Inner<'b>, Refused> {
+        let opened = self.inspect_any(OuterPacket::new(packet))?;
+        Ok(opened.into_inner(packet))
+    }
 }
 
 impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
@@ -190,6 +197,18 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
             }
         }
         self.inspect_any(outer)
+    }
+
+    /// The verdict on a common packet stays in registers until it is written into the result.
+    #[inline(always)]
+    fn open<'b>(&self, packet: &'b mut [u8]) -> Result<Inner<'b>, Refused> {
+        if COMMON_FIRST {
+            let outer = OuterPacket::new(packet);
+            if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
+                return Ok(opened.into_inner(packet));
+            }
+        }
+        self.open_any(packet)
     }
 }
 

@@ -42,7 +42,10 @@ impl<I: Decapsulate, O: Decapsulate> Decapsulate for (I, O) {
         let middle = inspect_layer(&self.1, outer, self.0.layers() > 0)?;
         let next = middle.outer_packet(outer.buffer());
         match inspect_layer(&self.0, next, outer.expects_tunnel()) {
-            Ok(opened) => Ok(opened.behind(&middle)),
+            Ok(mut opened) => {
+                opened.go_behind(&middle);
+                Ok(opened)
+            }
             Err(refused) => Err(refused.inside(middle.layers())),
         }
     }
@@ -72,7 +75,10 @@ impl<D: Decapsulate> Decapsulate for [D] {
             let next = opened.outer_packet(outer.buffer());
             let opens_next = rest.layers() > 0 || outer.expects_tunnel();
             opened = match inspect_layer(layer, next, opens_next) {
-                Ok(next) => next.behind(&opened),
+                Ok(mut next) => {
+                    next.go_behind(&opened);
+                    next
+                }
                 Err(refused) => return Err(refused.inside(opened.layers())),
             };
             inside = rest;

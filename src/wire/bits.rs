@@ -84,6 +84,30 @@ impl Ecn {
         }
     }
 
+    /// [`decapsulated`](Self::decapsulated) and [`alarm`](Self::alarm), from a table.
+    #[inline]
+    pub(crate) fn decapsulation(self, outer: Self) -> (Option<Self>, Option<EcnAlarm>) {
+        const fn pair(inner: Ecn, outer: Ecn) -> (Option<Ecn>, Option<EcnAlarm>) {
+            (inner.decapsulated(outer), inner.alarm(outer))
+        }
+        const fn row(inner: Ecn) -> [(Option<Ecn>, Option<EcnAlarm>); 4] {
+            let [not_ect, ect1, ect0, ce] = Ecn::ALL;
+            [
+                pair(inner, not_ect),
+                pair(inner, ect1),
+                pair(inner, ect0),
+                pair(inner, ce),
+            ]
+        }
+        const TABLE: [[(Option<Ecn>, Option<EcnAlarm>); 4]; 4] = {
+            let [not_ect, ect1, ect0, ce] = Ecn::ALL;
+            [row(not_ect), row(ect1), row(ect0), row(ce)]
+        };
+        let row = TABLE.get(usize::from(self.bits()));
+        let pair = row.and_then(|row| row.get(usize::from(outer.bits())));
+        pair.copied().unwrap_or_default()
+    }
+
     /// The alarm that this inner field raises under `outer`: five of the sixteen pairs do (N-13).
     #[inline]
     #[must_use]

@@ -6,8 +6,8 @@ use core::net::Ipv4Addr;
 use ipencap::Span;
 use ipencap::encap::PerPacket;
 use ipencap::error::ParseError;
-use ipencap::decap::Prefix;
 use ipencap::packet::{Flow, PacketMeta};
+use ipencap::wire::Prefix;
 use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Header};
 
 pub fn byte() -> u8 {
@@ -68,11 +68,7 @@ pub fn protocol() -> IpProtocol {
 }
 
 pub fn flow() -> Flow {
-    Flow::with_ports(
-        Flow::new(address(), address(), protocol()),
-        word(),
-        word(),
-    )
+    Flow::with_ports(Flow::new(address(), address(), protocol()), word(), word())
 }
 
 pub fn parse_error() -> ParseError {

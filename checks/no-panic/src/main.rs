@@ -25,9 +25,9 @@ mod handler;
 mod helper;
 
 mod checksum;
+mod decap;
 mod encap;
 mod error;
-mod filter;
 #[cfg(feature = "heapless")]
 mod heapless;
 mod mtu;
@@ -45,13 +45,13 @@ extern "C" fn _start() -> ! {
     let buffer = black_box(memory.as_mut_slice());
     checksum::call();
     error::call();
-    filter::call();
     mtu::call();
     packet::call(buffer);
     #[cfg(feature = "heapless")]
     heapless::call();
     stream::call(buffer);
     wire::call(buffer);
+    decap::call(buffer);
     encap::call(buffer);
     loop {
         core::hint::spin_loop();

@@ -4,7 +4,7 @@ use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{Dscp, Ecn, FragmentOffset, IpProtocol, Ipv4Flags, reported_len};
-use crate::checksum::{Delta, Sum};
+use crate::checksum::{Delta, Sum, fold_u32};
 use crate::error::{ConfigError, ParseError};
 
 mod packet;
@@ -332,10 +332,15 @@ impl Ipv4Header {
     }
 
     /// Sets DSCP and ECN together.
+    ///
+    /// The formula of RFC 1624 §3 in 32 bits: three words of 16 bits cannot overflow.
+    #[inline]
     pub(crate) fn set_tos(&mut self, tos: u8) {
-        self.edit(|edit| {
-            edit.set_tos(tos);
-        });
+        let sum = u32::from(!self.checksum.get())
+            .wrapping_add(u32::from(!u16::from(self.tos)))
+            .wrapping_add(u32::from(tos));
+        self.checksum.set(!fold_u32(sum));
+        self.tos = tos;
     }
 
     /// Takes one hop off the TTL, as a forwarding step does (RFC 1812 §5.3.1); `false` if it is 0 or

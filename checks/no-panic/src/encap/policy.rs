@@ -1,7 +1,10 @@
 use core::hint::black_box;
 
 use ipencap::decap::{EgressDscp, InnerTunnels};
-use ipencap::encap::{ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, IdSource, InnerChecksum, PerPacket, PortRange, Role, SourcePort, TtlPolicy};
+use ipencap::encap::{
+    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, IdSource, InnerChecksum, PerPacket, PortRange,
+    Role, SourcePort, TtlPolicy,
+};
 
 use crate::given::{double_word, ecn, per_packet, word};
 use crate::helper::{comparable, seen, value};

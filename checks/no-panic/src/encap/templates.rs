@@ -1,8 +1,11 @@
 use core::hint::black_box;
 
-use ipencap::decap::Receiver;
-use ipencap::encap::{Gre, IpIp, Layer, Layered, Ring, Stack, Tcp, Template, TemplateLayer, Udp, decap_each, encap_each, encap_train};
 use ipencap::decap::PointToPoint;
+use ipencap::decap::Receiver;
+use ipencap::encap::{
+    Gre, IpIp, Layer, Layered, Ring, Stack, Tcp, Template, TemplateLayer, Udp, decap_each,
+    encap_each, encap_train,
+};
 use ipencap::packet::{Packet, Span};
 
 use super::encapsulators::encapsulate;

@@ -3,14 +3,14 @@
 #![no_main]
 
 use ipencap::Span;
+use ipencap::decap::PointToPoint;
 use ipencap::decap::Receiver;
 use ipencap::encap::{IpIp, IpIpCarrier, PerPacket};
-use ipencap::decap::PointToPoint;
 
-type Receiver = Receiver<IpIpCarrier, PointToPoint<'static>>;
+type Opener = Receiver<IpIpCarrier, PointToPoint<'static>>;
 
 ipencap_size::entry!(|tunnel: &IpIp,
-                      receiver: &Receiver,
+                      receiver: &Opener,
                       buffer: &mut [u8; 2048],
                       span: &Span,
                       said: &PerPacket| {

@@ -1,15 +1,16 @@
 use core::hint::black_box;
 
-use ipencap::decap::{OuterPacket, Carried, Carrier, Decapsulate, Receiver, EgressDscp, InnerTunnels, MinEncCarrier, Opened, OuterMeta, SocketCarrier};
-use ipencap::encap::{self, GreCarrier, IpIpCarrier, SequenceWindow, Stack, TcpCarrier, UdpCarrier};
+use ipencap::decap::{
+    self, Carried, Carrier, Decapsulate, Edge, EgressDscp, InnerTunnels, MinEncCarrier, Opened,
+    OuterMeta, OuterPacket, Peer, PointToPoint, Receiver, SocketCarrier,
+};
+use ipencap::encap::{GreCarrier, IpIpCarrier, SequenceWindow, TcpCarrier, UdpCarrier};
 use ipencap::error::Refused;
-use ipencap::decap::{Access, Edge, Peer, PointToPoint};
 use ipencap::packet::Packet;
 use ipencap::wire::{IpProtocol, Ipv4, LengthPrefix};
 
 use crate::given::{
-    address, addresses, byte, bytes, double_word, ecn, ipv4_header, prefix, prefixes, protocol,
-    size, span, word,
+    address, addresses, byte, bytes, double_word, ecn, prefix, prefixes, size, span, word,
 };
 use crate::helper::{cloneable, comparable, seen, value};
 
@@ -35,22 +36,14 @@ pub fn call(buffer: &mut [u8]) {
     decapsulate::<Receiver<_, _>>(&custom, buffer);
     seen(Receiver::inspect_payload(&tcp, &outer_meta(), bytes()));
     seen(Receiver::inspect_payload(&udp, &outer_meta(), bytes()));
-    seen(Receiver::inspect_payload(
-        &custom,
-        &outer_meta(),
-        bytes(),
-    ));
+    seen(Receiver::inspect_payload(&custom, &outer_meta(), bytes()));
 
     decapsulate::<()>(&(), buffer);
     decapsulate::<Custom>(&Custom, buffer);
     decapsulate::<dyn Decapsulate>(black_box(&Custom), buffer);
-    decapsulate::<Stack<_, _>>(
-        &Stack {
-            outer: gre,
-            inner: Custom,
-        },
-        buffer,
-    );
+    decapsulate::<(_, _)>(&(Custom, gre), buffer);
+    decapsulate::<[_; 2]>(&[gre, gre], buffer);
+    decapsulate::<[_]>(black_box([gre, gre].as_slice()), buffer);
     let tunnels: [&dyn Decapsulate; 4] = black_box([&ipip, &gre, &Custom, &()]);
     let tunnels = black_box(tunnels.as_slice());
     seen(decap::inspect_nested(tunnels, bytes(), byte()));
@@ -61,12 +54,12 @@ pub fn call(buffer: &mut [u8]) {
 
 fn decapsulate<D: Decapsulate + ?Sized>(tunnel: &D, buffer: &mut [u8]) {
     let arrived = black_box(OuterPacket::new(bytes()));
-    seen(<D as Decapsulate>::opens(tunnel));
+    seen(<D as Decapsulate>::layers(tunnel));
     if let Ok(packet) = black_box(Ipv4::parse(bytes())) {
         seen(<D as Decapsulate>::recognises(tunnel, packet));
     }
     seen(<D as Decapsulate>::inspect_outer(tunnel, arrived));
-    seen(<D as Decapsulate>::inspect_ordinary(tunnel, bytes()));
+    seen(<D as Decapsulate>::open(tunnel, black_box(&mut *buffer)));
     if let Ok(opened) = black_box(<D as Decapsulate>::inspect(tunnel, bytes())) {
         // As the inner layer of a stack: with a header that is not in the buffer yet.
         let arrived = black_box(Opened::outer_packet(&opened, bytes()));
@@ -78,9 +71,7 @@ fn decapsulate<D: Decapsulate + ?Sized>(tunnel: &D, buffer: &mut [u8]) {
     seen(packet);
 }
 
-fn configured<C: Carrier + Copy, A: Access + Copy>(
-    tunnel: Receiver<C, A>,
-) -> Receiver<C, A> {
+fn configured<C: Copy, A: Copy>(tunnel: Receiver<C, A>) -> Receiver<C, A> {
     let dscp = black_box(EgressDscp::Keep);
     let tunnel = black_box(Receiver::with_egress_dscp(tunnel, dscp));
     let inner_tunnels = black_box(InnerTunnels::Transit);
@@ -124,6 +115,7 @@ fn carriers() {
     seen(<GreCarrier as Default>::default());
     value::<IpIpCarrier>(IpIpCarrier);
     value::<MinEncCarrier>(MinEncCarrier);
+    seen(decap::inspect_minimal_without_filter(bytes()));
     value::<GreCarrier>(gre_carrier());
     value::<TcpCarrier>(tcp_carrier());
     value::<UdpCarrier>(udp_carrier());
@@ -138,7 +130,6 @@ fn carriers() {
 
     if let Ok(outer) = black_box(Ipv4::parse(bytes())) {
         carrier::<IpIpCarrier>(&IpIpCarrier, outer);
-        carrier::<MinEncCarrier>(&MinEncCarrier, outer);
         carrier::<GreCarrier>(&gre_carrier(), outer);
         carrier::<TcpCarrier>(&tcp_carrier(), outer);
         carrier::<UdpCarrier>(&udp_carrier(), outer);
@@ -150,7 +141,6 @@ fn carriers() {
 
     seen(Carried::behind(size(), size()));
     seen(Carried::moved(carried(), size()));
-    seen(Carried::restoring(carried(), ipv4_header()));
     seen(Carried::with_sequence(carried(), black_box(None)));
     seen(<Carried as Default>::default());
     comparable::<Carried>(&carried());
@@ -158,20 +148,13 @@ fn carriers() {
 }
 
 fn carrier<C: Carrier>(carrier: &C, outer: Ipv4<'_>) {
-    seen(<C as Carrier>::protocol(carrier));
-    seen(<C as Carrier>::carried(carrier, outer));
+    seen(<C as Carrier>::read(carrier, outer));
     seen(<C as Carrier>::reopens(carrier, outer));
-    seen(<C as Carrier>::relays_ecn(carrier));
-    seen(<C as Carrier>::is_framed(carrier));
     seen(decap::inspect_without_filter(carrier, bytes()));
 }
 
 fn socket_carrier<C: SocketCarrier>(carrier: &C) {
-    seen(<C as SocketCarrier>::carried_payload(
-        carrier,
-        &outer_meta(),
-        bytes(),
-    ));
+    seen(<C as SocketCarrier>::read_payload(carrier, word(), bytes()));
 }
 
 fn carried() -> Carried {
@@ -193,17 +176,15 @@ fn outer_meta() -> OuterMeta {
 struct Custom;
 
 impl Carrier for Custom {
-    fn protocol(&self) -> IpProtocol {
-        protocol()
-    }
+    const PROTOCOL: IpProtocol = IpProtocol(99);
 
-    fn carried(&self, _outer: Ipv4<'_>) -> Result<Carried, Refused> {
+    fn read(&self, _outer: Ipv4<'_>) -> Result<Carried, Refused> {
         black_box(Ok(carried()))
     }
 }
 
 impl SocketCarrier for Custom {
-    fn carried_payload(&self, _meta: &OuterMeta, _payload: &[u8]) -> Result<Carried, Refused> {
+    fn read_payload(&self, _destination_port: u16, _payload: &[u8]) -> Result<Carried, Refused> {
         black_box(Ok(carried()))
     }
 }

@@ -2,8 +2,9 @@ use core::hint::black_box;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
 
+use ipencap::decap::{Access, Edge, Peer, PointToPoint};
 use ipencap::packet::Flow;
-use ipencap::decap::{self, Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::wire::{self, Prefix};
 
 use crate::given::{
     address, addresses, byte, bytes, double_word, flow, prefix, prefixes, protocol, word, words,
@@ -11,8 +12,8 @@ use crate::given::{
 use crate::helper::{cloneable, debug, display, seen, value};
 
 pub fn call() {
-    seen(filter::is_unicast(address()));
-    seen(filter::is_class_e(address()));
+    seen(wire::is_unicast(address()));
+    seen(wire::is_class_e(address()));
 
     seen(Prefix::new(address(), byte()));
     seen(Prefix::host(address()));
@@ -48,6 +49,11 @@ pub fn call() {
 
 fn access<A: Access>(access: &A) {
     seen(<A as Access>::is_local(black_box(access), address()));
+    seen(<A as Access>::are_local(
+        black_box(access),
+        address(),
+        address(),
+    ));
     seen(<A as Access>::peer(black_box(access), flow()));
     seen(<A as Access>::allows_inner(
         black_box(access),

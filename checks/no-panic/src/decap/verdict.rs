@@ -1,6 +1,6 @@
 use core::hint::black_box;
 
-use ipencap::decap::{OuterPacket, Opened, inspect_without_filter};
+use ipencap::decap::{Opened, OuterPacket, inspect_without_filter};
 use ipencap::encap::IpIpCarrier;
 use ipencap::wire::Ipv4;
 
@@ -36,7 +36,11 @@ fn verdict(opened: Opened, buffer: &mut [u8]) {
     let arrived = black_box(Opened::outer_packet(black_box(&opened), bytes()));
     seen(OuterPacket::bytes(black_box(&arrived)));
     seen(OuterPacket::expects_tunnel(black_box(&arrived)));
-    seen(OuterPacket::parse(black_box(&arrived), black_box(&mut None)));
+    seen(Opened::exceeds_nesting(black_box(&opened)));
+    seen(OuterPacket::parse(
+        black_box(&arrived),
+        black_box(&mut None),
+    ));
     seen(OuterPacket::depth(black_box(&arrived)));
     seen(OuterPacket::at_depth(arrived, byte()));
     seen(OuterPacket::expecting_tunnel(arrived));
