@@ -76,8 +76,8 @@ impl<A: Access> Checks<A> {
         let peer = self
             .check_outer::<COMMON>(S::PROTOCOL, packet)
             .map_err(Refused::new)?;
-        let carried = shim.read(packet)?;
-        let inner = parse::<COMMON>(carried.span.get(packet.payload()).unwrap_or_default())
+        let place = shim.read(packet)?;
+        let inner = parse::<COMMON>(place.span.get(packet.payload()).unwrap_or_default())
             .map_err(Refused::inner)?;
         let tos = outer.tos(header);
         let around = Around {
@@ -95,11 +95,11 @@ impl<A: Access> Checks<A> {
             .span()
             .start
             .wrapping_add(header_len)
-            .wrapping_add(carried.span.start);
+            .wrapping_add(place.span.start);
         let reopens = |inner: Ipv4<'_>| shim.reopens(inner);
         let opened = self.check_inner::<COMMON>(&around, inner, start, reopens)?;
         Ok(Opened {
-            sequence: carried.sequence,
+            sequence: place.sequence,
             ..opened
         })
     }
@@ -278,7 +278,7 @@ pub(super) fn check_protocol(protocol: IpProtocol, outer: &Ipv4Header) -> Result
 
 /// Whether the inner packet is as long as it must be, and alive.
 #[inline(always)]
-pub(super) fn check_form(inner: Ipv4<'_>, must_fill: bool) -> Result<(), Refused> {
+pub(super) const fn check_form(inner: Ipv4<'_>, must_fill: bool) -> Result<(), Refused> {
     if must_fill && inner.slack() > 0 {
         return Err(Refused::new(Reason::InnerLengthMismatch));
     }
@@ -297,7 +297,7 @@ const fn low_16_bits(len: usize) -> u16 {
 
 /// What the outer ECN field says of the inner packet. On a connection it says nothing.
 #[inline(always)]
-pub(super) fn relayed_ecn<S: Shim + ?Sized>(outer: Ecn) -> Ecn {
+pub(super) const fn relayed_ecn<S: Shim + ?Sized>(outer: Ecn) -> Ecn {
     if S::IS_CONNECTION { Ecn::NotEct } else { outer }
 }
 

@@ -202,13 +202,16 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
     /// The verdict on a common packet stays in registers until it is written into the result.
     #[inline(always)]
     fn open<'b>(&self, packet: &'b mut [u8]) -> Result<Inner<'b>, Refused> {
-        if COMMON_FIRST {
-            let outer = OuterPacket::new(packet);
-            if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
-                return Ok(opened.into_inner(packet));
-            }
+        let outer = OuterPacket::new(packet);
+        if !COMMON_FIRST {
+            // Inlined, it does not link what only nested packets need.
+            let opened = self.checks.inspect::<false, S>(&self.shim, &outer)?;
+            return Ok(opened.into_inner(packet));
         }
-        self.open_any(packet)
+        match self.checks.inspect::<true, S>(&self.shim, &outer) {
+            Ok(opened) => Ok(opened.into_inner(packet)),
+            Err(_) => self.open_any(packet),
+        }
     }
 }
 
@@ -265,16 +268,16 @@ pub fn inspect_without_filter<S: Shim + ?Sized>(
 ) -> Result<Opened, Refused> {
     let outer = Ipv4::parse(packet).map_err(Refused::outer)?;
     check_protocol(S::PROTOCOL, outer.header()).map_err(Refused::new)?;
-    let carried = shim.read(outer)?;
-    let bytes = carried.span.get(outer.payload()).unwrap_or_default();
+    let place = shim.read(outer)?;
+    let bytes = place.span.get(outer.payload()).unwrap_or_default();
     let inner = Ipv4::parse(bytes).map_err(Refused::inner)?;
     check_form(inner, S::IS_CONNECTION)?;
     let header_len = Ipv4Header::LEN.wrapping_add(outer.option_bytes().len());
-    let start = header_len.wrapping_add(carried.span.start);
+    let start = header_len.wrapping_add(place.span.start);
     let ecn = relayed_ecn::<S>(outer.header().ecn());
     let opened = open(ecn, inner, start, inner.header().dscp())?;
     Ok(Opened {
-        sequence: carried.sequence,
+        sequence: place.sequence,
         ..opened
     })
 }
