@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`ParseError`] | the bytes | they are not the expected header |
 //! | [`EncapError`] | the caller | the packet cannot go into the tunnel |
-//! | [`Refused`] | the peer, or somebody who poses as the peer | the decapsulator dropped the packet |
+//! | [`Refused`] | the peer, or an attacker with its address | the decapsulator dropped the packet |
 //! | [`ConfigError`] | the configuration | the tunnel cannot be built |
 //! | [`PrefixError`] | the configuration | the text is not an IPv4 prefix |
 //!
@@ -28,7 +28,7 @@
 
 use core::fmt;
 
-/// Defines an error enum. Each variant has a stable number and a message that says what to do.
+/// Defines an error enum. Each variant has a stable number and a message with the action to take.
 macro_rules! numbered {
     (
         $(#[$meta:meta])*

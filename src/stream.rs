@@ -499,7 +499,7 @@ impl StreamFraming {
         match Ipv4::parse(packet) {
             Ok(parsed) if parsed.slack() == 0 => Ok(Event::Packet(packet)),
             Ok(_) => Ok(Event::Dropped(FrameError::InnerLengthMismatch)),
-            // Without a prefix only the header tells where the next packet begins.
+            // Without a prefix only a valid header determines the start of the next packet.
             Err(_) if self == Self::Bare => Err(StreamError::BadFrameLength),
             Err(error) => Ok(Event::Dropped(FrameError::Inner(error))),
         }
