@@ -1,7 +1,10 @@
 /// The 16-bit big-endian length in front of a packet on a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[allow(clippy::exhaustive_enums, reason = "the length includes the prefix or not")]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "the length includes the prefix or not"
+)]
 pub enum LengthPrefix {
     /// The length of the packet (OpenVPN, RFC 4571 §2).
     Exclusive,
