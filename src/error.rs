@@ -1,18 +1,18 @@
-//! What can go wrong, and whose fault it is.
+//! Error types: small `Copy` values of at most 8 bytes.
 //!
-//! Small `Copy` types, at most 8 bytes each:
-//!
-//! | type | at fault | meaning |
+//! | type | cause | meaning |
 //! |---|---|---|
-//! | [`ParseError`] | the bytes | they are not the header that was asked for |
-//! | [`EncapError`] | the caller | this packet cannot go into this tunnel |
-//! | [`Refused`] | the peer, or somebody who poses as it | a decapsulator will not open this packet |
+//! | [`ParseError`] | the bytes | they are not the expected header |
+//! | [`EncapError`] | the caller | the packet cannot go into the tunnel |
+//! | [`Refused`] | the peer, or an attacker with its address | the decapsulator dropped the packet |
+//! | [`ConfigError`] | the configuration | the tunnel cannot be built |
+//! | [`PrefixError`] | the configuration | the text is not an IPv4 prefix |
 //!
-//! [`ConfigError`] is for a tunnel that must not be built at all; byte streams have a
-//! [`FrameError`](crate::stream::FrameError) and a [`StreamError`](crate::stream::StreamError).
+//! Byte streams have [`FrameError`](crate::stream::FrameError) and
+//! [`StreamError`](crate::stream::StreamError).
 //!
-//! Each reason has a stable number below its type's `COUNT`, and a name, so that counters are a plain
-//! array:
+//! Every reason has a name and a stable number below the `COUNT` of its type. Drop counters are
+//! therefore a plain array:
 //!
 //! ```
 //! use ipencap::error::{Reason, Refused};
@@ -28,12 +28,12 @@
 
 use core::fmt;
 
-/// Writes an enum whose variants have a stable number, a name and a sentence that says what to do.
+/// Defines an error enum. Each variant has a stable number and a message with the action to take.
 macro_rules! numbered {
     (
         $(#[$meta:meta])*
         pub enum $Name:ident ($count:literal) {
-            $( $(#[$vmeta:meta])* $Variant:ident $({ $( $(#[$fmeta:meta])* $field:ident : $ty:ty),+ $(,)? })? = $number:literal, $say:literal; )+
+            $( $(#[$vmeta:meta])* $Variant:ident $({ $( $(#[$fmeta:meta])* $field:ident : $ty:ty),+ $(,)? })? = $number:literal, $message:literal; )+
         }
     ) => {
         $(#[$meta])*
@@ -46,7 +46,7 @@ macro_rules! numbered {
         }
 
         impl $Name {
-            /// One more than the largest [`index`](Self::index): the length of an array of counters.
+            /// The length of an array of counters: one more than the largest [`index`](Self::index).
             pub const COUNT: usize = $count;
 
             /// The stable number of this reason, below [`COUNT`](Self::COUNT).
@@ -58,7 +58,7 @@ macro_rules! numbered {
                 }
             }
 
-            /// The bare name of the variant, for logs and counters.
+            /// The name of the variant, for logs and counters.
             #[inline]
             #[must_use]
             pub const fn name(self) -> &'static str {
@@ -67,7 +67,7 @@ macro_rules! numbered {
                 }
             }
 
-            /// Every name with its number, in the order of the numbers.
+            /// All numbers with their names, in ascending order.
             pub const NAMES: &'static [(usize, &'static str)] = &[
                 $( ($number, stringify!($Variant)), )+
             ];
@@ -77,7 +77,7 @@ macro_rules! numbered {
             #[inline]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match *self {
-                    $( Self::$Variant $({ $($field),+ })? => write!(f, $say), )+
+                    $( Self::$Variant $({ $($field),+ })? => write!(f, $message), )+
                 }
             }
         }
@@ -88,119 +88,122 @@ macro_rules! numbered {
 pub(crate) use numbered;
 
 numbered! {
-    /// Why bytes are not the header that was asked for.
+    /// Why bytes are not a valid header. Lengths are in bytes.
     ///
-    /// Lengths are in bytes. What to do with such a packet: drop it and count it; never answer it.
+    /// Drop such a packet and count it. Do not send an ICMP error (RFC 1812 §4.3.2.7).
     pub enum ParseError (8) {
-        /// Fewer bytes than the header or its total length needs (V-01, V-04, V-07; RFC 1812 §5.2.2).
+        /// There are fewer bytes than the header or its length field needs (RFC 1812 §5.2.2).
         Truncated {
             /// Bytes needed.
             need: u16,
             /// Bytes present.
             have: u16,
         } = 0, "truncated: {need} bytes needed, {have} present; read more or drop";
-        /// The version nibble is not 4 (V-02): another protocol, or a prefix such as the 4-byte
-        /// address family of some TUN devices in front of the packet.
+        /// The IP version is not 4 (RFC 1812 §5.2.2). The packet belongs to another protocol, or a link
+        /// prefix precedes it, such as the 4-byte address family of some TUN devices.
         BadVersion {
-            /// The version nibble found.
+            /// The value of the version field.
             version: u8,
         } = 1, "IP version {version}, not 4; hand it to that protocol, or skip a link prefix";
-        /// The header length nibble is below 5 words (V-03).
+        /// The IPv4 header length (IHL) is below 5 words (RFC 1812 §5.2.2).
         BadIhl {
-            /// The IHL nibble found, in 4-byte words.
+            /// The value of the IHL field, in 4-byte words.
             ihl: u8,
         } = 2, "header length of {ihl} words, at least 5 needed; drop";
-        /// The checksum does not verify (V-05; RFC 1812 §5.2.2).
+        /// The checksum is wrong (RFC 1812 §5.2.2).
         BadChecksum = 3, "checksum does not verify; drop";
-        /// The total length is smaller than the header, or zero as left by segmentation offload
-        /// (V-06, V-09).
+        /// The total length is less than the header length (RFC 1812 §5.2.2). Segmentation offload
+        /// leaves a 0 there.
         BadTotalLength {
-            /// The total length found, in bytes.
+            /// The value of the total length field, in bytes.
             total_len: u16,
         } = 4, "total length {total_len} is below the header length; drop, or switch segmentation offload off";
-        /// The UDP length is below 8 (U-07; RFC 768).
+        /// The UDP length is below 8 bytes (RFC 768).
         BadUdpLength {
-            /// The UDP length found, in bytes.
+            /// The value of the UDP length field, in bytes.
             len: u16,
         } = 5, "UDP length {len} is below 8; drop";
-        /// The TCP data offset is below 5 words (S-01; RFC 9293 §3.1).
+        /// The TCP data offset is below 5 words (RFC 9293 §3.1).
         BadDataOffset {
-            /// The data offset found, in 4-byte words.
+            /// The value of the data offset field, in 4-byte words.
             words: u8,
         } = 6, "TCP data offset of {words} words, at least 5 needed; drop";
-        /// An option's length is below 2 or runs out of the header (V-13; RFC 791 §3.1).
+        /// An option's length is below 2 or exceeds the header (RFC 791 §3.1).
         BadOption {
-            /// The kind (type) of the option.
+            /// The kind of the option; RFC 791 calls it type.
             kind: u8,
         } = 7, "option {kind} has a length outside of the header; ignore the options or drop";
     }
 }
 
 numbered! {
-    /// Why a packet cannot go into a tunnel: the caller's side.
+    /// Why a packet cannot go into a tunnel. No byte of the buffer has changed.
     ///
-    /// On any of these no byte of the buffer has changed (E-23). To count them, use
-    /// [`counter`](Self::counter), [`reason`](Self::reason) and [`counters`](Self::counters), which tell
-    /// what is wrong with an invalid inner packet; [`index`](Self::index), [`name`](Self::name) and
-    /// [`NAMES`](Self::NAMES) take all of these for one, `Inner`.
+    /// For counters, use [`counter`](Self::counter), [`reason`](Self::reason) and
+    /// [`counters`](Self::counters): they distinguish the causes of an invalid inner packet.
+    /// [`index`](Self::index), [`name`](Self::name) and [`NAMES`](Self::NAMES) have one entry for all of
+    /// them, `Inner`.
     pub enum EncapError (32) {
-        /// The inner packet is not a valid IPv4 packet (E-01).
+        /// The inner packet is not a valid IPv4 packet (RFC 1812 §5.2.2).
         Inner {
-            /// What is wrong with it.
+            /// The cause.
             error: ParseError,
         } = 0, "inner packet: {error}";
-        /// Too few free bytes in front of the inner packet (E-19).
+        /// There are too few free bytes in front of the inner packet.
         NoHeadroom {
-            /// Bytes the tunnel's headers need.
+            /// Length of the tunnel's headers, in bytes.
             need: u16,
-            /// Bytes free in front of the inner packet.
+            /// Free bytes in front of the inner packet.
             have: u16,
         } = 16, "{need} bytes of headroom needed, {have} free; place the packet further back";
-        /// The outer packet, or the frame on a stream, would exceed 65535 bytes (E-06, S-12).
+        /// The outer packet, or the frame on a stream, would exceed 65535 bytes (RFC 791 §3.1).
         TooLong {
-            /// The length that it would have, in bytes.
+            /// The length it would have, in bytes.
             len: u32,
         } = 17, "{len} bytes with headers or prefix exceed 65535; send a shorter packet";
-        /// The inner TTL is 0: such a packet must not travel (T-06; RFC 2003 §3.1).
+        /// The inner TTL is 0 (RFC 2003 §3.1).
         TtlZero = 18, "inner TTL is 0; drop";
-        /// Forwarding would take the inner TTL to 0 (T-04; RFC 2003 §3.1).
+        /// Forwarding would decrement the inner TTL to 0 (RFC 2003 §3.1).
         TtlExpired = 19, "inner TTL expires here; drop and send ICMP 11/0";
-        /// The inner source is the tunnel's exit: the packet would loop (E-17; RFC 2003 §3.2).
+        /// The inner source is the tunnel's exit, so the packet would loop (RFC 2003 §3.2).
         LoopToExit {
             /// The layer that refuses, counted from the innermost, 0.
             layer: u8,
         } = 20, "inner source is the tunnel exit of layer {layer}; drop, the route loops";
-        /// A forwarded packet claims one of the encapsulator's own addresses (E-18; RFC 2003 §3.2).
+        /// A forwarded packet has the encapsulator's address as its source (RFC 2003 §3.2).
         LoopOwnSource {
             /// The layer that refuses, counted from the innermost, 0.
             layer: u8,
         } = 21, "inner source is the encapsulator of layer {layer}; drop, the route loops";
-        /// The outer packet would exceed the link's MTU (I-14; RFC 2003 §5.1).
+        /// The outer packet would exceed the MTU of the link (RFC 2003 §5.1).
         FragmentationNeeded {
-            /// The largest inner packet that fits, in bytes: what ICMP 3/4 reports. Below 68 IPv4 cannot
-            /// run over this link at all (O-05), and no such value may be reported.
+            /// The longest inner packet that fits, in bytes. An ICMP 3/4 message reports this value
+            /// (RFC 1191 §4). Do not report a value below 68: such a link cannot carry IPv4 (RFC 791
+            /// §3.2).
             mtu: u16,
         } = 22, "outer packet exceeds the link; send ICMP 3/4 with MTU {mtu} if DF is set, else fragment; below MTU 68 the link carries no IPv4 through this tunnel";
-        /// DF may be clear but no identification was said of the packet (F-02; RFC 6864 §4.3).
+        /// The outer DF flag is clear, but the packet has no identification (RFC 6864 §4.3). Set
+        /// [`PerPacket::with_identification`](crate::packet::PerPacket::with_identification).
         NoIdentification = 23, "outer DF is clear and the packet has no identification; set PerPacket::with_identification";
-        /// The inner transport checksum is not filled in yet, and the outer one cannot be had from
-        /// the headers alone (C-22).
-        PartialChecksum = 24, "inner checksum is partial and no header tells the sum; fill it in first";
-        /// No sequence number was said of the packet (R-11).
+        /// The inner TCP or UDP checksum is not filled in yet, and the outer checksum cannot be computed
+        /// from the headers alone ([`InnerChecksum::Partial`](crate::packet::InnerChecksum::Partial)).
+        PartialChecksum = 24, "inner checksum is partial and the outer one covers all bytes; fill it in first";
+        /// The tunnel writes sequence numbers, but the packet has none (RFC 2890 §2.2). Set
+        /// [`PerPacket::with_sequence`](crate::packet::PerPacket::with_sequence).
         NoSequence = 25, "the tunnel numbers its packets; set PerPacket::with_sequence";
-        /// The inner packet is a fragment, which minimal encapsulation cannot carry (M-01; RFC 2004
-        /// §3).
+        /// The inner packet is a fragment, which minimal encapsulation cannot carry (RFC 2004 §3).
         Fragment = 26, "minimal encapsulation cannot carry fragments; use another tunnel";
-        /// The inner source is not the encapsulator, and minimal encapsulation was configured not to
-        /// carry it (M-02; RFC 2004 §3).
+        /// The inner source is not the encapsulator, and minimal encapsulation is configured to omit the
+        /// original source (RFC 2004 §3).
         SourceNotKept = 27, "inner source is not the encapsulator's; configure the tunnel to keep it";
-        /// A checksum covers bytes of the packet, and only its header is at hand
-        /// ([`Template::header`](crate::encap::Template::header)).
-        UnknownSum = 28, "the checksum covers the packet's bytes; read it with PacketMeta::summed";
-        /// The inner packet has a source route, which minimal encapsulation would leave in the outer
-        /// header, and decapsulators refuse there (V-14, M-03; RFC 7126 §4.3).
-        SourceRoute = 29, "minimal encapsulation would show the source route to the tunnel; use another tunnel";
-        /// Minimal encapsulation moves the inner header, so its headers cannot be had by value.
+        /// A checksum covers the packet's bytes, but [`header`](crate::encap::header) has only
+        /// [`Facts`](crate::packet::Facts) without their sum.
+        UnknownSum = 28, "the checksum covers the packet's bytes; read it with Facts::summed";
+        /// The inner packet has a source route. Minimal encapsulation would leave it in the outer header,
+        /// where decapsulators refuse it (RFC 2004 §3, RFC 7126 §4.3).
+        SourceRoute = 29, "minimal encapsulation leaves the source route in the outer header; use another tunnel";
+        /// Minimal encapsulation moves the inner header, so [`header`](crate::encap::header) cannot
+        /// return its headers by value.
         NotByValue = 30, "minimal encapsulation has no headers by value; wrap the packet in place";
     }
 }
@@ -213,7 +216,8 @@ impl From<ParseError> for EncapError {
 }
 
 impl EncapError {
-    /// The same as seen from inside `layers` further layers of `overhead` bytes in all.
+    /// The error of a tunnel around `layers` inner layers that add `overhead` bytes in total: the layer
+    /// counts from the innermost, and the MTU is less the overhead.
     #[inline]
     #[must_use]
     pub const fn outside(self, layers: u8, overhead: u16) -> Self {
@@ -231,7 +235,7 @@ impl EncapError {
         }
     }
 
-    /// The bare name of the reason, with [`ParseError`]'s own name for an invalid inner packet.
+    /// The name of the reason; for an invalid inner packet the name of its [`ParseError`].
     ///
     /// ```
     /// use ipencap::error::{EncapError, ParseError};
@@ -247,7 +251,7 @@ impl EncapError {
         }
     }
 
-    /// The stable number of the reason below [`COUNT`](Self::COUNT), with 0 to 15 for
+    /// The stable number of the reason, below [`COUNT`](Self::COUNT). Numbers 0 to 15 are
     /// [`ParseError`]'s.
     #[inline]
     #[must_use]
@@ -258,8 +262,7 @@ impl EncapError {
         }
     }
 
-    /// Every [`counter`](Self::counter) with its [`reason`](Self::reason): what an exporter of counters
-    /// walks.
+    /// Every [`counter`](Self::counter) with its [`reason`](Self::reason), to export counters.
     ///
     /// ```
     /// use ipencap::error::{EncapError, ParseError};
@@ -277,129 +280,133 @@ impl EncapError {
 }
 
 numbered! {
-    /// Why a decapsulator does not open a packet, in the words of the pipeline it runs.
+    /// Why a decapsulator refused a packet.
     ///
-    /// None of these may be answered with an ICMP error: an answer is an oracle for scanners and a
-    /// reflector for spoofed sources (RFC 4213 §3.6).
+    /// Never answer such a packet with an ICMP error. The answer would help scanners and reflect spoofed
+    /// packets (RFC 4213 §3.6).
     pub enum Reason (51) {
-        /// Outer header or total length exceeds the bytes present (D-01).
+        /// Outer header length or total length exceeds the bytes present (RFC 1812 §5.2.2).
         OuterTruncated = 0, "outer packet is truncated";
-        /// Outer version is not 4 (D-01).
+        /// Outer version is not 4 (RFC 1812 §5.2.2).
         OuterBadVersion = 1, "outer version is not 4";
-        /// Outer IHL is below 5 (D-01).
+        /// Outer IHL is below 5 words (RFC 1812 §5.2.2).
         OuterBadIhl = 2, "outer header length is below 5 words";
-        /// Outer header checksum does not verify (D-01).
+        /// Outer header checksum is wrong (RFC 1812 §5.2.2).
         OuterBadChecksum = 3, "outer header checksum does not verify";
-        /// Outer total length is below its header (D-01).
+        /// Outer total length is less than the header length (RFC 1812 §5.2.2).
         OuterBadTotalLength = 4, "outer total length is below its header";
-        /// Outer packet is a fragment (D-03; RFC 7588 §3.4).
+        /// Outer packet is a fragment (RFC 7588 §3.4).
         OuterFragment = 5, "outer packet is a fragment; reassemble first if the tunnel needs it";
-        /// Outer protocol is not this tunnel's (D-04).
+        /// Outer protocol or destination port is not this tunnel's.
         NotTunnel = 6, "outer protocol is not this tunnel's";
-        /// Outer destination is not a local address of the tunnel (D-05; RFC 2003 §6.2).
+        /// Outer destination is not a local address of the tunnel (RFC 4213 §3.6).
         OuterDstNotLocal = 7, "outer destination is not this decapsulator";
-        /// Outer source cannot be a peer: this-network, loopback, multicast, class E or our own (D-06).
+        /// Outer source cannot be a peer: 0.0.0.0/8, loopback, multicast, class E or a local address
+        /// (RFC 1122 §3.2.1.3, RFC 1812 §5.3.7).
         OuterMartianSource = 8, "outer source cannot be a peer";
-        /// Outer source is not a configured peer (D-07; RFC 4213 §3.6, CVE-2020-10136).
+        /// Outer source is not a configured peer (RFC 4213 §3.6, CVE-2020-10136).
         UnknownPeer = 9, "outer source is not a configured peer";
-        /// Outer header carries a source route (D-08, V-14; RFC 7126 §4.3).
+        /// Outer header has a source route option (RFC 7126 §4.3, §4.4).
         OuterSourceRoute = 10, "outer header carries a source route";
-        /// Inner header or total length exceeds the bytes present (D-11).
+        /// Inner header length or total length exceeds the bytes present (RFC 1812 §5.2.2).
         InnerTruncated = 11, "inner packet is truncated";
-        /// Inner version is not 4 (D-11).
+        /// Inner version is not 4 (RFC 1812 §5.2.2).
         InnerBadVersion = 12, "inner version is not 4";
-        /// Inner IHL is below 5 (D-11).
+        /// Inner IHL is below 5 words (RFC 1812 §5.2.2).
         InnerBadIhl = 13, "inner header length is below 5 words";
-        /// Inner header checksum does not verify (D-11; RFC 1812 §5.2.2).
+        /// Inner header checksum is wrong (RFC 1812 §5.2.2).
         InnerBadChecksum = 14, "inner header checksum does not verify";
-        /// Inner total length is below its header (D-11).
+        /// Inner total length is less than the header length (RFC 1812 §5.2.2).
         InnerBadTotalLength = 15, "inner total length is below its header";
-        /// Inner total length differs from the carrier's payload in strict mode (D-12).
+        /// Bytes follow the inner packet, and the receiver requires an exact length. TCP always does.
         InnerLengthMismatch = 16, "inner total length is not the payload's length";
-        /// Inner TTL is 0 (D-13; RFC 2003 §3.1).
+        /// Inner TTL is 0 (RFC 2003 §3.1).
         InnerTtlZero = 17, "inner TTL is 0";
-        /// Inner source is this-network, loopback, multicast or class E (D-14; RFC 1812 §5.3.7).
+        /// Inner source is in 0.0.0.0/8, loopback, multicast or class E (RFC 1812 §5.3.7).
         InnerMartianSource = 18, "inner source cannot be a source";
-        /// Inner source is one of our own addresses (D-15; RFC 2003 §3.2).
+        /// Inner source is one of the decapsulator's own addresses (RFC 2003 §3.2).
         InnerSourceIsLocal = 19, "inner source is one of our own addresses";
-        /// Inner source and destination are the outer ones: a loop that nests itself (D-16).
+        /// Inner source and destination equal the outer ones. Such packets can nest without end.
         InnerEqualsOuter = 20, "inner addresses equal the outer ones";
-        /// Inner source is outside of the peer's prefixes (D-17; RFC 2827).
+        /// Inner source is not in one of the peer's prefixes (RFC 2827, RFC 4213 §4).
         InnerSourceNotAllowed = 21, "inner source is outside of the peer's prefixes";
-        /// Inner destination is this-network, loopback, class E, or multicast where that is off (D-18).
+        /// Inner destination is in 0.0.0.0/8, loopback, class E, or multicast unless allowed (RFC 1812
+        /// §5.3.7).
         InnerMartianDestination = 22, "inner destination cannot be delivered to";
-        /// Inner destination is the peer itself or another tunnel endpoint: ping-pong (D-19).
+        /// Inner destination is the peer or another tunnel endpoint: the packet would go back and forth
+        /// (RFC 2784 §3.1).
         LoopToPeer = 23, "inner destination is a tunnel endpoint, the packet would go straight back";
-        /// The inner packet is a tunnel packet that may not be opened (D-20).
+        /// Inner packet is another tunnel packet for this host, beyond the nesting limit (RFC 2473
+        /// §4.1.1).
         NestingLimit = 24, "inner packet is a tunnel packet beyond the nesting limit";
-        /// Outer CE over inner Not-ECT (D-21; RFC 6040 §4.2).
+        /// Outer ECN field is CE and the inner one Not-ECT (RFC 6040 §4.2).
         EcnDrop = 25, "congestion was marked on a packet whose inner header forbids marks";
-        /// Inner source equals inner destination, where that is refused (D-22).
+        /// Inner source equals inner destination (LAND attack), and the receiver refuses that.
         InnerSourceEqualsDestination = 26, "inner source equals inner destination";
-        /// Fewer bytes than the UDP header or its length says (U-08; RFC 768).
+        /// UDP header or UDP length exceeds the bytes present (RFC 768).
         UdpTruncated = 27, "UDP datagram is truncated";
-        /// UDP length below 8 (U-07, U-10).
+        /// UDP length is below 8 bytes (RFC 768).
         UdpBadLength = 28, "UDP length is below its header";
-        /// UDP checksum does not verify (U-05; RFC 1122 §4.1.3.4).
+        /// UDP checksum is wrong (RFC 1122 §4.1.3.4).
         UdpBadChecksum = 29, "UDP checksum does not verify";
-        /// UDP checksum is absent where one is required (U-06).
+        /// UDP checksum is absent, and the receiver requires one (RFC 8086 §6.1).
         UdpChecksumRequired = 30, "UDP checksum is absent and required";
-        /// Fewer bytes than the GUE header says (G-01, G-06).
+        /// GUE header exceeds the bytes present (draft-ietf-intarea-gue-09 §3.1).
         GueTruncated = 31, "GUE header is truncated";
-        /// GUE variant 2 or 3 (G-04).
+        /// GUE variant is 2 or 3 (draft-ietf-intarea-gue-09 §2).
         GueBadVersion = 32, "GUE variant is unknown";
-        /// GUE variant 1 whose payload is not IPv4 (G-03).
+        /// GUE variant 1, but the payload is not IPv4 (draft-ietf-intarea-gue-09 §4).
         GueBadVariant1Version = 33, "GUE variant 1 does not carry IPv4";
-        /// A GUE control message, for the caller to handle (G-05).
+        /// GUE control message, which the caller may handle (draft-ietf-intarea-gue-09 §3.2.2).
         GueControl = 34, "GUE control message, no packet inside";
-        /// GUE flags that are not understood (G-07, G-13).
+        /// GUE flags are not all 0; this crate supports none (draft-ietf-intarea-gue-09 §3.3).
         GueUnknownFlags = 35, "GUE flags are not understood";
-        /// GUE protocol 0, which is reserved (G-10).
+        /// GUE protocol is 0, which is reserved.
         GueProtoZero = 36, "GUE protocol is 0";
-        /// GUE without payload: a keepalive (G-11).
+        /// GUE protocol is 59, no next header: a keepalive (draft-ietf-intarea-gue-09 §3.2.1).
         GueNoNextHeader = 37, "GUE keepalive, no packet inside";
-        /// The carrier's payload is not IPv4 (G-12).
+        /// GUE protocol is not 4, IPv4.
         UnsupportedInnerProtocol = 38, "carrier's payload is not IPv4";
-        /// Fewer bytes than the GRE header says (R-06).
+        /// GRE header exceeds the bytes present (RFC 2784 §2.1, RFC 2890 §2).
         GreTruncated = 39, "GRE header is truncated";
-        /// GRE version is not 0 (R-01; RFC 2784 §2.3.1).
+        /// GRE version is not 0 (RFC 2784 §2.3.1).
         GreBadVersion = 40, "GRE version is not 0";
-        /// GRE bits that must be 0 are set: routing, strict source route, recursion control (R-02).
+        /// GRE header has a routing, strict source route or recursion control bit (RFC 2784 §2.3).
         GreReservedBits = 41, "GRE reserved bits are set";
-        /// GRE checksum does not verify, or is absent where one is required (R-04, R-08).
+        /// GRE checksum is wrong, or present or absent against the configuration (RFC 2784 §2.5).
         GreBadChecksum = 42, "GRE checksum does not verify, or its presence is not what was configured";
-        /// GRE key is not the configured one, or one of the two is absent (R-07; RFC 2890 §2.1).
+        /// GRE key is not the configured one, or only one of the two exists (RFC 2890 §2.1).
         GreKeyMismatch = 43, "GRE key is not the configured one";
-        /// GRE payload is not IPv4 (R-09).
+        /// GRE protocol type is not IPv4 (RFC 2784 §2.4).
         GreUnsupportedProtocol = 44, "GRE payload is not IPv4";
-        /// Fewer bytes than the TCP header says, or than its framing prefix (S-01, S-18).
+        /// TCP header or length prefix exceeds the bytes present (RFC 9293 §3.1).
         TcpTruncated = 45, "TCP segment is truncated";
-        /// TCP data offset below 5 words (S-01; RFC 9293 §3.1).
+        /// TCP data offset is below 5 words (RFC 9293 §3.1).
         TcpBadOffset = 46, "TCP data offset is below its header";
-        /// TCP checksum does not verify (S-02).
+        /// TCP checksum is wrong (RFC 9293 §3.1).
         TcpBadChecksum = 47, "TCP checksum does not verify";
-        /// Fewer bytes than the minimal encapsulation header says (M-08).
+        /// Minimal encapsulation header exceeds the bytes present (RFC 2004 §3).
         MinTruncated = 48, "minimal encapsulation header is truncated";
-        /// Minimal encapsulation header checksum does not verify (M-04; RFC 2004 §3).
+        /// Minimal encapsulation header checksum is wrong (RFC 2004 §3).
         MinBadChecksum = 49, "minimal encapsulation checksum does not verify";
-        /// GRE sequence number is missing where one is expected (R-08, R-11).
+        /// GRE sequence number is missing, and the receiver requires one (RFC 2890 §2.2).
         GreSequence = 50, "GRE sequence number is missing";
     }
 }
 
-/// Why, where and by how much a decapsulator refused a packet. Silent: nothing was sent, no byte
-/// was changed.
+/// A packet that a decapsulator refused: the reason, the layer and, for short packets, the lengths.
+/// No byte has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Refused {
     /// The first check that failed.
     pub reason: Reason,
-    /// The encapsulation layer that refused, counted from the outermost, 0.
+    /// The layer that refused, counted from the outermost, 0.
     pub layer: u8,
-    /// Bytes needed, where the reason is a length; else 0.
+    /// Bytes needed if the packet is truncated, otherwise 0.
     pub need: u16,
-    /// Bytes present, where the reason is a length; else 0.
+    /// Bytes present if the packet is truncated, otherwise 0.
     pub have: u16,
 }
 
@@ -416,7 +423,7 @@ impl Refused {
         }
     }
 
-    /// The outer header's error as a refusal.
+    /// The refusal for an invalid outer header.
     #[inline]
     #[must_use]
     pub const fn outer(error: ParseError) -> Self {
@@ -432,7 +439,7 @@ impl Refused {
         )
     }
 
-    /// The inner header's error as a refusal.
+    /// The refusal for an invalid inner header.
     #[inline]
     #[must_use]
     pub const fn inner(error: ParseError) -> Self {
@@ -448,7 +455,7 @@ impl Refused {
         )
     }
 
-    /// The same, `layers` layers further inside.
+    /// The same refusal, `layers` layers further inside.
     #[inline]
     #[must_use]
     pub const fn inside(self, layers: u8) -> Self {
@@ -458,7 +465,7 @@ impl Refused {
         }
     }
 
-    /// A refusal for a lack of bytes, with the numbers of `error`.
+    /// A refusal with the lengths of `error`, if it is [`ParseError::Truncated`].
     #[inline]
     #[must_use]
     pub const fn truncated(reason: Reason, error: ParseError) -> Self {
@@ -492,7 +499,7 @@ impl Refused {
         }
     }
 
-    /// The bare name of the reason.
+    /// The name of the reason.
     #[inline]
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -513,42 +520,38 @@ impl fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
-/// Why a tunnel must not be configured so.
+/// Why a configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The outer source is unspecified, loopback, multicast, class E or broadcast (E-13; RFC 1122
+    /// The outer source is in 0.0.0.0/8, loopback, multicast, class E or broadcast (RFC 1122
     /// §3.2.1.3).
     ForbiddenSource,
-    /// The outer destination is not a unicast address (E-14; RFC 2003 §3.1).
+    /// The outer destination is not a unicast address (RFC 2003 §3.1).
     ForbiddenDestination,
-    /// A prefix length above 32, or an address with bits behind the prefix.
+    /// The prefix length is above 32, or the address has bits set beyond the prefix.
     BadPrefix,
-    /// More than the 31 private words that a GUE header can count.
+    /// There are more than 31 private words, the most that fit a GUE header.
     TooManyPrivateWords,
-    /// TCP options of more than 40 bytes, or not a multiple of 4.
+    /// The TCP options are longer than 40 bytes, or their length is not a multiple of 4 (RFC 9293 §3.1).
     BadTcpOptions,
-    /// IPv4 options of more than 40 bytes, or not a multiple of 4.
+    /// The IPv4 options are longer than 40 bytes, or their length is not a multiple of 4 (RFC 791 §3.1).
     BadIpv4Options,
-    /// More layers than the template holds.
-    TooManyLayers,
-    /// Fewer layers than the template holds, and no identity to fill it up with.
-    TooFewLayers,
 }
 
-/// Why text is not an IPv4 prefix, `address/length`.
+/// Why text is not an IPv4 prefix of the form `address/length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PrefixError {
-    /// There is no `/`.
+    /// The `/` is missing.
     NoLength,
-    /// What stands in front of the `/` is not an IPv4 address.
+    /// The part before the `/` is not an IPv4 address.
     BadAddress,
-    /// What stands behind the `/` is not a decimal number from 0 to 32.
+    /// The part after the `/` is not a decimal number from 0 to 32.
     BadLength,
-    /// The address has bits behind the prefix.
+    /// The address has bits set beyond the prefix.
     HostBits,
 }
 
@@ -557,9 +560,9 @@ impl fmt::Display for PrefixError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoLength => "a prefix needs a length: write 10.1.0.5/32 for one address",
-            Self::BadAddress => "in front of the slash of a prefix stands an IPv4 address",
-            Self::BadLength => "behind the slash of a prefix stands a length of 0 to 32",
-            Self::HostBits => "the address has bits behind the prefix; set them to 0",
+            Self::BadAddress => "the part of a prefix before the slash must be an IPv4 address",
+            Self::BadLength => "the part of a prefix after the slash must be a length of 0 to 32",
+            Self::HostBits => "the address has bits set beyond the prefix; set them to 0",
         })
     }
 }
@@ -580,10 +583,6 @@ impl fmt::Display for ConfigError {
             Self::TooManyPrivateWords => "a GUE header takes at most 31 private words",
             Self::BadTcpOptions => "TCP options are at most 40 bytes, in words of 4",
             Self::BadIpv4Options => "IPv4 options are at most 40 bytes, in words of 4",
-            Self::TooManyLayers => "the template holds fewer layers",
-            Self::TooFewLayers => {
-                "the template holds more layers; hold them as Layer, which fills up with what does nothing"
-            },
         })
     }
 }

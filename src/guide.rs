@@ -1,4 +1,4 @@
-//! Pages to read: no code of the crate, only what to know before choosing.
+//! Guide pages without code: how to choose a tunnel, and which RFC requirements this crate meets.
 
 #[doc = include_str!("guide/carriers.md")]
 pub mod carriers {}

@@ -1,7 +1,7 @@
-//! What a tunnel costs: overheads, and the MTUs and segment sizes that follow from them.
+//! Tunnel overheads, and the MTUs and TCP segment sizes that result from them.
 //!
-//! Lengths in, lengths out, all `const`: no packet is looked at. Nothing wraps; where no packet fits
-//! the answer is `None`.
+//! All functions compute with lengths in bytes and are `const`; none reads a packet. Nothing wraps
+//! around. The result is `None` where no packet fits.
 //!
 //! ```
 //! use ipencap::mtu::Overhead;
@@ -12,59 +12,58 @@
 //! assert_eq!(TUNNEL.tcp_mss(1500), Some(1412));
 //! assert_eq!(TUNNEL.link_mtu(1500), Some(1548));
 //!
-//! // WireGuard over IPv6 pads to 16 bytes, but not beyond the MTU of its device.
+//! // WireGuard over IPv6 pads to multiples of 16 bytes, up to the MTU of its device.
 //! const WIREGUARD: Overhead = Overhead::of(80).around(Overhead::clamped_padding(16, 1420));
 //! assert_eq!(WIREGUARD.outer_len(1400), Some(1488));
 //! assert_eq!(WIREGUARD.inner_mtu(1500), Some(1420));
 //! ```
 //!
-//! An encapsulator's [`overhead`](crate::encap::Encapsulate::overhead) is the same number:
+//! The [`overhead`](crate::encap::Encapsulate::overhead) of a tunnel is the same number:
 //!
 //! ```
 //! use core::net::Ipv4Addr;
-//! use ipencap::{encap::{Encapsulate, IpIp}, mtu::Overhead};
+//! use ipencap::{encap::{Encapsulate, Tunnel}, mtu::Overhead, shim::IpIp};
 //! # fn main() -> Result<(), ipencap::error::ConfigError> {
-//! let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+//! let tunnel = Tunnel::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), IpIp)?;
 //! assert_eq!(Overhead::of_bytes(tunnel.overhead()), Overhead::IPIP);
 //! # Ok(())
 //! # }
 //! ```
 
-/// The smallest MTU an IPv4 link may have, in bytes (RFC 791 §3.2).
+/// The smallest MTU of an IPv4 link, in bytes (RFC 791 §3.2).
 pub const MIN_MTU: u32 = 68;
 
 /// The longest IPv4 packet, in bytes (RFC 791 §3.1).
 pub const MAX_PACKET_LEN: u32 = 65_535;
 
-/// What every host must be able to reassemble, in bytes: below an inner MTU of this even datagrams
-/// that respect it are fragmented (O-09; RFC 1122 §3.3.2).
+/// The datagram length that every host can reassemble, in bytes (RFC 1122 §3.3.2). With a smaller
+/// inner MTU, even datagrams of this length are fragmented.
 pub const MIN_REASSEMBLY_LEN: u32 = 576;
 
-/// An IPv4 header and a TCP header without options, in bytes: what the MSS does not count (RFC 6691
-/// §2).
+/// The length of an IPv4 header and a TCP header without options, in bytes: the difference between
+/// MTU and MSS (RFC 6691 §2).
 pub const TCP_IPV4_HEADERS_LEN: u32 = 40;
 
-/// What Ethernet adds to an IP packet on the wire, in bytes: header 14, check sequence 4, preamble 8,
-/// gap 12.
+/// The bytes that Ethernet adds to an IP packet on the wire: header 14, check sequence 4, preamble 8
+/// and gap 12.
 pub const ETHERNET_WIRE_LEN: u32 = 38;
 
-/// How many paddings one overhead can hold.
+/// The most paddings that one overhead can hold.
 const MAX_PADDINGS: usize = 4;
 
-/// What a tunnel, or a stack of them, adds to a packet: bytes, and padding to a multiple, which may
-/// be clamped to the MTU of a device.
+/// The bytes and the padding that a tunnel or a stack of tunnels adds to a packet.
 ///
 /// Overheads form a monoid: [`around`](Self::around) is associative and [`NONE`](Self::NONE) is its
 /// identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Overhead {
-    /// From the inside out: so many bytes more, then up to a multiple.
+    /// In order from the inside out. Each adds bytes, then pads to a multiple.
     paddings: [Padding; MAX_PADDINGS],
     used: u8,
-    /// Bytes outside of all paddings.
+    /// Bytes added outside of all paddings.
     bytes: u32,
-    /// More than an overhead can hold was asked for: nothing fits.
+    /// More paddings or bytes than an overhead can hold: no packet fits.
     overflowed: bool,
 }
 
@@ -72,7 +71,7 @@ pub struct Overhead {
 struct Padding {
     bytes_before: u32,
     alignment: u32,
-    /// What is padded is never longer, padded or not.
+    /// The longest length after padding. Longer packets do not fit.
     max_len: u32,
 }
 
@@ -83,7 +82,7 @@ const NO_PADDING: Padding = Padding {
 };
 
 impl Padding {
-    /// The length of what is padded, out of that of the packet inside.
+    /// The length after padding of an inner packet of `inner_len` bytes.
     const fn outer_len(self, inner_len: u32) -> Option<u32> {
         let len = inner_len.saturating_add(self.bytes_before);
         if len > self.max_len {
@@ -96,7 +95,7 @@ impl Padding {
         }
     }
 
-    /// The longest packet inside that is padded to at most `outer_len` bytes.
+    /// The longest inner packet whose length after padding is at most `outer_len` bytes.
     const fn largest_inner(self, outer_len: u32) -> Option<u32> {
         let len = if outer_len >= self.max_len {
             self.max_len
@@ -110,17 +109,17 @@ impl Padding {
     }
 }
 
-/// How much of what a link carries is payload.
+/// The share of payload in the bytes that a link carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Efficiency {
     /// Payload bytes.
     pub payload_len: u32,
-    /// Bytes carried for them.
+    /// All bytes that the link carries for this payload.
     pub carried_len: u32,
 }
 
 impl Efficiency {
-    /// The share, 0 to 1.
+    /// The share, from 0 to 1.
     #[inline]
     #[must_use]
     pub fn ratio(self) -> f64 {
@@ -130,7 +129,7 @@ impl Efficiency {
         f64::from(self.payload_len) / f64::from(self.carried_len)
     }
 
-    /// The share in thousandths, rounded down: without floating point.
+    /// The share in thousandths, rounded down, without floating point.
     #[inline]
     #[must_use]
     pub const fn per_mille(self) -> u32 {
@@ -148,28 +147,28 @@ impl Efficiency {
 impl Overhead {
     /// No tunnel.
     pub const NONE: Self = Self::of(0);
-    /// IP-in-IP: an IPv4 header.
+    /// IP-in-IP: an IPv4 header (RFC 2003).
     pub const IPIP: Self = Self::of(20);
     /// FOU, and GUE variant 1: IPv4 and UDP.
     pub const FOU: Self = Self::of(28);
     /// GUE variant 0 without private words: IPv4, UDP and 4 bytes.
     pub const GUE: Self = Self::of(32);
-    /// GRE without optional fields: IPv4 and 4 bytes; each field is 4 more.
+    /// GRE without optional fields: IPv4 and 4 bytes (RFC 2784). Each optional field adds 4 bytes.
     pub const GRE: Self = Self::of(24);
-    /// GRE in UDP: IPv4, UDP and 4 bytes.
+    /// GRE in UDP without optional fields: IPv4, UDP and 4 bytes (RFC 8086).
     pub const GRE_IN_UDP: Self = Self::of(32);
     /// A TCP segment without options: IPv4 and TCP.
     pub const TCP: Self = Self::of(40);
-    /// A TCP segment with timestamps.
+    /// A TCP segment with the timestamps option, padded to 12 bytes (RFC 7323).
     pub const TCP_TIMESTAMPS: Self = Self::of(52);
     /// A 16-bit length in front of a packet on a stream.
     pub const STREAM_PREFIX: Self = Self::of(2);
-    /// Minimal encapsulation with the original source.
+    /// Minimal encapsulation with the original source (RFC 2004).
     pub const MINIMAL: Self = Self::of(12);
-    /// Minimal encapsulation without the original source.
+    /// Minimal encapsulation without the original source (RFC 2004).
     pub const MINIMAL_WITHOUT_SOURCE: Self = Self::of(8);
 
-    /// So many bytes, whatever the packet.
+    /// The same number of bytes for every packet.
     #[inline]
     pub const fn of(bytes: u32) -> Self {
         Self {
@@ -180,31 +179,32 @@ impl Overhead {
         }
     }
 
-    /// So many bytes, as an encapsulator says them.
+    /// [`of`](Self::of) for a `usize`, the type that
+    /// [`Encapsulate::overhead`](crate::encap::Encapsulate::overhead) returns.
     #[inline]
     pub fn of_bytes(bytes: usize) -> Self {
         Self::of(u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
-    /// Padding to a multiple of `alignment` bytes, 1 or more: 4 for IPsec's ESP.
+    /// Padding to a multiple of `alignment` bytes, for example 4 for IPsec ESP. With 0 no packet fits.
     ///
-    /// What is padded is all that this is [`around`](Self::around). See
-    /// [`clamped_padding`](Self::clamped_padding) for WireGuard.
+    /// Everything that this overhead is [`around`](Self::around) counts towards the multiple. For
+    /// WireGuard use [`clamped_padding`](Self::clamped_padding).
     #[inline]
     pub const fn padding(alignment: u32) -> Self {
         Self::clamped_padding(alignment, u32::MAX)
     }
 
-    /// Padding to a multiple of `alignment` bytes, 1 or more, but never beyond `device_mtu`, as
-    /// WireGuard pads to 16 up to the MTU of its device.
+    /// Padding to a multiple of `alignment` bytes, but not beyond `device_mtu` bytes. WireGuard pads to
+    /// 16 bytes up to the MTU of its device. With an alignment of 0 no packet fits.
     ///
     /// ```text
-    /// | what is padded, n bytes | padding |      n to min(next multiple, device_mtu)
+    /// | packet, n bytes | padding |      n becomes min(next multiple, device_mtu)
     /// ```
     ///
-    /// What is padded is all that this is [`around`](Self::around). The device takes nothing longer
-    /// than its MTU: the [`outer_len`](Self::outer_len) of a longer packet is `None`, and the
-    /// [`inner_mtu`](Self::inner_mtu) never exceeds the device's.
+    /// Everything that this overhead is [`around`](Self::around) counts towards the multiple. The device
+    /// does not accept packets longer than its MTU: [`outer_len`](Self::outer_len) returns `None` for
+    /// them, and [`inner_mtu`](Self::inner_mtu) never exceeds `device_mtu`.
     ///
     /// ```
     /// use ipencap::mtu::Overhead;
@@ -227,10 +227,9 @@ impl Overhead {
         overhead
     }
 
-    /// This overhead on the outside of `inner`'s.
+    /// The overhead of this tunnel around a tunnel with the overhead `inner`.
     ///
-    /// At most four paddings are kept apart; with more the result fits nothing and every question is
-    /// answered `None`.
+    /// An overhead can hold four paddings. With more, no packet fits and every function returns `None`.
     #[inline]
     pub const fn around(self, inner: Self) -> Self {
         let mut sum = inner;
@@ -263,7 +262,7 @@ impl Overhead {
         sum
     }
 
-    /// This overhead `times` over, one around the other.
+    /// This overhead `times` times, each around the previous one.
     #[inline]
     pub const fn repeat(self, times: u8) -> Self {
         let mut sum = Self::NONE;
@@ -275,7 +274,7 @@ impl Overhead {
         sum
     }
 
-    /// The number of bytes added to every packet, `None` if that depends on the packet's length.
+    /// The number of bytes added to every packet, or `None` if it depends on the packet's length.
     #[inline]
     #[must_use]
     pub const fn bytes(self) -> Option<u32> {
@@ -286,8 +285,8 @@ impl Overhead {
         }
     }
 
-    /// The length of the outer packet around an inner one of `inner_len` bytes; `None` above 65535, and
-    /// where a device that pads does not take it.
+    /// The length of the outer packet around an inner packet of `inner_len` bytes. `None` if it exceeds
+    /// 65535 bytes or the MTU of a device that pads.
     #[inline]
     #[must_use]
     pub const fn outer_len(self, inner_len: u32) -> Option<u32> {
@@ -311,8 +310,8 @@ impl Overhead {
         }
     }
 
-    /// The bytes added to an inner packet of `inner_len` bytes; `None` where
-    /// [`outer_len`](Self::outer_len) is.
+    /// The number of bytes added to an inner packet of `inner_len` bytes. `None` if
+    /// [`outer_len`](Self::outer_len) is `None`.
     #[inline]
     #[must_use]
     pub const fn added_len(self, inner_len: u32) -> Option<u32> {
@@ -322,8 +321,8 @@ impl Overhead {
         }
     }
 
-    /// The longest inner packet whose outer one has at most `outer_len` bytes, whether or not that is
-    /// enough for IPv4.
+    /// The longest inner packet whose outer packet has at most `outer_len` bytes. It may be shorter than
+    /// an IPv4 header.
     const fn largest_inner(self, outer_len: u32) -> Option<u32> {
         if self.overflowed {
             return None;
@@ -347,8 +346,8 @@ impl Overhead {
         Some(len)
     }
 
-    /// The MTU for inner packets on a link or path of `link_mtu` bytes, `None` below the 68 bytes that
-    /// IPv4 needs (O-01, O-05).
+    /// The MTU for inner packets on a link or path with an MTU of `link_mtu` bytes (RFC 2003 §5.1).
+    /// `None` if it is below 68 bytes, the least that IPv4 needs (RFC 791 §3.2).
     #[inline]
     #[must_use]
     pub const fn inner_mtu(self, link_mtu: u32) -> Option<u32> {
@@ -358,16 +357,16 @@ impl Overhead {
         }
     }
 
-    /// The value of the MSS option for inner TCP connections: the inner MTU less 40 (O-02; RFC 6691
-    /// §2). It does not count TCP options, whichever are in use.
+    /// The value of the MSS option for inner TCP connections, in bytes: the inner MTU less 40. It is the
+    /// same whether or not TCP options are in use (RFC 6691 §2).
     #[inline]
     #[must_use]
     pub const fn tcp_mss(self, link_mtu: u32) -> Option<u32> {
         self.tcp_payload_len(link_mtu, 0)
     }
 
-    /// The payload of a full inner TCP segment with `options_len` bytes of options: 12 with
-    /// timestamps (S-31; RFC 6691 §2).
+    /// The payload of a full inner TCP segment with `options_len` bytes of TCP options, in bytes (RFC
+    /// 6691 §2). The timestamps option takes 12 bytes.
     #[inline]
     #[must_use]
     pub const fn tcp_payload_len(self, link_mtu: u32, options_len: u32) -> Option<u32> {
@@ -380,21 +379,21 @@ impl Overhead {
         }
     }
 
-    /// The MTU that a link must have for inner packets of `inner_mtu` bytes (O-03).
+    /// The link MTU that inner packets of `inner_mtu` bytes need.
     #[inline]
     #[must_use]
     pub const fn link_mtu(self, inner_mtu: u32) -> Option<u32> {
         self.outer_len(inner_mtu)
     }
 
-    /// The longest inner packet that any link could carry, in bytes (O-04).
+    /// The longest inner packet whose outer packet has at most 65535 bytes (RFC 791 §3.1).
     #[inline]
     #[must_use]
     pub const fn max_inner_len(self) -> Option<u32> {
         self.largest_inner(MAX_PACKET_LEN)
     }
 
-    /// Inner TCP payload per byte of a full packet on the link.
+    /// The share of inner TCP payload in a full packet on the link.
     #[inline]
     #[must_use]
     pub const fn efficiency(self, link_mtu: u32) -> Option<Efficiency> {
@@ -407,7 +406,7 @@ impl Overhead {
         }
     }
 
-    /// Inner TCP payload per byte that Ethernet spends on a full packet, preamble and gap included.
+    /// The share of inner TCP payload in all bytes of a full packet on Ethernet, with preamble and gap.
     #[inline]
     #[must_use]
     pub const fn ethernet_efficiency(self, link_mtu: u32) -> Option<Efficiency> {
@@ -424,11 +423,11 @@ impl Overhead {
     }
 }
 
-/// How many fragments a packet of `total_len` bytes with a header of `header_len` bytes becomes at
-/// `mtu` (X-01, X-03; RFC 791 §3.2).
+/// The number of fragments that a packet of `total_len` bytes with a header of `header_len` bytes
+/// becomes on a link with an MTU of `mtu` bytes (RFC 791 §3.2).
 ///
-/// `None` if not even 8 bytes of data fit behind the header. Options are counted in every fragment,
-/// as if all of them were copied.
+/// `None` if not even 8 bytes of data fit behind the header. The result assumes that all IPv4 options
+/// are copied into every fragment.
 ///
 /// ```
 /// use ipencap::mtu::fragment_count;
@@ -449,7 +448,7 @@ pub const fn fragment_count(total_len: u32, header_len: u32, mtu: u32) -> Option
     ) else {
         return None;
     };
-    // Every fragment but the last carries a multiple of 8 bytes; the last may use all of the room.
+    // Every fragment but the last carries a multiple of 8 bytes. The last may use all the room.
     let unit = room & !7;
     if unit == 0 {
         return None;

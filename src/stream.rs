@@ -1,27 +1,27 @@
-//! Packets on a byte stream: length prefixes over TCP, without a socket in sight.
+//! IPv4 packets on a byte stream such as a TCP connection. This module uses no sockets.
 //!
 //! ```text
-//!  exclusive   [length 2][packet        ]…            OpenVPN, RFC 4571: the packet's length
-//!  inclusive   "IKETCP" [length 2][packet        ]…   RFC 9329: the prefix counts itself
-//!  bare        [packet        ][packet        ]…      each packet's own total length
+//!  exclusive   [length 2][packet        ]…            OpenVPN, RFC 4571: length of the packet
+//!  inclusive   "IKETCP" [length 2][packet        ]…   RFC 9329: length of prefix and packet
+//!  bare        [packet        ][packet        ]…      no prefix: total length of each packet
 //! ```
 //!
-//! Bytes come in any split; packets go out as slices of the decoder's buffer or of the caller's. When
-//! a length is impossible the framing is lost: the connection must be closed, there is no way back
-//! (S-13, S-17).
+//! The decoder accepts the bytes in pieces of any length. It returns packets as slices of its buffer or
+//! of the caller's input. After an invalid length the start of the next packet is unknown, so the
+//! connection must be closed (RFC 9329 §3).
 //!
 //! ```
 //! use ipencap::stream::{Decoder, Event, StreamFraming};
 //! # fn main() -> Result<(), Box<dyn core::error::Error>> {
 //! # let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
 //! #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
-//! // Sender: the prefix goes into two bytes of headroom.
+//! // Sender: the length prefix goes into two bytes of headroom.
 //! let mut frame = [0; 38];
 //! frame[2..].copy_from_slice(&packet);
 //! let framing = StreamFraming::Exclusive;
 //! framing.frame(&mut frame)?;
 //!
-//! // Receiver: read() may return any piece.
+//! // Receiver: each read() may return any number of bytes.
 //! let mut buffer = [0; 2048];
 //! let mut decoder = Decoder::new(framing, &mut buffer);
 //! let mut received = 0;
@@ -39,61 +39,59 @@
 //! # }
 //! ```
 //!
-//! # Who may send what
+//! # Check the packets
 //!
-//! The framing knows packets, not peers: [`Event::Packet`] is a valid IPv4 packet from whoever is at
-//! the other end, with any inner addresses. Judge it by the same pipeline as every other tunnel
-//! before it goes anywhere:
+//! [`Event::Packet`] is a valid IPv4 packet, but its addresses are unchecked. Pass it to a
+//! [`Receiver`](crate::decap::Receiver) before you forward it, as for every other tunnel:
 //!
 //! ```
 //! use core::net::Ipv4Addr;
-//! use ipencap::decap::{Receiver, OuterMeta};
-//! use ipencap::encap::TcpCarrier;
-//! use ipencap::decap::{PointToPoint, Prefix};
+//! use ipencap::decap::{OuterMeta, PointToPoint, Prefix, Receiver};
+//! use ipencap::shim::Tcp;
 //! use ipencap::wire::Ecn;
 //! # let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
 //! #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
 //! let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
 //! let inner_sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
-//! let receiver = Receiver::tcp(
-//!     TcpCarrier::new(443), PointToPoint::new(right, left, &inner_sources));
+//! let receiver = Receiver::new(Tcp::new(40001, 443), PointToPoint::new(right, left, &inner_sources));
 //!
-//! // Of the connection; its ECN field is TCP's own affair.
+//! // The addresses and ports of the connection. TCP handles its ECN field itself.
 //! let connection = OuterMeta {
 //!     source: left, source_port: 40001, destination: right, destination_port: 443, ecn: Ecn::NotEct,
 //! };
 //! assert!(receiver.inspect_payload(&connection, &packet).is_ok());
 //! ```
 //!
-//! TCP inside TCP melts down when the path loses packets: both layers retransmit (RFC 9329 §9.1). It
-//! is still the only way where nothing but TCP passes.
+//! TCP inside TCP collapses when the path loses packets, because both layers retransmit (RFC 9329 §9.1).
+//! Use it only where nothing but TCP passes.
 
 use core::fmt;
 
 use crate::error::{EncapError, ParseError, numbered};
 use crate::wire::{Ipv4, LengthPrefix, Options, copy};
 
-/// How packets are told apart on a stream (S-10 to S-16).
+/// How the boundaries of packets are marked on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StreamFraming {
-    /// A 16-bit length of the packet; 0 is an error (OpenVPN).
+    /// A 16-bit length of the packet in front of it. 0 is an error (OpenVPN).
     Exclusive,
-    /// The same, where 0 is a null packet and skipped (RFC 4571 §2).
+    /// A 16-bit length of the packet in front of it. 0 is a null packet, which is skipped (RFC 4571 §2).
     Rfc4571,
-    /// A 16-bit length of packet and prefix, behind the magic `IKETCP` at the start; empty messages
-    /// and keepalives are skipped (RFC 9329 §3, §4, §6.6).
+    /// A 16-bit length of prefix and packet in front of it. The stream begins with the magic bytes
+    /// `IKETCP`. Empty messages and keepalives are skipped (RFC 9329 §3, §4, §6.6).
     Inclusive,
-    /// No prefix: each packet's own total length.
+    /// No prefix. The total length in the IPv4 header separates the packets.
     Bare,
 }
 
 impl StreamFraming {
-    /// What the originator of a connection sends once, first (S-21; RFC 9329 §4).
+    /// The magic bytes that the originator of an [`Inclusive`](Self::Inclusive) connection sends first
+    /// (RFC 9329 §4).
     pub const MAGIC: [u8; 6] = *b"IKETCP";
 
-    /// The bytes in front of each packet.
+    /// The length of the prefix in front of each packet, in bytes: 0 or 2.
     #[inline]
     #[must_use]
     pub const fn prefix_len(self) -> usize {
@@ -103,7 +101,7 @@ impl StreamFraming {
         }
     }
 
-    /// What the originator sends before the first frame: the magic, or nothing.
+    /// The bytes that the originator sends before the first frame: [`MAGIC`](Self::MAGIC), or none.
     #[inline]
     #[must_use]
     pub const fn preamble(self) -> &'static [u8] {
@@ -113,7 +111,7 @@ impl StreamFraming {
         }
     }
 
-    /// The prefix in front of each packet, if there is one.
+    /// The format of the prefix, or `None` for [`Bare`](Self::Bare).
     #[inline]
     #[must_use]
     pub const fn length_prefix(self) -> Option<LengthPrefix> {
@@ -124,12 +122,15 @@ impl StreamFraming {
         }
     }
 
-    /// Frames a packet in place: `frame` is [`prefix_len`](Self::prefix_len) free bytes and the
-    /// packet, which must be valid and fill the rest (S-20, S-22). Returns the frame.
+    /// Writes the prefix in front of a packet and returns the frame.
+    ///
+    /// `frame` holds [`prefix_len`](Self::prefix_len) free bytes, then a valid IPv4 packet that fills the
+    /// rest.
     ///
     /// # Errors
-    /// [`EncapError`], and `frame` is unchanged: the packet is invalid, longer or shorter than its
-    /// total length, or too long for the prefix.
+    /// [`EncapError::Inner`] if the packet is invalid or does not fill the frame,
+    /// [`EncapError::NoHeadroom`] if the frame is shorter than the prefix, [`EncapError::TooLong`] if the
+    /// length does not fit the prefix. `frame` is unchanged then.
     #[inline]
     pub fn frame(self, frame: &mut [u8]) -> Result<&mut [u8], EncapError> {
         let have = u16::try_from(frame.len()).unwrap_or(u16::MAX);
@@ -152,8 +153,7 @@ impl StreamFraming {
         Ok(frame)
     }
 
-    /// The length of the frame that begins with `head`, and what it is; `None` until the head is
-    /// whole.
+    /// The frame that begins with `head`; `None` if `head` is too short to contain its length.
     #[inline]
     fn read_head(self, head: &[u8]) -> Option<Result<Frame, StreamError>> {
         let Some(prefix) = self.length_prefix() else {
@@ -172,7 +172,7 @@ impl StreamFraming {
 
 #[derive(Clone, Copy, Debug)]
 struct Frame {
-    /// With its prefix, in bytes.
+    /// The length of prefix and packet, in bytes.
     len: usize,
     is_empty: bool,
 }
@@ -194,35 +194,36 @@ fn read_bare_head(head: &[u8]) -> Option<Result<Frame, StreamError>> {
     )
 }
 
-/// What the decoder found on the stream.
+/// A frame that the [`Decoder`] took from the stream.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A valid packet.
     Packet(&'a [u8]),
-    /// A frame without a packet: an empty message, a null packet or a keepalive (S-13, S-15, S-16).
+    /// A frame without a packet: a null packet (RFC 4571 §2), an empty message or a keepalive (RFC 9329
+    /// §3, §6.6).
     Skipped,
-    /// A frame whose packet is broken: it is dropped, the stream goes on (S-20).
+    /// A frame with an invalid packet. The packet is dropped, and the stream continues.
     Dropped(FrameError),
 }
 
-/// Why one frame's packet is dropped.
+/// Why the packet of a frame is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FrameError {
-    /// It is no valid IPv4 packet.
+    /// It is not a valid IPv4 packet.
     Inner(ParseError),
-    /// Its total length is not the frame's (S-20).
+    /// Its total length does not match the frame.
     InnerLengthMismatch,
 }
 
 impl FrameError {
-    /// One more than the largest [`counter`](Self::counter): the length of an array of counters.
+    /// The length of an array of counters: one more than the largest [`counter`](Self::counter).
     pub const COUNT: usize = ParseError::COUNT + 1;
 
-    /// The stable number of the reason, below [`COUNT`](Self::COUNT): [`ParseError`]'s, and one more.
+    /// The stable number of the reason, below [`COUNT`](Self::COUNT).
     #[inline]
     #[must_use]
     pub const fn counter(self) -> usize {
@@ -232,7 +233,7 @@ impl FrameError {
         }
     }
 
-    /// Every [`counter`](Self::counter) with its [`name`](Self::name).
+    /// Every [`counter`](Self::counter) with its [`name`](Self::name), to export counters.
     #[inline]
     pub fn counters() -> impl Iterator<Item = (usize, &'static str)> {
         let own = Self::InnerLengthMismatch;
@@ -240,7 +241,7 @@ impl FrameError {
         ParseError::NAMES.iter().copied().chain(own)
     }
 
-    /// The bare name of the reason.
+    /// The name of the reason; for an invalid packet the name of its [`ParseError`].
     #[inline]
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -264,21 +265,21 @@ impl fmt::Display for FrameError {
 impl core::error::Error for FrameError {}
 
 numbered! {
-    /// Why the framing is lost: close the connection (S-13, S-14, S-17, S-21).
+    /// Why the start of the next packet cannot be found. Close the connection (RFC 9329 §3, §4).
     pub enum StreamError (3) {
-        /// A length that no frame can have, or a bare packet without an IPv4 header.
+        /// The length is invalid, or a packet without prefix has no valid IPv4 header.
         BadFrameLength = 0, "impossible frame length; close the connection";
-        /// A frame longer than the decoder's buffer or limit.
+        /// The frame is longer than the decoder's buffer or limit.
         FrameTooLong = 1, "frame exceeds the limit; close the connection";
-        /// The stream does not begin with the magic.
+        /// The stream does not begin with [`StreamFraming::MAGIC`].
         BadMagic = 2, "stream does not begin with its magic; close the connection";
     }
 }
 
-/// Takes packets off a byte stream that arrives in any split.
+/// Decodes packets from a byte stream that is received in pieces of any length.
 ///
-/// It holds at most one frame, in a buffer of the caller's, and only frames that arrive in pieces:
-/// the others are handed out of the caller's bytes. What it yields does not depend on the split.
+/// The decoder buffers at most one frame, and only if the frame is received in several pieces. Complete
+/// frames are returned as slices of the input. The events do not depend on how the stream is split.
 #[derive(Debug)]
 pub struct Decoder<'b> {
     framing: StreamFraming,
@@ -290,8 +291,10 @@ pub struct Decoder<'b> {
 }
 
 impl<'b> Decoder<'b> {
-    /// A decoder at the start of a stream. `buffer` bounds the frames, prefix included; a buffer of
-    /// 65537 bytes takes any, and one of less than 4 bytes none.
+    /// A decoder at the start of a stream.
+    ///
+    /// The length of `buffer` limits the length of a frame with its prefix. A buffer of 65537 bytes holds
+    /// every frame.
     #[inline]
     #[must_use]
     pub const fn new(framing: StreamFraming, buffer: &'b mut [u8]) -> Self {
@@ -305,7 +308,8 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    /// Bounds the packets to the tunnel's MTU, or a little more (S-17).
+    /// Limits packets to `max_packet_len` bytes, for example the MTU of the tunnel. A longer one is
+    /// [`StreamError::FrameTooLong`].
     #[inline]
     #[must_use]
     pub const fn with_max_packet_len(mut self, max_packet_len: usize) -> Self {
@@ -313,7 +317,8 @@ impl<'b> Decoder<'b> {
         self
     }
 
-    /// For the side that has originated the connection: the other sends no magic (S-21).
+    /// Expects no magic bytes. Use this on the side that originated the connection: the other side sends
+    /// none (RFC 9329 §4).
     #[inline]
     #[must_use]
     pub const fn without_preamble(mut self) -> Self {
@@ -321,11 +326,12 @@ impl<'b> Decoder<'b> {
         self
     }
 
-    /// Takes bytes from the front of `input` up to the end of one frame and says what it was; `None`
-    /// once all of them are taken and the frame is not whole. Call it until then.
+    /// Removes bytes from the front of `input` up to the end of one frame, and returns the frame.
+    ///
+    /// Returns `None` when `input` is used up and the frame is incomplete. Call it in a loop until then.
     ///
     /// # Errors
-    /// [`StreamError`]: the framing is lost. Every later call says the same.
+    /// [`StreamError`]: close the connection. Every later call returns the same error.
     #[inline]
     pub fn push<'e, 'i: 'e>(
         &'e mut self,
@@ -337,8 +343,8 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    /// The packet at the front of `input`, if nothing is held, and frame and packet are whole and as
-    /// most are; else nothing is taken.
+    /// The packet at the front of `input`, if no bytes are buffered, the frame is complete, and the packet
+    /// is valid and has no options. Otherwise removes nothing.
     #[inline(always)]
     fn whole_packet<'i>(&self, input: &mut &'i [u8]) -> Option<&'i [u8]> {
         let is_between = self.held == 0 && self.failed.is_none();
@@ -384,7 +390,8 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    /// The bytes needed until the frame at hand, or its prefix, is whole (S-18); 0 between frames.
+    /// The number of bytes that are missing from the current frame, or from its length field if that is
+    /// incomplete; 0 between frames.
     #[inline]
     #[must_use]
     pub fn missing(&self) -> usize {
@@ -414,18 +421,18 @@ impl<'b> Decoder<'b> {
         Ok(())
     }
 
-    /// Takes one frame: out of `input` if it is whole there, else through the buffer.
+    /// Removes one frame from `input`. A frame that is incomplete there goes through the buffer.
     #[allow(
         clippy::type_complexity,
-        reason = "a frame, and its bytes if they are not held"
+        reason = "a frame, and its bytes if they are not in the buffer"
     )]
     fn take_frame<'a>(
         &mut self,
         input: &mut &'a [u8],
     ) -> Result<Option<(Frame, Option<&'a [u8]>)>, StreamError> {
-        let is_beyond_hope = self.buffer.len() < self.framing.head_len();
-        if is_beyond_hope && !input.is_empty() {
-            // Before a head is read that other splits of the stream would not show.
+        let is_too_small = self.buffer.len() < self.framing.head_len();
+        if is_too_small && !input.is_empty() {
+            // Checked before a length is read, so that the error does not depend on the split.
             return Err(StreamError::FrameTooLong);
         }
         if self.held == 0 {
@@ -460,7 +467,7 @@ impl<'b> Decoder<'b> {
         Ok(frame)
     }
 
-    /// Copies from `input` until `len` bytes are held.
+    /// Moves bytes from `input` to the buffer until it holds `len` bytes.
     fn hold(&mut self, input: &mut &[u8], len: usize) {
         let free = self.buffer.get_mut(self.held..len).unwrap_or_default();
         let count = free.len().min(input.len());
@@ -475,7 +482,7 @@ impl<'b> Decoder<'b> {
 }
 
 impl StreamFraming {
-    /// The bytes that say a frame's length.
+    /// How many bytes at the start of a frame contain its length.
     const fn head_len(self) -> usize {
         match self {
             Self::Bare => 4,
@@ -492,7 +499,7 @@ impl StreamFraming {
         match Ipv4::parse(packet) {
             Ok(parsed) if parsed.slack() == 0 => Ok(Event::Packet(packet)),
             Ok(_) => Ok(Event::Dropped(FrameError::InnerLengthMismatch)),
-            // Without a prefix the broken header is what said where the next packet begins.
+            // Without a prefix only a valid header determines the start of the next packet.
             Err(_) if self == Self::Bare => Err(StreamError::BadFrameLength),
             Err(error) => Ok(Event::Dropped(FrameError::Inner(error))),
         }

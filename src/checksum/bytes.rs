@@ -1,17 +1,17 @@
-//! The sums of byte slices, in native byte order: one loop for each kind of processor.
+//! Sums of byte slices in native byte order, with a loop for each kind of processor.
 //!
 //! | bytes | 64-bit | 32-bit |
 //! |---|---|---|
-//! | a header of 20 | straight line | straight line |
-//! | in steps of 128, whole vectors | `wide_sum` | [`chained_sum`] |
-//! | the rest | [`chained_sum`] | [`chained_sum`] |
+//! | a 20-byte header | [`header_sum`], without a loop | the same |
+//! | multiples of 128 | `wide_sum`, vector code | [`chained_sum`] |
+//! | the remainder | [`chained_sum`] | [`chained_sum`] |
 //!
-//! All agree with the sum of RFC 1071, of any length and alignment (P-12, P-13 in `tests/laws.rs`).
+//! For every length and alignment the result is the sum of RFC 1071 (`tests/laws.rs`).
 
 #[cfg(target_pointer_width = "64")]
 use zerocopy::FromBytes as _;
 
-/// What sums are kept in: as wide as a register.
+/// The type of a sum: as wide as a register.
 #[cfg(target_pointer_width = "64")]
 pub(super) type Word = u64;
 #[cfg(not(target_pointer_width = "64"))]
@@ -22,15 +22,15 @@ const WORD: usize = size_of::<Word>();
 #[inline]
 pub(super) const fn add_with_end_around_carry(left: Word, right: Word) -> Word {
     let (sum, carry) = left.overflowing_add(right);
-    // After a carry the sum is at most 2^N - 2, so the second addition cannot carry again.
+    // After a carry the sum is at most 2^N - 2, so adding 1 cannot carry again.
     if carry { sum.wrapping_add(1) } else { sum }
 }
 
-/// Folds until no carry is left (C-02).
+/// The sum folded to 16 bits, with all carries (RFC 1071 §4.1).
 #[cfg(target_pointer_width = "64")]
 #[inline]
 pub(super) const fn fold(sum: Word) -> u16 {
-    // Adding the halves crosswise leaves their ones' complement sum in the upper half.
+    // The upper half of this addition is the ones' complement sum of both halves.
     let [a, b, c, d, ..] = sum.wrapping_add(sum.rotate_left(32)).to_be_bytes();
     fold_u32(u32::from_be_bytes([a, b, c, d]))
 }
@@ -40,7 +40,7 @@ pub(super) const fn fold(sum: Word) -> u16 {
     fold_u32(sum)
 }
 
-/// [`fold`] of a sum in 32 bits.
+/// [`fold`] for a 32-bit sum.
 #[inline]
 pub(crate) const fn fold_u32(sum: u32) -> u16 {
     let [a, b, ..] = sum.wrapping_add(sum.rotate_left(16)).to_be_bytes();
@@ -66,7 +66,7 @@ pub(super) const fn widen_u32(value: u32) -> Word {
     Word::from_be_bytes(bytes)
 }
 
-/// Five 32-bit words, as a 64-bit processor loads them.
+/// A 20-byte header in the words that a 64-bit processor loads.
 #[cfg(target_pointer_width = "64")]
 #[derive(zerocopy::FromBytes)]
 #[repr(C)]
@@ -93,14 +93,15 @@ pub(super) fn header_sum(header: &[u8; 20]) -> Word {
     words.fold(0, add_with_end_around_carry)
 }
 
-/// The bits of a length that are whole vectors in two places, whatever the vectors' width.
+/// The bits of a length that [`wide_sum`] handles: multiples of 128 bytes, two halves of whole vectors
+/// of any width.
 ///
-/// What is beyond the highest of them, far more than a packet, is left to the chain: the sums of the
-/// high halves in [`wide_sum`] must not wrap.
+/// It is limited to 1 MiB, far more than a packet, so that the sums of the high halves in [`wide_sum`]
+/// cannot wrap.
 #[cfg(target_pointer_width = "64")]
 const WIDE_LEN_MASK: usize = 0xf_ff80;
 
-/// Inlined into each of the few functions that are made of it: a call costs as much as summing a header.
+/// Inlined into its few callers, because a call costs as much as summing a header.
 #[cfg(target_pointer_width = "64")]
 #[inline(always)]
 pub(super) fn sum(bytes: &[u8]) -> Word {
@@ -115,7 +116,7 @@ pub(super) fn sum(bytes: &[u8]) -> Word {
     chained_sum(bytes, bytes)
 }
 
-/// Two places of as many whole vectors each, and the rest.
+/// Splits off two equal parts of whole vectors; the third part is the remainder.
 #[cfg(target_pointer_width = "64")]
 #[inline]
 fn split_wide(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
@@ -128,9 +129,11 @@ fn split_wide(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((left, right, rest))
 }
 
-/// Two sums: of the words, which may wrap, and of their high halves, which cannot. That of the low
-/// halves follows without a compare or a carry, so the compiler makes the loop vector code, for
-/// whatever vectors the target has. Two halves of the bytes side by side keep its adders busy.
+/// The sum of `left` and `right`, which have the same length.
+///
+/// The loop computes two sums: of the words, which may wrap, and of their high halves, which cannot.
+/// The sum of the low halves follows from them. No carry is needed, so the compiler vectorises the loop.
+/// Two inputs in parallel use more of the processor's adders.
 #[cfg(target_pointer_width = "64")]
 #[inline]
 fn wide_sum(left: &[u8], right: &[u8]) -> Word {
@@ -153,8 +156,7 @@ fn wide_sum(left: &[u8], right: &[u8]) -> Word {
     add_with_end_around_carry(high_halves, low_halves)
 }
 
-/// The sum of `rest`, which ends where `bytes` does: four words a step in one chain of carries, which
-/// is what processors have for it.
+/// The sum of `rest`, the end of `bytes`, by additions with carry, four words in each step.
 #[inline(always)]
 fn chained_sum(bytes: &[u8], mut rest: &[u8]) -> Word {
     let mut sum = 0;
@@ -183,8 +185,8 @@ fn chained_sum(bytes: &[u8], mut rest: &[u8]) -> Word {
     add_with_end_around_carry(sum, tail_sum(bytes, rest))
 }
 
-/// `left + right + carry`: compilers know the shape. (`carrying_add` itself is newer than the
-/// oldest supported one.)
+/// `left + right + carry` and the new carry. Compilers translate this form to an addition with carry.
+/// The standard library's `carrying_add` needs a newer compiler than this crate.
 #[inline]
 fn carrying_add(left: Word, right: Word, carry: bool) -> (Word, bool) {
     let (sum, first) = left.overflowing_add(right);
@@ -192,7 +194,7 @@ fn carrying_add(left: Word, right: Word, carry: bool) -> (Word, bool) {
     (sum, first | second)
 }
 
-/// The last bytes of `bytes`, less than a word, as a word filled up with zero.
+/// The word of `tail`, the last bytes of `bytes`, less than a word, padded with zero.
 #[inline]
 fn tail_sum(bytes: &[u8], tail: &[u8]) -> Word {
     if tail.is_empty() {
@@ -213,7 +215,7 @@ fn tail_sum(bytes: &[u8], tail: &[u8]) -> Word {
     }
 }
 
-/// The sum where all that there is is less than a word: piece by piece, without a call for it.
+/// The sum of a slice shorter than a word.
 #[inline]
 fn tiny_sum(mut tail: &[u8]) -> Word {
     let mut sum: Word = 0;

@@ -1,7 +1,7 @@
 //! The Internet checksum: sums, pseudo-headers, verification and incremental updates.
 //!
-//! Bytes in, a ones' complement sum out ([RFC 1071], [RFC 1624]). This module knows no protocol:
-//! that UDP writes 0xFFFF for 0 is [`wire::UdpHeader`](crate::wire::UdpHeader)'s business.
+//! Ones' complement sums of bytes ([RFC 1071], [RFC 1624]), the same for every protocol. UDP writes
+//! 0xFFFF instead of 0: [`wire::UdpHeader`](crate::wire::UdpHeader) handles that.
 //!
 //! # Compute a checksum
 //!
@@ -12,11 +12,11 @@
 //! let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
 //! assert_eq!(checksum(&bytes), 0x220d);
 //!
-//! // The same bytes in pieces, of any length and in any split.
+//! // The same bytes in pieces of any length.
 //! let sum = Sum::new().add_bytes(&bytes[..3]).add_bytes(&bytes[3..]);
 //! assert_eq!(sum.checksum(), 0x220d);
 //!
-//! // A header with its checksum in place sums to 0xFFFF.
+//! // A header with a correct checksum sums to 0xFFFF.
 //! let header = [0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61, 192, 168, 0, 1, 192, 168, 0, 199];
 //! assert!(verify(&header));
 //! ```
@@ -29,7 +29,7 @@
 //! // TTL 64 -> 63 in a header whose checksum is 0x1485 (RFC 1624, equation 3).
 //! assert_eq!(update_u16(0x1485, 0x4011, 0x3f11), 0x1585);
 //!
-//! // Several fields, one fold.
+//! // Several fields at once.
 //! let delta = Delta::new().replace_u16(0x4500, 0x4528).replace_u16(0x4011, 0x3f11);
 //! assert_eq!(delta.apply(0x1485), 0x155d);
 //! ```
@@ -46,23 +46,23 @@ use bytes::{Word, add_with_end_around_carry, fold, header_sum, sum, widen, widen
 
 /// The Internet checksum of `bytes`: the complement of their ones' complement sum (RFC 1071 §1).
 ///
-/// An odd last byte counts as the high byte of a word padded with zero.
+/// If the length is odd, a zero byte is added at the end.
 #[inline]
 #[must_use]
 pub fn checksum(bytes: &[u8]) -> u16 {
     Sum::of(bytes).checksum()
 }
 
-/// Whether `bytes`, with their checksum in place, sum to 0xFFFF (RFC 1624 §5).
+/// Whether `bytes`, which contain their own checksum, sum to 0xFFFF (RFC 1624 §5).
 ///
-/// Sums instead of comparing, so both encodings of zero are accepted.
+/// A checksum of zero is valid in both encodings, 0x0000 and 0xFFFF.
 #[inline]
 #[must_use]
 pub fn verify(bytes: &[u8]) -> bool {
     Sum::of(bytes).is_valid()
 }
 
-/// [`checksum`] in constant evaluation, byte by byte: for tables and templates in flash.
+/// [`checksum`] for constant evaluation. At run time it is slower.
 ///
 /// ```
 /// const CHECKSUM: u16 = ipencap::checksum::const_checksum(&[0x00, 0x01, 0xf2, 0x03]);
@@ -76,43 +76,43 @@ pub const fn const_checksum(bytes: &[u8]) -> u16 {
 
 /// The checksum after a 16-bit word of the covered data changed from `old` to `new`.
 ///
-/// RFC 1624 equation 3: `HC' = ~(~HC + ~m + m')`. The word stands at an even offset from the start
-/// of the covered data. A wrong checksum stays wrong by the same amount (C-15).
+/// RFC 1624 §3, equation 3: `HC' = ~(~HC + ~m + m')`. The word must be at an even offset from the start
+/// of the covered data. An update does not repair a wrong checksum.
 #[inline]
 #[must_use]
 pub const fn update_u16(checksum: u16, old: u16, new: u16) -> u16 {
     Delta::new().replace_u16(old, new).apply(checksum)
 }
 
-/// The checksum after a 32-bit value (an address, a sequence number) at an even offset changed.
+/// The checksum after a 32-bit value at an even offset changed, such as an address (RFC 1624 §3).
 #[inline]
 #[must_use]
 pub const fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
     Delta::new().replace_u32(old, new).apply(checksum)
 }
 
-/// The checksum after a 16-bit value at an odd offset changed, as a TCP MSS behind one NOP (C-11).
+/// The checksum after a 16-bit value at an odd offset changed, such as a TCP MSS behind one NOP (RFC
+/// 1624 §3).
 #[inline]
 #[must_use]
 pub const fn update_odd_u16(checksum: u16, old: u16, new: u16) -> u16 {
     Delta::new().replace_odd_u16(old, new).apply(checksum)
 }
 
-/// A running ones' complement sum of 16-bit big-endian words (RFC 1071).
+/// A running ones' complement sum of 16-bit big-endian words (RFC 1071 §1).
 ///
-/// Add slices of any length in any order of calls: the sum remembers whether the next byte is the
-/// high or the low one of its word.
+/// Slices may have any length: after an odd number of bytes, the next one is the low byte of its word.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
 pub struct Sum {
-    /// Congruent to the sum modulo 0xFFFF, of words in native byte order; 0 only for all-zero data.
+    /// The sum of words in native byte order, modulo 0xFFFF. It is 0 only if all bytes are 0.
     native: Word,
-    /// An odd number of bytes has been added.
+    /// Whether an odd number of bytes has been added.
     odd: bool,
 }
 
 impl Sum {
-    /// The sum of nothing.
+    /// The sum of no bytes.
     #[inline]
     pub const fn new() -> Self {
         Self {
@@ -121,7 +121,7 @@ impl Sum {
         }
     }
 
-    /// The pseudo-header in front of a UDP datagram or TCP segment (RFC 768, RFC 9293 §3.1).
+    /// The sum of the pseudo-header of a UDP datagram or TCP segment (RFC 768, RFC 9293 §3.1).
     ///
     /// ```text
     ///  +--------+--------+--------+--------+
@@ -133,8 +133,7 @@ impl Sum {
     ///  +--------+--------+--------+--------+
     /// ```
     ///
-    /// `len` counts the transport header and its payload, in bytes; a length that does not fit
-    /// 16 bits cannot be given.
+    /// `len` is the length of transport header and payload, in bytes.
     ///
     /// ```
     /// use core::net::Ipv4Addr;
@@ -158,7 +157,7 @@ impl Sum {
             .add_u16(len)
     }
 
-    /// Adds `bytes` behind what was added before.
+    /// Adds `bytes`, which follow the bytes added before.
     #[inline]
     pub fn add_bytes(self, bytes: &[u8]) -> Self {
         self.join(Self::of(bytes))
@@ -172,13 +171,13 @@ impl Sum {
         }
     }
 
-    /// Adds the five words of a 20-byte header, straight-line.
+    /// Adds the 20 bytes of a header: [`add_bytes`](Self::add_bytes) without a loop.
     #[inline]
     pub fn add_header(self, header: &[u8; 20]) -> Self {
         self.append(header_sum(header), false)
     }
 
-    /// [`add_bytes`](Self::add_bytes) in constant evaluation, byte by byte.
+    /// [`add_bytes`](Self::add_bytes) for constant evaluation. At run time it is slower.
     #[inline]
     pub const fn const_add_bytes(mut self, mut bytes: &[u8]) -> Self {
         while let Some((&[high, low], rest)) = bytes.split_first_chunk::<2>() {
@@ -203,7 +202,7 @@ impl Sum {
         self.append(widen_u32(value.to_be()), false)
     }
 
-    /// The sum of `self` and `other` as if `other`'s bytes stood behind `self`'s.
+    /// The sum of the bytes of `self`, followed by those of `other`.
     #[inline]
     pub const fn join(self, other: Self) -> Self {
         self.append(other.native, other.odd)
@@ -211,8 +210,8 @@ impl Sum {
 
     #[inline]
     const fn append(self, native: Word, odd: bool) -> Self {
-        // Behind an odd number of bytes every byte changes places within its word. Modulo 2^64 - 1 (or
-        // 2^32 - 1) a rotation by 8 multiplies by 2^8, which modulo 2^16 - 1 swaps the bytes (C-04).
+        // After an odd number of bytes, high and low bytes are swapped. Rotating by 8 multiplies by 2^8
+        // modulo 2^64 - 1 (or 2^32 - 1), which swaps the bytes modulo 2^16 - 1 (RFC 1071 §2).
         let native = if self.odd {
             native.rotate_left(8)
         } else {
@@ -224,7 +223,7 @@ impl Sum {
         }
     }
 
-    /// The folded 16-bit sum: 0x0000 only if every byte was zero.
+    /// The sum folded to 16 bits. It is 0x0000 only if every byte is 0.
     #[inline]
     #[must_use]
     pub const fn fold(self) -> u16 {
@@ -233,15 +232,14 @@ impl Sum {
 
     /// The checksum: the complement of the sum.
     ///
-    /// 0x0000 and 0xFFFF both stand for zero; which one goes on the wire is the protocol's rule
-    /// (IPv4, TCP, ICMP and GRE write 0x0000, UDP 0xFFFF; C-12).
+    /// 0x0000 and 0xFFFF both mean zero. IPv4, TCP, ICMP and GRE send 0x0000, UDP sends 0xFFFF (RFC 768).
     #[inline]
     #[must_use]
     pub const fn checksum(self) -> u16 {
         !self.fold()
     }
 
-    /// Whether data that contains its own checksum verifies: the sum is 0xFFFF (C-06).
+    /// Whether the sum of data that contains its own checksum is 0xFFFF (RFC 1624 §5).
     #[inline]
     #[must_use]
     pub const fn is_valid(self) -> bool {
@@ -249,11 +247,11 @@ impl Sum {
     }
 }
 
-/// A change of checksummed data, gathered field by field and applied in one fold (RFC 1624, C-10).
+/// A change of several fields of checksummed data, applied to the checksum at once (RFC 1624 §3).
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
 pub struct Delta {
-    /// `~m + m'` of every replaced word, in big-endian values.
+    /// `~m + m'` of all replaced words, as numbers.
     sum: Word,
 }
 
@@ -264,9 +262,9 @@ impl Delta {
         Self { sum: 0 }
     }
 
-    /// What replacing the data behind `old` by the data behind `new` changes.
+    /// The change from data with the sum `old` to data with the sum `new`.
     ///
-    /// Both begin at an even offset from the start of the covered data.
+    /// Both must begin at an even offset from the start of the covered data.
     #[inline]
     pub const fn between(old: Sum, new: Sum) -> Self {
         Self::new().replace_u16(old.fold(), new.fold())
@@ -296,7 +294,7 @@ impl Delta {
         )
     }
 
-    /// Replaces a 16-bit value at an odd offset: its bytes lie in two words, the other way round.
+    /// Replaces a 16-bit value at an odd offset: its bytes belong to two words, in swapped places.
     #[inline]
     pub const fn replace_odd_u16(self, old: u16, new: u16) -> Self {
         self.replace_u16(old.swap_bytes(), new.swap_bytes())
@@ -305,12 +303,12 @@ impl Delta {
     /// Replaces a 32-bit value at an odd offset.
     #[inline]
     pub const fn replace_odd_u32(self, old: u32, new: u32) -> Self {
-        // Rotated by one byte the value covers the words of its neighbourhood, whose other bytes
-        // cancel: the first and the last byte share the sum's high and low halves.
+        // The value's first byte is the low byte of its word, the last one a high byte. Rotated by one
+        // byte, both are in one word and in the right half of it.
         self.replace_u32(old.rotate_left(8), new.rotate_left(8))
     }
 
-    /// The checksum after the change: `~(~HC + ~m + m')` (equation 3).
+    /// The checksum after the change: `~(~HC + ~m + m')` (RFC 1624 §3, equation 3).
     #[inline]
     #[must_use]
     pub const fn apply(self, checksum: u16) -> u16 {

@@ -1,25 +1,26 @@
-//! A packet somewhere in a buffer, with free bytes in front and behind.
+//! A packet in a buffer with free bytes before and behind it.
 //!
 //! ```text
 //!  buffer   [ headroom |  packet  | tailroom ]
 //!                      └─ Span ───┘
 //! ```
 //!
-//! [`Span`] says where the packet lies, [`Packet`] borrows the buffer with it, `PacketBuf` (feature
-//! `heapless`) owns one. [`Facts`] are what a tunnel needs to know of a packet.
+//! [`Span`] is the position of the packet, [`Packet`] borrows the buffer, and `PacketBuf` (feature
+//! `heapless`) owns it. [`Facts`] are the fields of a packet that tunnels need. [`PerPacket`] is what the
+//! caller supplies for each packet.
 //!
 //! ```
 //! use core::net::Ipv4Addr;
-//! use ipencap::{Span, encap::{IpIp, PerPacket}, packet::Packet};
+//! use ipencap::{Span, encap::Tunnel, packet::{Packet, PerPacket}, shim::IpIp};
 //! # use ipencap::wire::{IpProtocol, Ipv4Header};
 //! # fn main() -> Result<(), Box<dyn core::error::Error>> {
 //! # let bytes = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
-//! let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+//! let tunnel = Tunnel::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), IpIp)?;
 //!
 //! let mut buffer = [0; 2048];
 //! buffer[64..84].copy_from_slice(&bytes);
 //! let mut packet = Packet::new(&mut buffer, Span::new(64, 20));
-//! packet.encap(&tunnel, &PerPacket::new())?;
+//! packet.wrap(&tunnel, &PerPacket::new())?;
 //! assert_eq!(packet.headroom(), 44);
 //! assert_eq!(packet.as_slice().len(), 40);
 //! # Ok(())
@@ -42,7 +43,7 @@ pub use flow::Flow;
 pub(crate) use per_packet::by_rules;
 pub use per_packet::{InnerChecksum, PerPacket, Rules};
 
-/// A run of bytes in a buffer: like a `Range`, but `Copy`, and reading through it cannot panic.
+/// A range of bytes in a buffer. Unlike `Range` it is `Copy`, and getting its bytes cannot panic.
 ///
 /// ```
 /// use ipencap::Span;
@@ -53,35 +54,35 @@ pub use per_packet::{InnerChecksum, PerPacket, Rules};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Span {
-    /// Bytes in front of it.
+    /// The offset of the first byte.
     pub start: usize,
-    /// Its length, in bytes.
+    /// The length, in bytes.
     pub len: usize,
 }
 
 impl Span {
-    /// The span of `len` bytes behind `start` bytes.
+    /// The span of `len` bytes from offset `start`.
     #[inline]
     #[must_use]
     pub const fn new(start: usize, len: usize) -> Self {
         Self { start, len }
     }
 
-    /// The offset of the first byte behind it, at most `usize::MAX`.
+    /// The offset of the first byte behind the span, at most `usize::MAX`.
     #[inline]
     #[must_use]
     pub const fn end(self) -> usize {
         self.start.saturating_add(self.len)
     }
 
-    /// Its bytes in `buffer`, `None` where it does not lie inside.
+    /// The bytes of the span in `buffer`. `None` if it exceeds the buffer.
     #[inline]
     #[must_use]
     pub fn get(self, buffer: &[u8]) -> Option<&[u8]> {
         buffer.get(self.start..self.start.checked_add(self.len)?)
     }
 
-    /// Its bytes in `buffer`, for writing.
+    /// The mutable bytes of the span in `buffer`. `None` if it exceeds the buffer.
     #[inline]
     #[must_use]
     pub fn get_mut(self, buffer: &mut [u8]) -> Option<&mut [u8]> {
@@ -107,7 +108,7 @@ pub struct Packet<'b> {
 }
 
 impl<'b> Packet<'b> {
-    /// The packet at `span` in `buffer`; a span that reaches beyond the buffer is cut to it.
+    /// The packet at `span` in `buffer`. A span that exceeds the buffer is shortened.
     #[inline]
     #[must_use]
     pub fn new(buffer: &'b mut [u8], span: Span) -> Self {
@@ -129,7 +130,7 @@ impl<'b> Packet<'b> {
         self.buffer.len().saturating_sub(self.span.end())
     }
 
-    /// Where the packet lies in its buffer.
+    /// The position of the packet in its buffer.
     #[inline]
     #[must_use]
     pub const fn span(&self) -> Span {
@@ -150,35 +151,35 @@ impl<'b> Packet<'b> {
         self.span.get_mut(self.buffer).unwrap_or_default()
     }
 
-    /// The whole buffer with the packet's place in it.
+    /// The whole buffer, and the position of the packet in it.
     #[inline]
     #[must_use]
     pub const fn into_parts(self) -> (&'b mut [u8], Span) {
         (self.buffer, self.span)
     }
 
-    /// Proves the packet once, so that it need not be validated again when it is wrapped.
+    /// Validates the packet, so that wrapping it does not validate it again.
     ///
     /// ```
     /// # use core::net::Ipv4Addr;
-    /// # use ipencap::{Span, encap::{IpIp, PerPacket}, packet::Packet};
+    /// # use ipencap::{Span, encap::Tunnel, packet::{Packet, PerPacket}, shim::IpIp};
     /// # use ipencap::wire::{IpProtocol, Ipv4Header};
     /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
     /// # let bytes = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
     /// # let mut buffer = [0; 2048];
     /// # buffer[64..84].copy_from_slice(&bytes);
-    /// # let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+    /// # let tunnel = Tunnel::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), IpIp)?;
     /// let proven = Packet::new(&mut buffer, Span::new(64, 20)).prove()?;
-    /// let backend = proven.meta().header().destination(); // look the tunnel up by proven fields
-    /// # let _ = backend;
-    /// let outer = proven.encap(&tunnel, &PerPacket::new())?;
+    /// let flow = proven.facts().flow(); // choose a tunnel by valid fields
+    /// # let _ = flow;
+    /// let outer = proven.wrap(&tunnel, &PerPacket::new())?;
     /// assert_eq!(outer.len(), 40);
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// For a tunnel that is known beforehand [`encap`](crate::encap()) alone is quicker: it validates
-    /// and wraps in one go.
+    /// If the choice of the tunnel does not depend on the packet, [`encap`](crate::encap()) is faster: it
+    /// validates and wraps at once.
     ///
     /// # Errors
     /// As [`Ipv4::parse`](crate::wire::Ipv4::parse).
@@ -193,7 +194,7 @@ impl<'b> Packet<'b> {
         })
     }
 
-    /// Moves the packet's borders to `span`, cut to the buffer.
+    /// Sets the position of the packet. A span that exceeds the buffer is shortened.
     pub(crate) fn set_span(&mut self, span: Span) {
         self.span = clipped(span, self.buffer.len());
     }
@@ -203,10 +204,11 @@ impl<'b> Packet<'b> {
     }
 }
 
-/// A packet whose header was proven, with the only way to change it.
+/// A packet with a validated header. The bytes cannot change except by wrapping, so the packet stays
+/// valid.
 #[derive(Debug)]
 pub struct Proven<'b> {
-    /// Ends with the packet.
+    /// It ends where the packet ends.
     pub(crate) buffer: &'b mut [u8],
     pub(crate) facts: Facts,
 }
@@ -219,21 +221,21 @@ impl Proven<'_> {
         &self.facts
     }
 
-    /// The packet's bytes, without slack.
+    /// The packet's bytes, up to its total length.
     #[inline]
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         self.span().get(self.buffer).unwrap_or_default()
     }
 
-    /// Where it lies in the buffer: at the end.
+    /// The position of the packet, at the end of the buffer.
     pub(crate) fn span(&self) -> Span {
         let len = self.facts.len_with(0);
         Span::new(self.buffer.len().saturating_sub(len), len)
     }
 }
 
-/// A packet that owns its buffer of `N` bytes, on the stack or in a static; no allocator.
+/// A packet that owns its buffer of `N` bytes, without an allocator.
 ///
 /// ```
 /// use ipencap::packet::PacketBuf;
@@ -241,10 +243,10 @@ impl Proven<'_> {
 /// # let mut radio: &[u8] = b"received from somewhere";
 /// # use std::io::Read as _;
 /// let mut packet = PacketBuf::<256>::EMPTY; // or in a static, behind a lock
-/// packet.receive(60, |free| radio.read(free).unwrap_or(0)); // straight into its place
+/// packet.receive(60, |free| radio.read(free).unwrap_or(0)); // without a copy
 /// assert_eq!((packet.headroom(), packet.as_slice()), (60, &b"received from somewhere"[..]));
 ///
-/// assert!(PacketBuf::<64>::new(60, b"too long for it").is_none());
+/// assert!(PacketBuf::<64>::new(60, b"too long").is_none());
 /// ```
 #[cfg(feature = "heapless")]
 #[cfg_attr(docsrs, doc(cfg(feature = "heapless")))]
@@ -256,13 +258,13 @@ pub struct PacketBuf<const N: usize> {
 
 #[cfg(feature = "heapless")]
 impl<const N: usize> PacketBuf<N> {
-    /// A buffer that holds no packet yet.
+    /// A buffer without a packet.
     pub const EMPTY: Self = Self {
         bytes: heapless::Vec::new(),
         span: Span::new(0, 0),
     };
 
-    /// A copy of `packet` behind `headroom` free bytes, `None` if the two exceed `N` bytes.
+    /// A copy of `packet` behind `headroom` free bytes. `None` if both exceed `N` bytes.
     #[inline]
     #[must_use]
     pub fn new(headroom: usize, packet: &[u8]) -> Option<Self> {
@@ -277,13 +279,13 @@ impl<const N: usize> PacketBuf<N> {
         Some(new)
     }
 
-    /// Puts another packet into the buffer, behind `headroom` free bytes: `read` writes it into the
-    /// bytes behind these, as a driver does, and returns its length in bytes.
+    /// Replaces the packet. `read` gets the bytes behind `headroom` free bytes, writes a packet there, and
+    /// returns its length in bytes.
     ///
-    /// Without room for the headroom there are no bytes behind it, and so no packet.
+    /// If `headroom` is `N` or more, `read` gets an empty slice.
     #[inline]
     pub fn receive(&mut self, headroom: usize, read: impl FnOnce(&mut [u8]) -> usize) {
-        // It is `N` bytes that are asked for, which there always are.
+        // Cannot fail: the capacity is `N`.
         let _ = self.bytes.resize(N, 0);
         let free = self.bytes.get_mut(headroom..).unwrap_or_default();
         let len = read(free).min(free.len());
@@ -311,25 +313,25 @@ impl<const N: usize> PacketBuf<N> {
         self.span.get(&self.bytes).unwrap_or_default()
     }
 
-    /// The packet, borrowed: with what it can do. What moves its borders is forgotten;
-    /// [`with_packet`](Self::with_packet) keeps it.
+    /// Borrows the packet. If an operation moves it in the buffer, such as wrapping, use
+    /// [`with_packet`](Self::with_packet) instead: this method does not store the new position.
     #[inline]
     #[must_use]
     pub fn as_packet(&mut self) -> Packet<'_> {
         Packet::new(&mut self.bytes, self.span)
     }
 
-    /// Lets `change` work on the packet and keeps the borders it leaves.
+    /// Calls `change` with the packet, and stores the packet's new position.
     ///
     /// ```
     /// # use core::net::Ipv4Addr;
-    /// # use ipencap::{encap::{IpIp, PerPacket}, packet::PacketBuf};
+    /// # use ipencap::{encap::Tunnel, packet::{PacketBuf, PerPacket}, shim::IpIp};
     /// # use ipencap::wire::{IpProtocol, Ipv4Header};
     /// # fn main() -> Result<(), Box<dyn core::error::Error>> {
     /// # let bytes = *Ipv4Header::new(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9), IpProtocol(253), 20).as_bytes();
-    /// # let tunnel = IpIp::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2))?;
+    /// # let tunnel = Tunnel::new(Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), IpIp)?;
     /// let mut packet = PacketBuf::<1600>::new(60, &bytes).ok_or("too long")?;
-    /// packet.with_packet(|packet| packet.encap(&tunnel, &PerPacket::new()))?;
+    /// packet.with_packet(|packet| packet.wrap(&tunnel, &PerPacket::new()))?;
     /// assert_eq!((packet.headroom(), packet.as_slice().len()), (40, 40));
     /// # Ok(())
     /// # }

@@ -1,15 +1,15 @@
-//! The small values that share a byte or a word of a header.
+//! Header fields that share a byte or a word with others.
 
 use core::fmt;
 
-/// Explicit congestion notification: the low two bits of the former type-of-service byte (RFC 3168
-/// §5). Complete: all four values are named.
+/// The explicit congestion notification field: the low two bits of the former type-of-service byte (RFC
+/// 3168 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums, reason = "two bits have four values")]
 #[repr(u8)]
 pub enum Ecn {
-    /// 00: the transport does not understand ECN.
+    /// 00: the transport is not ECN-capable.
     #[default]
     NotEct = 0b00,
     /// 01: ECN-capable transport, ECT(1).
@@ -20,19 +20,19 @@ pub enum Ecn {
     Ce = 0b11,
 }
 
-/// How alarming the pair of an inner and an outer ECN field is at a decapsulator (RFC 6040 §4.2).
+/// The severity of an unexpected pair of inner and outer ECN fields at a decapsulator (RFC 6040 §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum EcnAlarm {
-    /// `!`: possibly dangerous.
+    /// Marked `!` in RFC 6040, figure 4: potentially dangerous.
     Possible,
-    /// `!!!`: currently unused, always potentially dangerous.
+    /// Marked `!!!` in RFC 6040, figure 4: currently unused, and potentially dangerous.
     Dangerous,
 }
 
 impl Ecn {
-    /// All four, in the order of their bits.
+    /// All four values, in ascending order.
     pub const ALL: [Self; 4] = [Self::NotEct, Self::Ect1, Self::Ect0, Self::Ce];
 
     /// The field in the low two bits of a type-of-service byte; the other bits are ignored.
@@ -47,7 +47,7 @@ impl Ecn {
         }
     }
 
-    /// The two bits.
+    /// The two bits of the field.
     #[inline]
     #[must_use]
     pub const fn bits(self) -> u8 {
@@ -59,8 +59,8 @@ impl Ecn {
         }
     }
 
-    /// The inner field after decapsulation, `None` where the packet must be dropped (RFC 6040 §4.2,
-    /// figure 4; N-10).
+    /// The inner field after decapsulation, or `None` if the packet must be dropped (RFC 6040 §4.2,
+    /// figure 4).
     ///
     /// | inner \ outer | Not-ECT | ECT(0) | ECT(1) | CE |
     /// |---|---|---|---|---|
@@ -108,7 +108,7 @@ impl Ecn {
         pair.copied().unwrap_or_default()
     }
 
-    /// The alarm that this inner field raises under `outer`: five of the sixteen pairs do (N-13).
+    /// The alarm for this inner field below `outer`. Five of the sixteen pairs have one (RFC 6040 §4.2).
     #[inline]
     #[must_use]
     pub const fn alarm(self, outer: Self) -> Option<EcnAlarm> {
@@ -134,8 +134,8 @@ impl fmt::Display for Ecn {
     }
 }
 
-/// A differentiated services code point: the high six bits of the former type-of-service byte
-/// (RFC 2474 §3).
+/// A differentiated services code point (DSCP): the high six bits of the former type-of-service byte (RFC
+/// 2474 §3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Dscp(u8);
@@ -150,7 +150,7 @@ impl Dscp {
     /// Class selector 6, network control (RFC 2474 §4.2.2).
     pub const CS6: Self = Self(48);
 
-    /// The code point with this value, 0 to 63.
+    /// The code point with this value. `None` if it exceeds 63.
     #[inline]
     #[must_use]
     pub const fn new(value: u8) -> Option<Self> {
@@ -171,7 +171,7 @@ impl Dscp {
         self.0
     }
 
-    /// The type-of-service byte of this code point with `ecn` beside it.
+    /// The type-of-service byte with this code point and `ecn`.
     #[inline]
     #[must_use]
     pub const fn with_ecn(self, ecn: Ecn) -> u8 {
@@ -187,11 +187,11 @@ impl fmt::Display for Dscp {
 }
 
 bitflags::bitflags! {
-    /// The three flag bits of an IPv4 header, at their place in the 16-bit word that they share
-    /// with the fragment offset (RFC 791 §3.1).
+    /// The three flags of an IPv4 header, as bits of the 16-bit word that also contains the fragment offset
+    /// (RFC 791 §3.1).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Ipv4Flags: u16 {
-        /// The reserved bit: accepted, ignored and preserved (V-10).
+        /// The reserved flag. It is ignored and left unchanged (RFC 1812 §4.2.2.3).
         const RESERVED = 0x8000;
         /// Don't fragment.
         const DF = 0x4000;
@@ -201,17 +201,17 @@ bitflags::bitflags! {
 }
 
 bitflags::bitflags! {
-    /// The flag bits of a TCP header, at their place in the 16-bit word that they share with the
-    /// data offset (RFC 9293 §3.1, RFC 3168 §6.1).
+    /// The flags of a TCP header, as bits of the 16-bit word that also contains the data offset (RFC 9293
+    /// §3.1, RFC 3168 §6.1).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct TcpFlags: u16 {
         /// No more data from the sender.
         const FIN = 0x001;
-        /// Synchronise sequence numbers.
+        /// Synchronize sequence numbers.
         const SYN = 0x002;
         /// Reset the connection.
         const RST = 0x004;
-        /// Push.
+        /// Push function.
         const PSH = 0x008;
         /// The acknowledgment field is valid.
         const ACK = 0x010;
@@ -242,9 +242,9 @@ impl defmt::Format for TcpFlags {
     }
 }
 
-/// Where a fragment's data begins in the original datagram (RFC 791 §3.1).
+/// The position of a fragment's data in the original datagram (RFC 791 §3.1).
 ///
-/// The wire counts units of 8 bytes; this type makes both readings explicit.
+/// The header field counts units of 8 bytes. This type converts between units and bytes.
 ///
 /// ```
 /// use ipencap::wire::FragmentOffset;
@@ -262,7 +262,7 @@ impl FragmentOffset {
     /// The largest offset: 8191 units, 65528 bytes.
     pub const MAX: Self = Self(0x1fff);
 
-    /// The offset of this many 8-byte units, at most 8191.
+    /// The offset in 8-byte units. `None` above 8191.
     #[inline]
     #[must_use]
     pub const fn from_units(units: u16) -> Option<Self> {
@@ -273,7 +273,7 @@ impl FragmentOffset {
         }
     }
 
-    /// The offset of this many bytes: a multiple of 8, at most 65528.
+    /// The offset in bytes. `None` unless it is a multiple of 8.
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: u16) -> Option<Self> {
@@ -284,14 +284,14 @@ impl FragmentOffset {
         }
     }
 
-    /// The offset in the low 13 bits of the word that it shares with the flags.
+    /// The offset in the low 13 bits of a word; the flags in the other bits are ignored.
     #[inline]
     #[must_use]
     pub const fn from_bits_truncated(word: u16) -> Self {
         Self(word & Self::MAX.0)
     }
 
-    /// The offset in 8-byte units, as on the wire.
+    /// The offset in 8-byte units, the value of the header field.
     #[inline]
     #[must_use]
     pub const fn units(self) -> u16 {

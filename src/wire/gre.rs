@@ -6,21 +6,22 @@ use crate::checksum::Sum;
 use crate::error::ParseError;
 
 bitflags::bitflags! {
-    /// The bits in front of a GRE header's protocol, without the version (RFC 2784 §2.1, RFC 2890
-    /// §2, RFC 1701).
+    /// The flags of a GRE header: the first 16 bits without the version (RFC 2784 §2.1, RFC 2890 §2, RFC
+    /// 1701).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct GreFlags: u16 {
-        /// A checksum follows.
+        /// A checksum is present.
         const CHECKSUM = 0x8000;
-        /// A routing field follows (RFC 1701), which a decapsulator must refuse.
+        /// A routing field is present (RFC 1701). A decapsulator must discard the packet (RFC 2784 §2.3).
         const ROUTING = 0x4000;
-        /// A key follows.
+        /// A key is present.
         const KEY = 0x2000;
-        /// A sequence number follows.
+        /// A sequence number is present.
         const SEQUENCE = 0x1000;
-        /// RFC 1701 strict source route, which must be refused.
+        /// Strict source route (RFC 1701). A decapsulator must discard the packet (RFC 2784 §2.3).
         const STRICT_ROUTE = 0x0800;
-        /// The high bit of RFC 1701's recursion control, which must be refused.
+        /// The high bit of recursion control (RFC 1701). A decapsulator must discard the packet (RFC 2784
+        /// §2.3).
         const RECURSION = 0x0400;
     }
 }
@@ -63,12 +64,12 @@ impl GreHeader {
     pub const LEN: usize = 4;
     /// The length with checksum, key and sequence number, in bytes.
     pub const MAX_LEN: usize = 16;
-    /// The protocol type of an IPv4 payload (`EtherType` of IPv4).
+    /// The protocol type of an IPv4 payload, its `EtherType` (RFC 2784 §2.4).
     pub const IPV4: u16 = 0x0800;
-    /// The protocol type of a PPP payload, which PPTP carries with version 1 (RFC 2637 §4.1).
+    /// The protocol type of a PPP payload, used by PPTP (RFC 2637 §4.1).
     pub const PPP: u16 = 0x880b;
 
-    /// A header for an IPv4 payload with these flags, version 0.
+    /// A header of version 0 for an IPv4 payload, with these flags.
     #[inline]
     #[must_use]
     pub const fn new(flags: GreFlags) -> Self {
@@ -78,7 +79,7 @@ impl GreHeader {
         }
     }
 
-    /// The header in these 4 bytes.
+    /// The header with these 4 bytes.
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
@@ -92,21 +93,21 @@ impl GreHeader {
         zerocopy::transmute_ref!(self)
     }
 
-    /// The flags; bits that mean nothing are ignored (R-03).
+    /// The flags. Reserved bits are ignored (RFC 2784 §2.3).
     #[inline]
     #[must_use]
     pub const fn flags(self) -> GreFlags {
         GreFlags::from_bits_truncate(self.flags_version.get())
     }
 
-    /// The first 16 bits as they stand: flags, reserved bits and version.
+    /// The first 16 bits: flags, reserved bits and version.
     #[inline]
     #[must_use]
     pub const fn flags_and_version(self) -> u16 {
         self.flags_version.get()
     }
 
-    /// The version: 0, or 1 for PPTP.
+    /// The version: 0, or 1 for PPTP (RFC 2637 §4.1).
     #[inline]
     #[must_use]
     pub const fn version(self) -> u8 {
@@ -121,8 +122,8 @@ impl GreHeader {
         self.protocol.get()
     }
 
-    /// Whether this is the header of PPTP, version 1 around PPP: it holds a payload length and a call
-    /// in place of the key, and may end with an acknowledgment number (RFC 2637 §4.1).
+    /// Whether this is a PPTP header: version 1 with a PPP payload. It has a payload length and a call id
+    /// instead of the key, and may end with an acknowledgment number (RFC 2637 §4.1).
     #[inline]
     #[must_use]
     pub const fn is_pptp(self) -> bool {
@@ -130,13 +131,13 @@ impl GreHeader {
     }
 }
 
-/// PPTP: an acknowledgment number ends the header. In other headers the bit is reserved.
+/// The flag of the acknowledgment number in a PPTP header (RFC 2637 §4.1). It is reserved in others.
 const ACKNOWLEDGMENT: u16 = 0x0080;
 
-/// A GRE packet: the header, its optional fields and the payload.
+/// A GRE packet: the header, its optional fields and the payload (RFC 2784 §2.1, RFC 2890 §2).
 ///
-/// Headers of RFC 1701 (with a routing field) and of PPTP (version 1 around PPP) are read, too, so
-/// that a tool can show them; a decapsulator refuses both.
+/// Headers with a routing field (RFC 1701) and those of PPTP (RFC 2637) are parsed too, so that a tool can
+/// display them. A decapsulator refuses both.
 #[derive(Clone, Copy, Debug)]
 pub struct Gre<'a> {
     header: &'a GreHeader,
@@ -149,11 +150,11 @@ pub struct Gre<'a> {
 }
 
 impl<'a> Gre<'a> {
-    /// The GRE packet that fills an IPv4 payload. Only its lengths are proven: version, reserved
-    /// bits and checksum are the caller's to judge.
+    /// Parses the GRE packet that fills an IPv4 payload. Checks the lengths, but not version, reserved bits
+    /// and checksum.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] (R-06).
+    /// [`ParseError::Truncated`].
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let have = reported_len(bytes.len());
@@ -170,7 +171,7 @@ impl<'a> Gre<'a> {
             rest = behind;
             Ok(Some(word.get()))
         };
-        // One word for both (RFC 1701): the checksum, and the offset of the active route.
+        // Checksum and routing offset share a word, which is present if either flag is set (RFC 1701).
         let checksum_and_offset = word(flags.intersects(GreFlags::CHECKSUM | GreFlags::ROUTING))?;
         let key = word(flags.contains(GreFlags::KEY))?;
         let sequence = word(flags.contains(GreFlags::SEQUENCE))?;
@@ -199,49 +200,50 @@ impl<'a> Gre<'a> {
         })
     }
 
-    /// The first 4 bytes.
+    /// The first 4 bytes of the header.
     #[inline]
     #[must_use]
     pub const fn header(self) -> &'a GreHeader {
         self.header
     }
 
-    /// The checksum over header and payload, where there is one.
+    /// The checksum over header and payload, if present.
     #[inline]
     #[must_use]
     pub const fn checksum(self) -> Option<u16> {
         self.checksum
     }
 
-    /// Whether the checksum verifies, `None` where there is none. 0 is a value like any other (R-04).
+    /// Whether the checksum is right (RFC 2784 §2.5). `None` if there is no checksum. A checksum of 0 has no
+    /// special meaning.
     #[inline]
     #[must_use]
     pub fn verifies(self) -> Option<bool> {
         self.sum.map(Sum::is_valid)
     }
 
-    /// The key, where there is one. PPTP has none: other fields take its place.
+    /// The key, if present. PPTP has other fields in its place.
     #[inline]
     #[must_use]
     pub const fn key(self) -> Option<u32> {
         self.key
     }
 
-    /// The sequence number, where there is one.
+    /// The sequence number, if present.
     #[inline]
     #[must_use]
     pub const fn sequence(self) -> Option<u32> {
         self.sequence
     }
 
-    /// The routing field with the entry that ends it, empty where there is none (RFC 1701).
+    /// The routing field with its last entry, empty if there is none (RFC 1701).
     #[inline]
     #[must_use]
     pub const fn routing(self) -> &'a [u8] {
         self.routing
     }
 
-    /// What the packet carries.
+    /// The payload.
     #[inline]
     #[must_use]
     pub const fn payload(self) -> &'a [u8] {
@@ -249,8 +251,8 @@ impl<'a> Gre<'a> {
     }
 }
 
-/// The source route entries of RFC 1701 and what follows the last of them, whose length is 0; `None`
-/// if they are cut.
+/// Splits `bytes` into the source route entries of RFC 1701 and the bytes that follow. The last entry has
+/// length 0. `None` if the entries are truncated.
 ///
 /// ```text
 /// | address family, 2 | offset, 1 | length, 1 | length bytes |

@@ -4,24 +4,24 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::{IpProtocol, reported_len};
 use crate::error::ParseError;
 
-/// Which of its forms a GUE payload has: the top two bits of the first byte.
+/// The variant of a GUE payload: the top two bits of the first byte (draft-ietf-intarea-gue-09 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::exhaustive_enums, reason = "two bits have four values")]
 pub enum GueVariant {
-    /// 00: a GUE header follows.
+    /// 00: a GUE header.
     Header,
-    /// 01: an IP packet follows directly; its version nibble is 4 to 7.
+    /// 01: an IP packet without GUE header. Its version field is 4 to 7.
     DirectIp {
-        /// The version nibble of that packet.
+        /// The version field of that packet.
         version: u8,
     },
-    /// 10 or 11: not defined.
+    /// 10 or 11: undefined.
     Unknown,
 }
 
 impl GueVariant {
-    /// The variant of a UDP payload, `None` if it is empty.
+    /// The variant of a UDP payload. `None` if it is empty.
     #[inline]
     #[must_use]
     pub fn of(payload: &[u8]) -> Option<Self> {
@@ -57,16 +57,16 @@ pub struct GueHeader {
 }
 
 impl GueHeader {
-    /// The most words that can stand behind the fixed part.
+    /// The most 4-byte words that can follow the fixed part.
     pub const MAX_WORDS: usize = 31;
 
-    /// The fixed part's length, in bytes.
+    /// The length of the fixed part, in bytes.
     pub const LEN: usize = 4;
-    /// The IANA port of GUE.
+    /// The UDP port of GUE (IANA).
     pub const PORT: u16 = 6080;
 
-    /// A data header for `protocol` without flags, with this many 4-byte words behind it, at most
-    /// 31; of more only the low five bits count.
+    /// A data header for `protocol` without flags. `extension_words` is the number of 4-byte words that
+    /// follow, from 0 to 31. Only its low five bits are used.
     #[inline]
     #[must_use]
     pub const fn new(protocol: IpProtocol, extension_words: u8) -> Self {
@@ -77,7 +77,7 @@ impl GueHeader {
         }
     }
 
-    /// The header in these 4 bytes.
+    /// The header with these 4 bytes.
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
@@ -91,10 +91,10 @@ impl GueHeader {
         zerocopy::transmute_ref!(self)
     }
 
-    /// Splits header and extension bytes off the start of a UDP payload.
+    /// Splits a UDP payload into the header, the extension bytes and the bytes that follow.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] (G-01, G-06).
+    /// [`ParseError::Truncated`].
     #[inline]
     pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8], &[u8]), ParseError> {
         let have = reported_len(bytes.len());
@@ -108,28 +108,29 @@ impl GueHeader {
         Ok((header, extension, rest))
     }
 
-    /// Whether this is a control message and the protocol a control type.
+    /// Whether this is a control message. Then the protocol field is a control type.
     #[inline]
     #[must_use]
     pub const fn is_control(self) -> bool {
         self.variant_hlen & 0x20 != 0
     }
 
-    /// The length of what follows the fixed part, in bytes: 0 to 124.
+    /// The length of the extension bytes, in bytes: 0 to 124.
     #[inline]
     #[must_use]
     pub const fn extension_len(self) -> u8 {
         (self.variant_hlen & 0x1f) << 2
     }
 
-    /// What the payload is.
+    /// The protocol of the payload.
     #[inline]
     #[must_use]
     pub const fn protocol(self) -> IpProtocol {
         IpProtocol(self.protocol)
     }
 
-    /// The flags; all 16 bits must be 0 or understood.
+    /// The flags. A receiver must drop packets with flags that it does not support
+    /// (draft-ietf-intarea-gue-09 §3.3).
     #[inline]
     #[must_use]
     pub const fn flags(self) -> u16 {

@@ -5,7 +5,7 @@ use super::reported_len;
 use crate::checksum::{Delta, Sum};
 use crate::error::ParseError;
 
-/// The first 4 bytes that all `ICMPv4` messages share (RFC 792).
+/// The first 4 bytes of an `ICMPv4` message, the same for all types (RFC 792).
 ///
 /// ```text
 ///  0       7 8     15 16            31
@@ -16,8 +16,8 @@ use crate::error::ParseError;
 /// +----------------------------------+
 /// ```
 ///
-/// Any 4 bytes are a value: getters never fail. Setters patch the checksum, which covers the whole
-/// message and knows no pseudo-header.
+/// Any 4 bytes are a valid value, and getters never fail. Setters update the checksum (RFC 1624). It
+/// covers the whole message, without a pseudo-header.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
 )]
@@ -29,10 +29,10 @@ pub struct Icmpv4Header {
 }
 
 impl Icmpv4Header {
-    /// The length of the shared part, in bytes.
+    /// The length of this part of the header, in bytes.
     pub const LEN: usize = 4;
 
-    /// The header in these 4 bytes.
+    /// The header with these 4 bytes.
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
@@ -46,16 +46,16 @@ impl Icmpv4Header {
         zerocopy::transmute_ref!(self)
     }
 
-    /// Splits the header off the start of `bytes`.
+    /// Splits `bytes` into the first 4 bytes of the header and the bytes that follow.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] below 4 bytes.
+    /// [`ParseError::Truncated`] if there are fewer than 4 bytes.
     #[inline]
     pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         Self::ref_from_prefix(bytes).map_err(|_| too_short(4, bytes.len()))
     }
 
-    /// [`split`](Self::split) for writing.
+    /// [`split`](Self::split) with mutable results.
     ///
     /// # Errors
     /// As [`split`](Self::split).
@@ -79,7 +79,7 @@ impl Icmpv4Header {
         self.code
     }
 
-    /// The checksum as it stands.
+    /// The checksum field.
     #[inline]
     #[must_use]
     pub const fn checksum(&self) -> u16 {
@@ -97,13 +97,13 @@ impl Icmpv4Header {
         self.code = code;
     }
 
-    /// Makes the checksum follow `delta`, a change of the message's other bytes.
+    /// Updates the checksum for `delta`, a change of other bytes of the message.
     #[inline]
     pub fn patch(&mut self, delta: Delta) {
         self.checksum.set(delta.apply(self.checksum()));
     }
 
-    /// Computes the checksum over the header and `rest`, all that follows it.
+    /// Computes and sets the checksum over the header and `rest`, all bytes that follow it.
     #[inline]
     pub fn fill_checksum(&mut self, rest: &[u8]) {
         self.checksum = U16::ZERO;
@@ -116,7 +116,7 @@ impl Icmpv4Header {
     }
 }
 
-/// An `ICMPv4` message whose checksum verifies.
+/// An `ICMPv4` message with a valid checksum (RFC 792).
 #[derive(Clone, Copy, Debug)]
 pub struct Icmpv4<'a> {
     header: &'a Icmpv4Header,
@@ -125,10 +125,10 @@ pub struct Icmpv4<'a> {
 }
 
 impl<'a> Icmpv4<'a> {
-    /// The message that fills an IPv4 payload.
+    /// Parses the message that fills an IPv4 payload, and verifies the checksum.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] below 8 bytes, [`ParseError::BadChecksum`].
+    /// [`ParseError::Truncated`] if there are fewer than 8 bytes, [`ParseError::BadChecksum`].
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (header, rest) = Icmpv4Header::split(bytes)?;
@@ -152,15 +152,15 @@ impl<'a> Icmpv4<'a> {
         self.header
     }
 
-    /// Bytes 4 to 7, whose meaning the type gives: identifier and sequence number, or the next-hop
-    /// MTU.
+    /// Bytes 4 to 7. Their meaning depends on the type: identifier and sequence number, or the next-hop
+    /// MTU, for example.
     #[inline]
     #[must_use]
     pub const fn rest_of_header(self) -> [u8; 4] {
         self.rest_of_header
     }
 
-    /// What follows the 8-byte header; in an error, the quoted packet for
+    /// The bytes that follow the 8-byte header. In an ICMP error this is the quoted packet, for
     /// [`Ipv4::parse_quoted`](super::Ipv4::parse_quoted).
     #[inline]
     #[must_use]

@@ -6,7 +6,7 @@ use super::{IpProtocol, Ipv4Header, copy, reported_len};
 use crate::checksum::Sum;
 use crate::error::ParseError;
 
-/// The header of minimal encapsulation, 8 bytes or 12 with the original source (RFC 2004 §3).
+/// The header of minimal encapsulation: 8 bytes, or 12 with the original source (RFC 2004 §3).
 ///
 /// ```text
 ///  0               8              16                             31
@@ -38,7 +38,8 @@ impl MinimalHeader {
     /// The length with the original source, in bytes.
     pub const MAX_LEN: usize = 12;
 
-    /// The header that keeps what the tunnel changes of `original`, checksum right.
+    /// A header with the fields of `original` that the tunnel replaces, and the right checksum. The source
+    /// is omitted unless `keeps_source` is set.
     #[inline]
     #[must_use]
     pub fn new(original: &Ipv4Header, keeps_source: bool) -> Self {
@@ -61,7 +62,8 @@ impl MinimalHeader {
         header
     }
 
-    /// The header in these 12 bytes, whatever its checksum; in the first 8 where the S bit is clear.
+    /// The header with these bytes. The checksum is not verified. If the S bit is 0, the last 4 bytes are
+    /// ignored.
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::MAX_LEN]) -> Self {
@@ -72,7 +74,7 @@ impl MinimalHeader {
         header
     }
 
-    /// The bytes of the header on the wire, 8 or 12.
+    /// The 8 or 12 bytes of the header.
     #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -80,11 +82,11 @@ impl MinimalHeader {
         bytes.get(..self.wire_len()).unwrap_or(bytes)
     }
 
-    /// The header at the start of an IPv4 payload and what follows it. Without the S bit the source
-    /// is 0. Reserved bits are ignored (M-05).
+    /// Parses the header at the start of an IPv4 payload and returns it with the bytes that follow.
+    /// Reserved bits are ignored.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`], [`ParseError::BadChecksum`] (M-04, M-08).
+    /// [`ParseError::Truncated`] or [`ParseError::BadChecksum`].
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), ParseError> {
         let have = reported_len(bytes.len());
@@ -113,7 +115,7 @@ impl MinimalHeader {
         Ok((header, rest))
     }
 
-    /// Its length on the wire, in bytes: 8 or 12.
+    /// The length of the header, in bytes: 8 or 12.
     #[inline]
     #[must_use]
     pub const fn wire_len(&self) -> usize {
@@ -124,7 +126,7 @@ impl MinimalHeader {
         }
     }
 
-    /// What the original packet carries.
+    /// The original protocol.
     #[inline]
     #[must_use]
     pub const fn protocol(&self) -> IpProtocol {
@@ -139,7 +141,7 @@ impl MinimalHeader {
         Ipv4Addr::new(a, b, c, d)
     }
 
-    /// The original source, `None` if it is the outer source (S bit 0).
+    /// The original source. `None` if the S bit is 0: then it equals the outer source.
     #[inline]
     #[must_use]
     pub const fn source(&self) -> Option<Ipv4Addr> {
@@ -150,7 +152,7 @@ impl MinimalHeader {
         Some(Ipv4Addr::new(a, b, c, d))
     }
 
-    /// Writes its 8 or 12 bytes to the start of `bytes`; nothing if they do not fit.
+    /// Writes the 8 or 12 bytes of the header to the start of `bytes`. Does nothing if they do not fit.
     #[inline]
     pub fn write(&self, bytes: &mut [u8]) {
         if let Some(target) = bytes.get_mut(..self.wire_len()) {

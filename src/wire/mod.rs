@@ -1,18 +1,18 @@
-//! Zero-copy views of headers: bytes in, `&Header` out.
+//! Zero-copy views of headers.
 //!
-//! * A view is a reference into the caller's bytes, at any alignment: nothing is copied.
-//! * Accessors are total. Only splitting can fail: `split` separates a header from what follows,
-//!   `parse` also proves its lengths (and, for IPv4, its checksum), [`Ipv4::parse_quoted`] reads a
-//!   packet cut short inside an ICMP error.
-//! * Setters keep the header's own checksum right, by RFC 1624. `edit` patches it once for several
+//! * A view is a reference to the caller's bytes, at any alignment. Nothing is copied.
+//! * Only parsing can fail. `split` separates a header from the bytes that follow. `parse` also checks the
+//!   lengths, and for IPv4 and ICMP the checksum. [`Ipv4::parse_quoted`] parses the truncated packet inside
+//!   an ICMP error.
+//! * Getters cannot fail.
+//! * Setters update the header's checksum (RFC 1624). [`Ipv4Header::edit`] updates it once for several
 //!   fields.
-//! * Lengths are bytes and end in `_len`; addresses are [`core::net::Ipv4Addr`]; integers are in
-//!   the machine's byte order.
+//! * Lengths are in bytes, and their names end in `_len`. Addresses are [`core::net::Ipv4Addr`]. Integers
+//!   are in native byte order.
 //!
-//! The traits that zerocopy derives for the header types are not part of this crate's stable
-//! interface.
+//! The header types implement zerocopy traits, which are not part of this crate's stable interface.
 //!
-//! # Parse a packet, patch a field
+//! # Parse a packet and change a field
 //!
 //! ```
 //! use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header, Udp, UdpChecksum};
@@ -29,7 +29,7 @@
 //! assert_eq!(udp.checksum_status(header.source(), header.destination()), UdpChecksum::Valid);
 //!
 //! let (header, _options, _rest) = Ipv4Header::split_mut(&mut bytes)?;
-//! header.set_ttl(63); // the header checksum follows
+//! header.set_ttl(63); // also updates the header checksum
 //! assert!(Ipv4::parse(&bytes).is_ok());
 //! # Ok(())
 //! # }
@@ -62,22 +62,22 @@ pub use protocol::IpProtocol;
 pub use tcp::{Tcp, TcpHeader};
 pub use udp::{Udp, UdpChecksum, UdpHeader};
 
-/// Whether code that handles all packets is compiled a second time for the common ones, without the
-/// branches that these do not need. Targets without an operating system pay for flash, not for cycles:
-/// there every packet takes the code that handles all.
+/// Whether code is compiled twice: once for all packets, and once for the common packets, without the
+/// branches that these do not need. On targets without an operating system code size matters more than
+/// speed, so there is only the code for all packets.
 pub(crate) const COMMON_FIRST: bool = cfg!(not(all(
     target_os = "none",
     not(target_pointer_width = "64")
 )));
 
-/// `len` bytes at most, as an error can carry it: headers and total lengths fit 16 bits, so a
-/// longer buffer is never what was missing.
+/// `len` as errors report it, at most 65535. Headers and total lengths fit 16 bits, so a longer buffer is
+/// never too short.
 pub(crate) fn reported_len(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
 }
 
-/// Copies as many bytes as both have: where the lengths are equal by construction, but the compiler
-/// cannot see it, `copy_from_slice` would link a panic.
+/// Copies `from` to `to`, up to the shorter length. Use it where the lengths are equal but the compiler
+/// cannot prove it: `copy_from_slice` would link a panic there.
 #[inline]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
     for (to, from) in to.iter_mut().zip(from) {

@@ -1,6 +1,6 @@
 use crate::error::ParseError;
 
-/// One option of an IPv4 or TCP header: its kind, the data behind kind and length, and where it stands.
+/// One option of an IPv4 or TCP header (RFC 791 §3.1, RFC 9293 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeaderOption<'a> {
     kind: u8,
@@ -9,7 +9,7 @@ pub struct HeaderOption<'a> {
 }
 
 impl<'a> HeaderOption<'a> {
-    /// No operation: one byte of padding (both protocols).
+    /// IPv4 and TCP: no operation, one byte of padding.
     pub const NOP: u8 = 1;
     /// IPv4: loose source and record route (RFC 791 §3.1).
     pub const LSRR: u8 = 131;
@@ -20,29 +20,29 @@ impl<'a> HeaderOption<'a> {
     /// TCP: timestamps (RFC 7323 §3).
     pub const TCP_TIMESTAMPS: u8 = 8;
 
-    /// The kind (IPv4: type) byte.
+    /// The kind byte. RFC 791 calls it type.
     #[inline]
     #[must_use]
     pub const fn kind(self) -> u8 {
         self.kind
     }
 
-    /// The bytes behind kind and length; empty for a NOP.
+    /// The bytes after kind and length. Empty for [`NOP`](Self::NOP).
     #[inline]
     #[must_use]
     pub const fn data(self) -> &'a [u8] {
         self.data
     }
 
-    /// Where its kind byte stands among the option bytes, counted from the first, 0. The fixed header in
-    /// front of them is 20 bytes, in IPv4 and in TCP.
+    /// The offset of the kind byte in the option bytes. The header in front of them has 20 bytes, in IPv4
+    /// and in TCP.
     #[inline]
     #[must_use]
     pub const fn offset(self) -> usize {
         self.offset
     }
 
-    /// Its length with kind and length byte, in bytes: 1 for a NOP.
+    /// The length with kind and length byte, in bytes. 1 for [`NOP`](Self::NOP).
     #[inline]
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "no option is empty")]
@@ -54,11 +54,10 @@ impl<'a> HeaderOption<'a> {
     }
 }
 
-/// The options of an IPv4 or TCP header, in order, length-checked (V-13, S-03; RFC 791 §3.1,
-/// RFC 9293 §3.1).
+/// An iterator over the options of an IPv4 or TCP header (RFC 791 §3.1, RFC 9293 §3.1).
 ///
-/// Kind 0 ends the list, kind 1 is one byte, every other has a length of at least 2 within the
-/// header. A length outside of it yields one [`ParseError::BadOption`], then the iteration ends.
+/// Kind 0 ends the list, and kind 1 is a single byte. Every other option has a length byte of at least 2
+/// and ends within the header. Otherwise the iterator returns [`ParseError::BadOption`] once and ends.
 ///
 /// ```
 /// use ipencap::wire::HeaderOptions;
@@ -68,18 +67,18 @@ impl<'a> HeaderOption<'a> {
 /// assert_eq!(kinds, [1, 1, 8]);
 ///
 /// let stamp = HeaderOptions::new(&timestamps).flatten().find(|option| option.kind() == 8).unwrap();
-/// assert_eq!((stamp.offset(), stamp.len()), (2, 10)); // its data begins at 4
+/// assert_eq!((stamp.offset(), stamp.len()), (2, 10)); // the data begins at offset 4
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HeaderOptions<'a> {
     rest: &'a [u8],
-    /// Where `rest` begins.
+    /// The offset of `rest` in the option bytes.
     offset: usize,
 }
 
 impl<'a> HeaderOptions<'a> {
-    /// Iterates over the option bytes of a header.
+    /// An iterator over the option bytes of a header.
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self {
@@ -88,8 +87,8 @@ impl<'a> HeaderOptions<'a> {
         }
     }
 
-    /// Whether a loose or strict source route is among them (V-14). A malformed list is searched up
-    /// to where it breaks.
+    /// Whether there is a loose or strict source route. An invalid list is searched up to its first
+    /// invalid option.
     #[inline]
     #[must_use]
     pub fn has_source_route(mut self) -> bool {
@@ -101,16 +100,16 @@ impl<'a> HeaderOptions<'a> {
         false
     }
 
-    /// The data of the first source route that is not finished: its pointer is within its length, so
-    /// the header's destination is not the packet's last (RFC 791 §3.1).
+    /// The data of the first unfinished source route. Its pointer is within its length, so the packet will
+    /// go on to other destinations than the header's (RFC 791 §3.1).
     ///
     /// # Errors
-    /// As the iteration: a malformed list may hide such a route.
+    /// As the iterator, because an invalid list may contain such a route.
     pub(crate) fn unfinished_route(self) -> Result<Option<&'a [u8]>, ParseError> {
         for option in self {
             let HeaderOption { kind, data, .. } = option?;
             let pointer = data.first().map_or(0, |pointer| usize::from(*pointer));
-            // The pointer counts from the kind byte, two bytes in front of the data.
+            // The pointer counts from the kind byte, two bytes before the data.
             let is_unfinished = pointer <= data.len().saturating_add(2);
             if is_unfinished && matches!(kind, HeaderOption::LSRR | HeaderOption::SSRR) {
                 return Ok(Some(data));

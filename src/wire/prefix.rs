@@ -1,20 +1,23 @@
-/// The 16-bit length in front of a packet on a byte stream (S-10, S-11): big-endian.
+/// The 16-bit big-endian length in front of a packet on a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[allow(clippy::exhaustive_enums, reason = "a length counts itself or not")]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "the length includes the prefix or not"
+)]
 pub enum LengthPrefix {
     /// The length of the packet (OpenVPN, RFC 4571 §2).
     Exclusive,
-    /// The length of the packet and of the prefix itself (RFC 9329 §3).
+    /// The length of the packet and the prefix (RFC 9329 §3).
     Inclusive,
 }
 
 impl LengthPrefix {
-    /// Its own length, in bytes.
+    /// The length of the prefix, in bytes.
     pub const LEN: usize = 2;
 
-    /// The prefix of a packet of `len` bytes, `None` if 16 bits cannot say it: above 65533 where it
-    /// counts itself (S-12).
+    /// The prefix of a packet of `len` bytes. `None` if the value exceeds 16 bits, which happens above
+    /// 65533 bytes for [`Inclusive`](Self::Inclusive).
     #[inline]
     #[must_use]
     pub const fn of(self, len: u16) -> Option<[u8; Self::LEN]> {
@@ -28,7 +31,8 @@ impl LengthPrefix {
         }
     }
 
-    /// The length of the packet behind this prefix, in bytes, `None` if it counts less than itself.
+    /// The length of the packet behind this prefix, in bytes. `None` if the value is less than the length
+    /// of the prefix, which it includes.
     #[inline]
     #[must_use]
     pub const fn packet_len(self, prefix: [u8; Self::LEN]) -> Option<u16> {

@@ -1,6 +1,7 @@
 use core::fmt;
 
-/// What an IPv4 packet carries: the protocol field, open to all 256 values (IANA protocol numbers).
+/// The protocol field of an IPv4 header. All 256 values are allowed (IANA, Assigned Internet Protocol
+/// Numbers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct IpProtocol(pub u8);
@@ -10,8 +11,7 @@ impl IpProtocol {
     pub const ICMP: Self = Self(1);
     /// IPv4 encapsulation: IP-in-IP (RFC 2003).
     ///
-    /// IANA's keyword is `IPv4`. The registry's `IPIP`, 94, is another, historic protocol; no
-    /// constant here stands for it.
+    /// IANA's keyword is `IPv4`. IANA's `IPIP`, number 94, is a different, obsolete protocol.
     #[doc(alias = "ipip")]
     #[doc(alias = "IPIP")]
     #[doc(alias = "IPv4")]
@@ -30,8 +30,7 @@ impl IpProtocol {
     /// MPLS in IP (RFC 4023).
     pub const MPLS: Self = Self(137);
 
-    /// Whether the payload is a packet of its own: IPv4, IPv6, GRE, minimal encapsulation or MPLS
-    /// (D-20).
+    /// Whether the payload is another packet: IPv4, IPv6, GRE, minimal encapsulation or MPLS.
     #[inline]
     #[must_use]
     pub const fn is_tunnel(self) -> bool {

@@ -25,8 +25,8 @@ use crate::error::{EncapError, ParseError};
 /// |                 options, data offset * 4 - 20 bytes           |
 /// ```
 ///
-/// Any 20 bytes are a value: getters never fail. Setters patch the checksum; there is no value that
-/// means "none" (S-02).
+/// Any 20 bytes are a valid value, and getters never fail. Setters update the checksum (RFC 1624). Unlike
+/// in UDP, a checksum of 0 has no special meaning.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
 )]
@@ -43,14 +43,14 @@ pub struct TcpHeader {
 }
 
 impl TcpHeader {
-    /// The fixed part's length, in bytes.
+    /// The length of the fixed part, in bytes.
     pub const LEN: usize = 20;
-    /// The longest header, with 40 bytes of options.
+    /// The length of the longest header, with 40 bytes of options.
     pub const MAX_LEN: usize = 60;
 
-    /// A header with checksum and urgent pointer 0, in front of options of `words - 5` words.
+    /// A header with checksum and urgent pointer 0.
     ///
-    /// `words` is the data offset, 5 to 15; of more only the low four bits count.
+    /// `words` is the data offset in 4-byte words, from 5 to 15. Only its low four bits are used.
     #[inline]
     #[must_use]
     pub const fn new(
@@ -73,7 +73,7 @@ impl TcpHeader {
         }
     }
 
-    /// The header in these 20 bytes.
+    /// The header with these 20 bytes.
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
@@ -87,10 +87,10 @@ impl TcpHeader {
         zerocopy::transmute_ref!(self)
     }
 
-    /// Splits fixed header and options off the start of `bytes`.
+    /// Splits `bytes` into the fixed header, the options and the bytes that follow.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] or [`ParseError::BadDataOffset`] (S-01).
+    /// [`ParseError::Truncated`] or [`ParseError::BadDataOffset`].
     #[inline]
     pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8], &[u8]), ParseError> {
         let (header, behind) =
@@ -102,7 +102,7 @@ impl TcpHeader {
         Ok((header, options, rest))
     }
 
-    /// [`split`](Self::split) for writing.
+    /// [`split`](Self::split) with mutable results.
     ///
     /// # Errors
     /// As [`split`](Self::split).
@@ -138,22 +138,22 @@ impl TcpHeader {
         self.destination_port.get()
     }
 
-    /// The sequence number of the first payload byte.
+    /// The sequence number.
     #[inline]
     #[must_use]
     pub const fn sequence(&self) -> u32 {
         self.sequence.get()
     }
 
-    /// The next sequence number expected from the other side.
+    /// The acknowledgment number: the next sequence number expected from the other side.
     #[inline]
     #[must_use]
     pub const fn acknowledgment(&self) -> u32 {
         self.acknowledgment.get()
     }
 
-    /// The header length with options, in bytes: 0 to 60, at least 20 in every segment that was
-    /// split.
+    /// The length of the header with its options by the data offset, in bytes: 0 to 60, and at least 20 if
+    /// the header comes from [`split`](Self::split).
     #[inline]
     #[must_use]
     pub const fn header_len(&self) -> u8 {
@@ -168,14 +168,14 @@ impl TcpHeader {
         TcpFlags::from_bits_truncate(self.offset_flags.get())
     }
 
-    /// The receive window, unscaled.
+    /// The window field, without scaling.
     #[inline]
     #[must_use]
     pub const fn window(&self) -> u16 {
         self.window.get()
     }
 
-    /// The checksum as it stands.
+    /// The checksum field.
     #[inline]
     #[must_use]
     pub const fn checksum(&self) -> u16 {
@@ -217,7 +217,7 @@ impl TcpHeader {
         self.acknowledgment.set(acknowledgment);
     }
 
-    /// Sets the flags; data offset and reserved bits stay.
+    /// Sets the flags. Data offset and reserved bits do not change.
     #[inline]
     pub fn set_flags(&mut self, flags: TcpFlags) {
         let old = self.offset_flags.get();
@@ -226,7 +226,7 @@ impl TcpHeader {
         self.offset_flags.set(new);
     }
 
-    /// Sets the receive window, unscaled.
+    /// Sets the window field.
     #[inline]
     pub fn set_window(&mut self, window: u16) {
         self.patch(Delta::new().replace_u16(self.window(), window));
@@ -240,28 +240,28 @@ impl TcpHeader {
         self.urgent_pointer.set(urgent_pointer);
     }
 
-    /// Makes the checksum follow a change of the source or destination address in the IPv4 header.
+    /// Updates the checksum for a change of the source or destination address in the IPv4 header.
     #[inline]
     pub fn patch_address(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
         self.patch(Delta::new().replace_u32(old.to_bits(), new.to_bits()));
     }
 
-    /// Makes the checksum follow `delta`.
+    /// Updates the checksum for `delta`.
     #[inline]
     pub fn patch(&mut self, delta: Delta) {
         self.checksum.set(delta.apply(self.checksum()));
     }
 
-    /// Writes this checksum as it is.
+    /// Sets the checksum field to this value.
     #[inline]
     pub const fn set_raw_checksum(&mut self, checksum: u16) {
         self.checksum = U16::new(checksum);
     }
 
-    /// Computes the checksum over pseudo-header, header, `options` and `payload`.
+    /// Computes and sets the checksum over pseudo-header, header, `options` and `payload`.
     ///
     /// # Errors
-    /// [`EncapError::TooLong`] if header, options and payload exceed 65535 bytes; nothing has changed
+    /// [`EncapError::TooLong`] if header, options and payload exceed 65535 bytes. The header is unchanged
     /// then.
     #[inline]
     pub fn fill_checksum(
@@ -300,7 +300,7 @@ impl TcpHeader {
     }
 }
 
-/// A TCP segment: header, options and payload.
+/// A TCP segment: header, options and payload (RFC 9293 §3.1).
 #[derive(Clone, Copy, Debug)]
 pub struct Tcp<'a> {
     header: &'a TcpHeader,
@@ -309,8 +309,8 @@ pub struct Tcp<'a> {
 }
 
 impl<'a> Tcp<'a> {
-    /// The segment that fills an IPv4 payload. Its data offset is proven, its checksum is not: see
-    /// [`verifies`](Self::verifies), which needs the addresses.
+    /// Parses the segment that fills an IPv4 payload. Checks the data offset, but not the checksum: for
+    /// that [`verifies`](Self::verifies) needs the IPv4 addresses.
     ///
     /// # Errors
     /// As [`TcpHeader::split`].
@@ -331,27 +331,27 @@ impl<'a> Tcp<'a> {
         self.header
     }
 
-    /// The option bytes, 0 to 40.
+    /// The bytes of the options, 0 to 40.
     #[inline]
     #[must_use]
     pub const fn option_bytes(self) -> &'a [u8] {
         self.options
     }
 
-    /// The options, one by one.
+    /// An iterator over the options.
     #[inline]
     pub const fn options(self) -> HeaderOptions<'a> {
         HeaderOptions::new(self.options)
     }
 
-    /// What the segment carries.
+    /// The payload.
     #[inline]
     #[must_use]
     pub const fn payload(self) -> &'a [u8] {
         self.payload
     }
 
-    /// Whether the checksum verifies, with the addresses of the packet around it (S-02).
+    /// Whether the checksum is right, with the addresses of the IPv4 header (RFC 9293 §3.1).
     #[inline]
     #[must_use]
     pub fn verifies(self, source: Ipv4Addr, destination: Ipv4Addr) -> bool {

@@ -18,8 +18,9 @@ use crate::error::ParseError;
 /// +-----------------+----------------+
 /// ```
 ///
-/// Any 8 bytes are a value: getters never fail. A checksum of 0 means that there is none: setters
-/// leave it so (C-13). Otherwise they patch it, and write 0xFFFF where it becomes 0 (C-14).
+/// Any 8 bytes are a valid value, and getters never fail. Setters update the checksum (RFC 1624) and
+/// write 0xFFFF instead of 0. A checksum of 0 means that there is none, and setters leave it at 0 (RFC
+/// 768).
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
 )]
@@ -31,27 +32,27 @@ pub struct UdpHeader {
     checksum: U16,
 }
 
-/// What a UDP checksum says about its datagram.
+/// The state of a UDP checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(
     clippy::exhaustive_enums,
-    reason = "a checksum is there or not, and right or not"
+    reason = "a checksum is absent, right or wrong"
 )]
 pub enum UdpChecksum {
-    /// It verifies.
+    /// It is right.
     Valid,
-    /// It does not verify: drop the datagram (RFC 1122 §4.1.3.4).
+    /// It is wrong: drop the datagram (RFC 1122 §4.1.3.4).
     Invalid,
-    /// It is 0: the sender computed none (RFC 768).
+    /// It is 0: the sender did not compute one (RFC 768).
     Absent,
 }
 
 impl UdpHeader {
-    /// The header's length, in bytes.
+    /// The length of the header, in bytes.
     pub const LEN: usize = 8;
 
-    /// A header without checksum. `len` counts the header and its payload, in bytes.
+    /// A header without checksum. `len` is the length of header and payload, in bytes.
     #[inline]
     #[must_use]
     pub const fn new(source_port: u16, destination_port: u16, len: u16) -> Self {
@@ -63,7 +64,7 @@ impl UdpHeader {
         }
     }
 
-    /// The header in these 8 bytes.
+    /// The header with these 8 bytes.
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
@@ -77,16 +78,16 @@ impl UdpHeader {
         zerocopy::transmute_ref!(self)
     }
 
-    /// Splits the header off the start of `bytes`, trusting no length.
+    /// Splits `bytes` into the header and the bytes that follow. The length field is not checked.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] below 8 bytes.
+    /// [`ParseError::Truncated`] if there are fewer than 8 bytes.
     #[inline]
     pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         Self::ref_from_prefix(bytes).map_err(|_| too_short(bytes.len()))
     }
 
-    /// [`split`](Self::split) for writing.
+    /// [`split`](Self::split) with mutable results.
     ///
     /// # Errors
     /// As [`split`](Self::split).
@@ -110,7 +111,7 @@ impl UdpHeader {
         self.destination_port.get()
     }
 
-    /// The length of header and payload, in bytes, as the header says.
+    /// The length field: the length of header and payload, in bytes.
     #[inline]
     #[must_use]
     #[allow(
@@ -121,7 +122,7 @@ impl UdpHeader {
         self.len.get()
     }
 
-    /// The checksum as it stands; 0 means none.
+    /// The checksum field; 0 means that there is no checksum.
     #[inline]
     #[must_use]
     pub const fn checksum(&self) -> u16 {
@@ -144,8 +145,8 @@ impl UdpHeader {
 
     /// Sets the length of header and payload, in bytes.
     ///
-    /// The checksum covers it twice, here and in the pseudo-header, and follows both. Payload bytes
-    /// that come or go are the caller's to account for.
+    /// The checksum is updated for this field and for the length in the pseudo-header. If the payload
+    /// changes too, update the checksum with [`patch`](Self::patch).
     #[inline]
     pub fn set_len(&mut self, len: u16) {
         let old = self.len();
@@ -153,25 +154,25 @@ impl UdpHeader {
         self.len.set(len);
     }
 
-    /// Makes the checksum follow a change of the source or destination address in the IPv4 header.
+    /// Updates the checksum for a change of the source or destination address in the IPv4 header.
     #[inline]
     pub fn patch_address(&mut self, old: Ipv4Addr, new: Ipv4Addr) {
         self.patch(Delta::new().replace_u32(old.to_bits(), new.to_bits()));
     }
 
-    /// Makes the checksum follow `delta`: an absent one stays absent, a 0 becomes 0xFFFF.
+    /// Updates the checksum for `delta`. A result of 0 becomes 0xFFFF, and an absent checksum stays absent.
     #[inline]
     pub fn patch(&mut self, delta: Delta) {
         self.checksum.set(Self::patched(self.checksum(), delta));
     }
 
-    /// The value of [`patch`](Self::patch) for a checksum that is not in a header.
+    /// [`patch`](Self::patch) for a checksum that is not in a header.
     ///
     /// ```
     /// use ipencap::{checksum::Delta, wire::UdpHeader};
     /// let delta = Delta::new().replace_u16(0x2222, 0x3333);
-    /// assert_eq!(UdpHeader::patched(0x1111, delta), 0xffff); // 0 on the wire would mean "none"
-    /// assert_eq!(UdpHeader::patched(0x0000, delta), 0x0000); // none stays none
+    /// assert_eq!(UdpHeader::patched(0x1111, delta), 0xffff); // 0 would mean "no checksum"
+    /// assert_eq!(UdpHeader::patched(0x0000, delta), 0x0000); // there is no checksum
     /// ```
     #[inline]
     #[must_use]
@@ -182,15 +183,15 @@ impl UdpHeader {
         }
     }
 
-    /// A computed checksum as UDP writes it: 0xFFFF for 0 (C-12; RFC 768).
+    /// A computed checksum in the form that UDP sends: 0xFFFF instead of 0 (RFC 768).
     #[inline]
     #[must_use]
     pub const fn transmitted(checksum: u16) -> u16 {
         if checksum == 0 { 0xffff } else { checksum }
     }
 
-    /// Computes the checksum over pseudo-header, header and `payload`; the header's length field
-    /// counts.
+    /// Computes and sets the checksum over pseudo-header, header and `payload`. The pseudo-header's length
+    /// is the header's length field.
     #[inline]
     pub fn fill_checksum(&mut self, source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) {
         self.checksum = U16::ZERO;
@@ -198,13 +199,13 @@ impl UdpHeader {
         self.checksum.set(Self::transmitted(sum.checksum()));
     }
 
-    /// Switches the checksum off (RFC 768): opt-in, for IPv4 only (U-04).
+    /// Removes the checksum. Only IPv4 allows this (RFC 768, RFC 8085 §3.4.1).
     #[inline]
     pub const fn clear_checksum(&mut self) {
         self.checksum = U16::ZERO;
     }
 
-    /// Writes this checksum as it is.
+    /// Sets the checksum field to this value.
     #[inline]
     pub const fn set_raw_checksum(&mut self, checksum: u16) {
         self.checksum = U16::new(checksum);
@@ -217,7 +218,7 @@ impl UdpHeader {
     }
 }
 
-/// A UDP datagram: header and payload, bounded by its length field.
+/// A UDP datagram: header and payload, delimited by the length field (RFC 768).
 #[derive(Clone, Copy, Debug)]
 pub struct Udp<'a> {
     header: &'a UdpHeader,
@@ -226,11 +227,11 @@ pub struct Udp<'a> {
 }
 
 impl<'a> Udp<'a> {
-    /// The datagram at the start of an IPv4 payload. Its length is proven, its checksum is not: see
-    /// [`checksum_status`](Self::checksum_status), which needs the addresses.
+    /// Parses the datagram at the start of an IPv4 payload. Checks the length, but not the checksum: for
+    /// that [`checksum_status`](Self::checksum_status) needs the IPv4 addresses.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`] or [`ParseError::BadUdpLength`] (U-07, U-08, U-10).
+    /// [`ParseError::Truncated`] or [`ParseError::BadUdpLength`].
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (header, rest) = UdpHeader::split(bytes)?;
@@ -256,21 +257,21 @@ impl<'a> Udp<'a> {
         self.header
     }
 
-    /// What the datagram carries, up to its length.
+    /// The payload, up to the end by the length field.
     #[inline]
     #[must_use]
     pub const fn payload(self) -> &'a [u8] {
         self.payload
     }
 
-    /// Bytes behind the length field's end, the UDP options area (U-09).
+    /// The number of bytes behind the end of the datagram, the UDP options area (RFC 9868).
     #[inline]
     #[must_use]
     pub const fn slack(self) -> usize {
         self.slack
     }
 
-    /// What the checksum says, with the addresses of the packet around it (U-05).
+    /// Verifies the checksum, with the addresses of the IPv4 header (RFC 1122 §4.1.3.4).
     #[inline]
     #[must_use]
     pub fn checksum_status(self, source: Ipv4Addr, destination: Ipv4Addr) -> UdpChecksum {

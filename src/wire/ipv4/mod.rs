@@ -30,11 +30,11 @@ pub use packet::{Ipv4, Ipv4Mut, QuotedIpv4};
 /// |                   options, IHL * 4 - 20 bytes                 |
 /// ```
 ///
-/// Any 20 bytes are a value: getters never fail. Setters keep the header checksum right by
-/// RFC 1624; a checksum that was wrong stays wrong by the same amount. Setting an address does
-/// **not** fix the checksum of a UDP or TCP payload, whose pseudo-header contains it: use
+/// Any 20 bytes are a valid value, and getters never fail. Setters update the header checksum (RFC 1624);
+/// they do not repair a wrong one. Setting an address does **not** update the checksum of a UDP or TCP
+/// payload, whose pseudo-header contains the address. Use
 /// [`UdpHeader::patch_address`](super::UdpHeader::patch_address) or
-/// [`TcpHeader::patch_address`](super::TcpHeader::patch_address) too.
+/// [`TcpHeader::patch_address`](super::TcpHeader::patch_address) for that.
 ///
 /// ```
 /// use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Header};
@@ -44,7 +44,7 @@ pub use packet::{Ipv4, Ipv4Mut, QuotedIpv4};
 ///     Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2), IpProtocol::IPENCAP, 56);
 /// assert_eq!(header.checksum(), 0xd48a);
 /// header.edit(|edit| {
-///     edit.set_dscp(Dscp::EF).set_ecn(Ecn::Ect0); // one patch of the checksum for both
+///     edit.set_dscp(Dscp::EF).set_ecn(Ecn::Ect0); // one update of the checksum for both
 /// });
 /// assert_eq!(header.checksum(), 0xd3d0);
 /// ```
@@ -66,14 +66,15 @@ pub struct Ipv4Header {
 }
 
 impl Ipv4Header {
-    /// The fixed part's length, in bytes.
+    /// The length of the fixed part, in bytes.
     pub const LEN: usize = 20;
-    /// The longest header, with 40 bytes of options.
+    /// The length of the longest header, with 40 bytes of options.
     pub const MAX_LEN: usize = 60;
 
-    /// A header without options: DF set, identification 0, TTL 64, DSCP and ECN 0, checksum right.
+    /// A header without options, with DF set, identification 0, TTL 64, DSCP 0, Not-ECT and the right
+    /// checksum.
     ///
-    /// `total_len` counts the header and what follows, in bytes.
+    /// `total_len` is the length of header and payload, in bytes.
     #[inline]
     #[must_use]
     pub fn new(
@@ -100,8 +101,9 @@ impl Ipv4Header {
         header
     }
 
-    /// The same in front of these `options`: the header length counts them and the checksum covers them.
-    /// They are written behind the header. The total length stays as it is: it counts them already.
+    /// Sets header length and checksum for `options`, which you write behind the header.
+    ///
+    /// The total length does not change, so it must already include the options.
     ///
     /// ```
     /// use core::net::Ipv4Addr;
@@ -117,8 +119,8 @@ impl Ipv4Header {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError::BadIpv4Options`] unless they are at most 40 bytes, a multiple of 4. What they say is
-    /// not looked at.
+    /// [`ConfigError::BadIpv4Options`] unless their length is a multiple of 4 and at most 40 bytes. Their
+    /// contents are not checked.
     #[inline]
     pub fn with_options(self, options: &[u8]) -> Result<Self, ConfigError> {
         let words = match u8::try_from(options.len()) {
@@ -131,7 +133,7 @@ impl Ipv4Header {
         Ok(header)
     }
 
-    /// The header in these 20 bytes.
+    /// The header with these 20 bytes.
     #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
@@ -145,12 +147,11 @@ impl Ipv4Header {
         zerocopy::transmute_ref!(self)
     }
 
-    /// Splits bytes into fixed header, options and what follows, trusting neither total length nor
-    /// checksum.
+    /// Splits `bytes` into the fixed header, the options and the bytes that follow. Total length and
+    /// checksum are not checked.
     ///
     /// # Errors
-    /// [`ParseError::Truncated`], [`ParseError::BadVersion`] or [`ParseError::BadIhl`] (V-01 to
-    /// V-04).
+    /// [`ParseError::Truncated`], [`ParseError::BadVersion`] or [`ParseError::BadIhl`].
     #[inline]
     pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8], &[u8]), ParseError> {
         let options_len = options_len(bytes)?;
@@ -161,7 +162,7 @@ impl Ipv4Header {
         Ok((header, options, rest))
     }
 
-    /// [`split`](Self::split) for writing.
+    /// [`split`](Self::split) with mutable results.
     ///
     /// # Errors
     /// As [`split`](Self::split).
@@ -175,14 +176,15 @@ impl Ipv4Header {
         Ok((header, options, rest))
     }
 
-    /// The version nibble, 4 in every packet that was split.
+    /// The version: 4 if the header comes from [`split`](Self::split).
     #[inline]
     #[must_use]
     pub const fn version(&self) -> u8 {
         self.version_ihl >> 4
     }
 
-    /// The header length with options, in bytes: 0 to 60, at least 20 in every packet that was split.
+    /// The length of the header with its options by the IHL field, in bytes: 0 to 60, and at least 20 if the
+    /// header comes from [`split`](Self::split).
     #[inline]
     #[must_use]
     pub const fn header_len(&self) -> u8 {
@@ -203,8 +205,8 @@ impl Ipv4Header {
         Ecn::from_bits_truncated(self.tos)
     }
 
-    /// The former type-of-service byte, DSCP and ECN together, for display. Policies treat the two
-    /// fields apart (Q-01; RFC 9601 §4).
+    /// The former type-of-service byte: DSCP and ECN. Use it for display only, because the two fields need
+    /// separate policies (RFC 9601 §4).
     #[inline]
     #[must_use]
     pub const fn tos(&self) -> u8 {
@@ -218,7 +220,7 @@ impl Ipv4Header {
         self.total_len.get()
     }
 
-    /// The identification shared by the fragments of one datagram.
+    /// The identification, the same in all fragments of a datagram.
     #[inline]
     #[must_use]
     pub const fn identification(&self) -> u16 {
@@ -232,45 +234,45 @@ impl Ipv4Header {
         Ipv4Flags::from_bits_truncate(self.flags_offset.get())
     }
 
-    /// Where this fragment's data begins in the original datagram.
+    /// The offset of this fragment's data in the original datagram.
     #[inline]
     #[must_use]
     pub const fn fragment_offset(&self) -> FragmentOffset {
         FragmentOffset::from_bits_truncated(self.flags_offset.get())
     }
 
-    /// Whether this is a fragment, first, middle or last: MF set or the offset not 0.
+    /// Whether this is a fragment: MF is set or the offset is not 0.
     #[inline]
     #[must_use]
     pub const fn is_fragment(&self) -> bool {
         self.flags_offset.get() & (Ipv4Flags::MF.bits() | FragmentOffset::MAX.units()) != 0
     }
 
-    /// Whether the payload behind this fragment's offset would end beyond 65535 bytes (V-15; RFC 791
-    /// §3.1): such a fragment must not enter reassembly.
+    /// Whether the datagram that this fragment belongs to would exceed 65535 bytes (RFC 791 §3.1). Do not
+    /// reassemble such a fragment.
     #[inline]
     #[must_use]
     pub fn exceeds_reassembly(&self) -> bool {
-        // header + (total - header) + offset: the reassembled datagram would have this length.
+        // Header, offset and data of the fragment: the least length of the reassembled datagram.
         u32::from(self.fragment_offset().bytes()).wrapping_add(u32::from(self.total_len()))
             > u32::from(u16::MAX)
     }
 
-    /// Time to live, in hops.
+    /// The time to live, in hops.
     #[inline]
     #[must_use]
     pub const fn ttl(&self) -> u8 {
         self.ttl
     }
 
-    /// What the packet carries.
+    /// The protocol of the payload.
     #[inline]
     #[must_use]
     pub const fn protocol(&self) -> IpProtocol {
         IpProtocol(self.protocol)
     }
 
-    /// The header checksum as it stands.
+    /// The header checksum field.
     #[inline]
     #[must_use]
     pub const fn checksum(&self) -> u16 {
@@ -291,8 +293,8 @@ impl Ipv4Header {
         Ipv4Addr::from_bits(u32::from_be_bytes(self.destination))
     }
 
-    /// Whether the checksum over the header and its `options` verifies (V-05). Both encodings of
-    /// zero do.
+    /// Whether the checksum over the header and its `options` is right (RFC 1812 §5.2.2). A checksum of zero
+    /// is valid in both encodings, 0x0000 and 0xFFFF.
     #[inline]
     #[must_use]
     pub fn verifies(&self, options: &[u8]) -> bool {
@@ -304,10 +306,9 @@ impl Ipv4Header {
         }
     }
 
-    /// Recomputes the checksum over the header and its `options`, whatever it was before.
+    /// Computes and sets the checksum over the header and its `options`.
     ///
-    /// For a header that was just composed. A header in transit must not be recomputed: that would
-    /// repair a corrupted one (C-15).
+    /// Use this for new headers only. For a received header it would hide corruption.
     #[inline]
     pub fn fill_checksum(&mut self, options: &[u8]) {
         self.checksum = U16::ZERO;
@@ -319,7 +320,7 @@ impl Ipv4Header {
         );
     }
 
-    /// Changes several fields and patches the checksum once.
+    /// Changes several fields and updates the checksum once (RFC 1624).
     #[inline]
     pub fn edit(&mut self, change: impl FnOnce(&mut Ipv4Edit<'_>)) {
         let mut edit = Ipv4Edit {
@@ -343,8 +344,8 @@ impl Ipv4Header {
         self.tos = tos;
     }
 
-    /// Takes one hop off the TTL, as a forwarding step does (RFC 1812 §5.3.1); `false` if it is 0 or
-    /// would become 0, and then nothing has changed.
+    /// Decrements the TTL by one, as a router does (RFC 1812 §5.3.1). Returns `false` and changes nothing if
+    /// the TTL is 0 or 1.
     #[inline]
     #[must_use]
     pub fn decrement_ttl(&mut self) -> bool {
@@ -352,8 +353,8 @@ impl Ipv4Header {
             0 | 1 => false,
             ttl => {
                 self.ttl = ttl.wrapping_sub(1);
-                // The word has one less in its high byte, so the checksum has one more in its: RFC 1624
-                // equation 3, solved for this difference (test `decrement_ttl_is_equation_3`).
+                // TTL is the high byte of its word. RFC 1624 equation 3 is simpler for this change: add 1
+                // to the high byte of the checksum (test `decrement_ttl_is_equation_3`).
                 let checksum = u16::from_ne_bytes(self.checksum.to_bytes());
                 let one = u16::from_ne_bytes([1, 0]);
                 let carry = u16::from(checksum >= !one);
@@ -365,7 +366,7 @@ impl Ipv4Header {
     }
 }
 
-/// The setters of [`Ipv4Header`], each of which also exists on [`Ipv4Edit`].
+/// Defines setters of [`Ipv4Header`] that call those of [`Ipv4Edit`].
 macro_rules! setters {
     ($( $(#[$meta:meta])* $name:ident($value:ident: $Type:ty) ; )+) => {
         impl Ipv4Header {
@@ -391,21 +392,21 @@ setters! {
     set_total_len(total_len: u16);
     /// Sets the identification.
     set_identification(identification: u16);
-    /// Sets the three flags; the fragment offset stays.
+    /// Sets the three flags. The fragment offset does not change.
     set_flags(flags: Ipv4Flags);
-    /// Sets the fragment offset; the flags stay.
+    /// Sets the fragment offset. The flags do not change.
     set_fragment_offset(offset: FragmentOffset);
     /// Sets the time to live, in hops.
     set_ttl(ttl: u8);
-    /// Sets what the packet carries.
+    /// Sets the protocol of the payload.
     set_protocol(protocol: IpProtocol);
-    /// Sets the source address. A transport checksum in the payload is not fixed.
+    /// Sets the source address. Does not update a TCP or UDP checksum in the payload.
     set_source(source: Ipv4Addr);
-    /// Sets the destination address. A transport checksum in the payload is not fixed.
+    /// Sets the destination address. Does not update a TCP or UDP checksum in the payload.
     set_destination(destination: Ipv4Addr);
 }
 
-/// Several edits of one header under one patch of its checksum; see [`Ipv4Header::edit`].
+/// Several changes of a header with one update of the checksum; see [`Ipv4Header::edit`].
 #[derive(Debug)]
 pub struct Ipv4Edit<'h> {
     header: &'h mut Ipv4Header,
@@ -414,7 +415,7 @@ pub struct Ipv4Edit<'h> {
 
 impl Ipv4Edit<'_> {
     const fn set_tos(&mut self, tos: u8) -> &mut Self {
-        // The word's other byte stays, so it may be any.
+        // The other byte of the word does not change, so its value does not matter.
         self.delta = self.delta.replace_u16(
             u16::from_be_bytes([0, self.header.tos]),
             u16::from_be_bytes([0, tos]),
@@ -519,7 +520,7 @@ impl Ipv4Edit<'_> {
     }
 }
 
-/// V-01 to V-03, and the length of the options, in bytes.
+/// The length of the options, in bytes. Checks version and header length (RFC 1812 §5.2.2).
 #[inline]
 fn options_len(bytes: &[u8]) -> Result<usize, ParseError> {
     let header = bytes.first_chunk::<20>().ok_or_else(|| too_short(bytes))?;
@@ -549,10 +550,10 @@ fn cut_options(bytes: &[u8], options_len: usize) -> ParseError {
     }
 }
 
-/// Out of line: few packets have options, and the others would give up registers for them.
+/// Out of line, because it would take registers from the code for packets without options.
 #[cold]
 #[inline(never)]
 fn add_options(sum: Sum, options: &[u8]) -> Sum {
-    // Forty bytes at most: the shortest loop will do.
+    // At most 40 bytes, so the smallest loop is good enough.
     sum.const_add_bytes(options)
 }

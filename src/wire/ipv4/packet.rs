@@ -7,10 +7,10 @@ use crate::checksum::Sum;
 use crate::error::ParseError;
 use crate::wire::{COMMON_FIRST, HeaderOptions, reported_len};
 
-/// The first byte of a header of five words.
+/// The first byte of a header without options: version 4 and a header length of five words.
 const VERSION_4_WITHOUT_OPTIONS: u8 = 0x45;
 
-/// A valid IPv4 packet: header, options and payload, bounded by its total length.
+/// A valid IPv4 packet: header, options and payload, delimited by the total length (RFC 791 §3.1).
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv4<'a> {
     header: &'a Ipv4Header,
@@ -20,17 +20,17 @@ pub struct Ipv4<'a> {
 }
 
 impl<'a> Ipv4<'a> {
-    /// The packet at the start of `bytes`, proven by V-01 to V-07: version, header length, checksum
-    /// and total length.
+    /// Parses the packet at the start of `bytes`. Checks version, header length, checksum and total length
+    /// (RFC 1812 §5.2.2).
     ///
-    /// Bytes behind the total length (Ethernet padding) are not part of it; [`slack`](Self::slack)
-    /// counts them. The checksum cannot be left out (RFC 1812 §5.2.2);
-    /// [`parse_hardware_verified`](Self::parse_hardware_verified) is for those whose network card
-    /// has done it.
+    /// Bytes behind the total length, such as Ethernet padding, are not part of the packet.
+    /// [`slack`](Self::slack) is their number. If the network card has verified the checksum, use
+    /// [`parse_hardware_verified`](Self::parse_hardware_verified).
     ///
     /// # Errors
-    /// [`ParseError`], in this order: `Truncated`, `BadVersion`, `BadIhl`, `Truncated`,
-    /// `BadChecksum`, `BadTotalLength`, `Truncated`.
+    /// [`ParseError`], in this order: `Truncated` for less than 20 bytes, `BadVersion`, `BadIhl`,
+    /// `Truncated` for the header length, `BadChecksum`, `BadTotalLength`, `Truncated` for the total
+    /// length.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         if COMMON_FIRST {
@@ -41,7 +41,7 @@ impl<'a> Ipv4<'a> {
         Self::parse_any(bytes)
     }
 
-    /// [`parse`](Self::parse) where a packet without options is no more likely than one with.
+    /// [`parse`](Self::parse) for packets that may well have options.
     #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), cold)]
     #[cfg_attr(
         all(target_os = "none", not(target_pointer_width = "64")),
@@ -51,12 +51,11 @@ impl<'a> Ipv4<'a> {
         Self::checked(bytes, Options::Any).map_err(|fault| fault.error(bytes))
     }
 
-    /// The checks of [`parse`](Self::parse). With [`Options::None`] a packet that has options is a
-    /// fault.
+    /// The checks of [`parse`](Self::parse). With [`Options::None`] they refuse a packet with options.
     #[inline(always)]
     pub(crate) fn checked(bytes: &'a [u8], options: Options) -> Result<Self, Fault> {
         let (header, rest) = Ipv4Header::ref_from_prefix(bytes).map_err(|_| Fault::Form)?;
-        // Wraps to a large number below version 4 and 5 words.
+        // If the version or the header length is too small, this wraps to a large number.
         let option_words = header.version_ihl.wrapping_sub(VERSION_4_WITHOUT_OPTIONS);
         let most_words = match options {
             Options::None => 0,
@@ -70,7 +69,7 @@ impl<'a> Ipv4<'a> {
         let is_valid = if COMMON_FIRST {
             header.verifies(options)
         } else {
-            // One loop for both.
+            // One loop for header and options is less code.
             let header_len = Ipv4Header::LEN.wrapping_add(options_len);
             let whole = bytes.get(..header_len).unwrap_or_default();
             Sum::new().const_add_bytes(whole).is_valid()
@@ -91,8 +90,8 @@ impl<'a> Ipv4<'a> {
         })
     }
 
-    /// [`parse`](Self::parse) without the checksum, for packets whose header checksum the receiving
-    /// hardware has verified.
+    /// [`parse`](Self::parse) for packets whose header checksum the hardware has verified. Does not check
+    /// it again.
     ///
     /// # Errors
     /// As [`parse`](Self::parse), without `BadChecksum`.
@@ -102,15 +101,14 @@ impl<'a> Ipv4<'a> {
         Self::bounded(header, options, rest)
     }
 
-    /// Reads a packet quoted inside an ICMP error, where only the header need be whole.
+    /// Parses a packet quoted inside an ICMP error, which may be truncated after the header.
     ///
-    /// Neither checksum nor total length is enforced: routers quote packets with lengths and
-    /// checksums that no longer agree. `bytes` may end anywhere behind the header.
+    /// Checksum and total length are not checked, because some routers quote packets with wrong ones.
     ///
     /// ```
     /// use ipencap::wire::{Ipv4, IpProtocol};
     ///
-    /// // 20 bytes of header and 8 of the payload of a packet of 1500 bytes.
+    /// // The header and 8 bytes of the payload of a packet of 1500 bytes.
     /// let quote = *b"\x45\x00\x05\xdc\x77\x77\x40\x00\x40\x11\xa9\x89\x0a\x01\x00\x05\x0a\x02\x00\x09\
     ///                \x9c\x40\x00\x35\x05\xc8\x00\x00";
     /// let quoted = Ipv4::parse_quoted(&quote).unwrap();
@@ -131,8 +129,8 @@ impl<'a> Ipv4<'a> {
         })
     }
 
-    /// The packet of a header that is not in front of its options and payload, proven by V-06 and
-    /// V-07.
+    /// A packet whose header is stored apart from its options and payload. Checks the total length (RFC 1812
+    /// §5.2.2).
     #[inline]
     pub(crate) fn from_parts(
         header: &'a Ipv4Header,
@@ -166,28 +164,28 @@ impl<'a> Ipv4<'a> {
         self.header
     }
 
-    /// The option bytes, 0 to 40.
+    /// The bytes of the options, 0 to 40.
     #[inline]
     #[must_use]
     pub const fn option_bytes(self) -> &'a [u8] {
         self.options
     }
 
-    /// The options, one by one.
+    /// An iterator over the options.
     #[inline]
     pub const fn options(self) -> HeaderOptions<'a> {
         HeaderOptions::new(self.options)
     }
 
-    /// What the packet carries, up to its total length.
+    /// The payload, up to the total length.
     #[inline]
     #[must_use]
     pub const fn payload(self) -> &'a [u8] {
         self.payload
     }
 
-    /// The destination that the checksum of TCP or UDP covers: the last address of a source route that
-    /// is not finished, else the header's destination (RFC 1122 §4.1.3.4, RFC 9293 §3.1).
+    /// The destination in the pseudo-header of a TCP or UDP checksum: the last address of an unfinished
+    /// source route, or else the header's destination (RFC 1122 §4.1.3.4, RFC 9293 §3.1).
     #[inline]
     #[must_use]
     pub fn final_destination(self) -> Ipv4Addr {
@@ -195,7 +193,7 @@ impl<'a> Ipv4<'a> {
             return self.header.destination();
         }
         let route = self.options().unfinished_route().ok().flatten();
-        // In front of the addresses is the pointer.
+        // The pointer precedes the addresses.
         let addresses = route.and_then(|data| data.get(1..)).unwrap_or_default();
         match addresses.last_chunk() {
             Some(&[a, b, c, d]) => Ipv4Addr::new(a, b, c, d),
@@ -203,7 +201,8 @@ impl<'a> Ipv4<'a> {
         }
     }
 
-    /// Bytes behind the total length that are not part of the packet, such as Ethernet padding.
+    /// The number of bytes behind the total length, such as Ethernet padding. They are not part of the
+    /// packet.
     #[inline]
     #[must_use]
     pub const fn slack(self) -> usize {
@@ -211,23 +210,24 @@ impl<'a> Ipv4<'a> {
     }
 }
 
-/// Whether a header may have options: a constant, so that nothing of them is compiled where it may not.
+/// Whether a header may have options. It is a constant, so that code for options is compiled only where
+/// it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Options {
     None,
     Any,
 }
 
-/// Why bytes are no packet: only what [`Fault::error`] cannot read from them.
+/// Why bytes are not a packet. [`Fault::error`] computes the details from the bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// Version, a length, or too few bytes.
+    /// The version, a length, or too few bytes.
     Form,
     Checksum,
 }
 
 impl Fault {
-    /// The first check that fails, with its numbers.
+    /// The error of the first check that fails.
     #[cfg_attr(
         all(target_os = "none", not(target_pointer_width = "64")),
         inline(always)
@@ -258,20 +258,20 @@ impl Fault {
     }
 }
 
-/// A valid IPv4 packet, for writing.
+/// A valid IPv4 packet with mutable parts.
 #[derive(Debug)]
 pub struct Ipv4Mut<'a> {
     /// The fixed header.
     pub header: &'a mut Ipv4Header,
-    /// The option bytes. Changing them breaks the header checksum;
-    /// [`Ipv4Header::fill_checksum`] mends it.
+    /// The bytes of the options. After a change, update the header checksum with
+    /// [`Ipv4Header::fill_checksum`].
     pub options: &'a mut [u8],
-    /// What the packet carries, up to its total length.
+    /// The payload, up to the total length.
     pub payload: &'a mut [u8],
 }
 
 impl<'a> Ipv4Mut<'a> {
-    /// [`Ipv4::parse`] for writing.
+    /// [`Ipv4::parse`] with mutable results.
     ///
     /// # Errors
     /// As [`Ipv4::parse`].
@@ -292,7 +292,7 @@ impl<'a> Ipv4Mut<'a> {
     }
 }
 
-/// An IPv4 packet quoted inside an ICMP error: the header is whole, the payload may be cut.
+/// An IPv4 packet quoted inside an ICMP error: the header is complete, but the payload may be truncated.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotedIpv4<'a> {
     header: &'a Ipv4Header,
@@ -301,21 +301,21 @@ pub struct QuotedIpv4<'a> {
 }
 
 impl<'a> QuotedIpv4<'a> {
-    /// The fixed header. Its total length is the original packet's.
+    /// The fixed header. Its total length is that of the original packet.
     #[inline]
     #[must_use]
     pub const fn header(self) -> &'a Ipv4Header {
         self.header
     }
 
-    /// The options, one by one.
+    /// An iterator over the options.
     #[inline]
     pub const fn options(self) -> HeaderOptions<'a> {
         HeaderOptions::new(self.options)
     }
 
-    /// What is left of the payload: at most what the total length says, where that is not below the
-    /// header.
+    /// The quoted part of the payload. It ends at the total length, unless that is less than the header
+    /// length.
     #[inline]
     #[must_use]
     pub fn payload(self) -> &'a [u8] {
@@ -325,15 +325,15 @@ impl<'a> QuotedIpv4<'a> {
         }
     }
 
-    /// Whether payload bytes are missing.
+    /// Whether the payload is truncated.
     #[inline]
     #[must_use]
     pub fn is_cut(self) -> bool {
         payload_len(self.header).is_ok_and(|len| len > self.rest.len())
     }
 
-    /// Whether the quoted header's checksum verifies. It need not: some hosts quote a header they
-    /// have already changed.
+    /// Whether the checksum of the quoted header is right. It may be wrong, because some hosts quote a
+    /// header that they have changed.
     #[inline]
     #[must_use]
     pub fn verifies(self) -> bool {
@@ -341,7 +341,8 @@ impl<'a> QuotedIpv4<'a> {
     }
 }
 
-/// V-06: the payload's length by the total length, in bytes.
+/// The length of the payload by the total length, in bytes. Fails if the total length is less than the
+/// header length (RFC 1812 §5.2.2).
 #[inline]
 fn payload_len(header: &Ipv4Header) -> Result<usize, ParseError> {
     let total_len = header.total_len();
