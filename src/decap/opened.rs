@@ -327,7 +327,10 @@ impl Opened {
             }
             Some(Change::Header(restored)) => restored.write(packet, self.span),
         }
-        self.span.get_mut(packet).unwrap_or_default()
+        match self.span.get_mut(packet) {
+            Some(inner) => inner,
+            None => Default::default(),
+        }
     }
 
     /// [`apply`](Self::apply), and the verdict beside what it returns.

@@ -26,6 +26,8 @@ bitflags::bitflags! {
         const NO_LAND = 16;
         const UNIFORM_DSCP = 32;
         const NO_TUNNELS = 64;
+        /// Those that ask more of every packet.
+        const STRICT = 8 | 16 | 32 | 64;
     }
 }
 
@@ -54,8 +56,15 @@ pub(super) struct Around {
 }
 
 impl<A: Access> Checks<A> {
-    const fn has(&self, switch: Switches) -> bool {
-        self.switches.contains(switch)
+    /// Whether the common instance may be asked: it knows no strict switch.
+    #[inline(always)]
+    pub(super) const fn are_common(&self) -> bool {
+        !self.switches.intersects(Switches::STRICT)
+    }
+
+    #[inline(always)]
+    const fn has<const COMMON: bool>(&self, switch: Switches) -> bool {
+        !COMMON && self.switches.contains(switch)
     }
 
     /// The whole pipeline.
@@ -146,19 +155,19 @@ impl<A: Access> Checks<A> {
     ) -> Result<Opened, Refused> {
         check_form(
             inner,
-            around.must_fill || (inner.slack() > 0 && self.has(Switches::EXACT_LENGTH)),
+            around.must_fill || (inner.slack() > 0 && self.has::<COMMON>(Switches::EXACT_LENGTH)),
         )?;
         let exceeds_nesting = self
             .check_addresses::<COMMON>(around, inner, reopens)
             .map_err(Refused::new)?;
         let header = inner.header();
         let dscp = match around.dscp {
-            Some(dscp) if self.has(Switches::UNIFORM_DSCP) => dscp,
+            Some(dscp) if self.has::<COMMON>(Switches::UNIFORM_DSCP) => dscp,
             _ => header.dscp(),
         };
         let opened = open(around.ecn, inner, start, dscp)?;
         let is_land = header.source() == header.destination();
-        if is_land && (COMMON || self.has(Switches::NO_LAND)) {
+        if self.has::<COMMON>(Switches::NO_LAND) && is_land {
             return Err(Refused::new(Reason::InnerSourceEqualsDestination));
         }
         Ok(Opened {
@@ -207,9 +216,7 @@ impl<A: Access> Checks<A> {
             return Err(Reason::LoopToPeer);
         }
         if COMMON {
-            let may_nest = is_destination_local
-                || (self.has(Switches::NO_TUNNELS) && inner.header().protocol().is_tunnel());
-            return if may_nest {
+            return if is_destination_local {
                 Err(Reason::NestingLimit)
             } else {
                 Ok(false)
@@ -226,7 +233,7 @@ impl<A: Access> Checks<A> {
     /// Whether the inner packet is a tunnel packet that counts against the nesting limit.
     fn nests(&self, inner: Ipv4<'_>, is_local: bool, reopens: impl Fn(Ipv4<'_>) -> bool) -> bool {
         if inner.header().protocol().is_tunnel() {
-            is_local || self.has(Switches::NO_TUNNELS)
+            is_local || self.has::<false>(Switches::NO_TUNNELS)
         } else {
             is_local && (reopens(inner) || self.has_tunnel_port(inner))
         }
@@ -311,8 +318,13 @@ pub(super) fn open(
     dscp: Dscp,
 ) -> Result<Opened, Refused> {
     let header = inner.header();
-    let (ecn, alarm) = header.ecn().decapsulation(outer_ecn);
-    let ecn = ecn.ok_or(Refused::new(Reason::EcnDrop))?;
+    let (mut ecn, mut alarm) = (header.ecn(), None);
+    // Equal fields stay, without an alarm, and nearly all are equal.
+    if ecn != outer_ecn {
+        let (new, raised) = ecn.decapsulation(outer_ecn);
+        ecn = new.ok_or(Refused::new(Reason::EcnDrop))?;
+        alarm = raised;
+    }
     let tos = dscp.with_ecn(ecn);
     Ok(Opened {
         slack: low_16_bits(inner.slack()),

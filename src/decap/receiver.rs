@@ -191,7 +191,7 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
 
     #[inline(always)]
     fn inspect_outer(&self, outer: OuterPacket<'_>) -> Result<Opened, Refused> {
-        if COMMON_FIRST && outer.restored().is_none() {
+        if COMMON_FIRST && self.checks.are_common() && outer.restored().is_none() {
             if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
                 return Ok(opened);
             }
@@ -208,10 +208,12 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
             let opened = self.checks.inspect::<false, S>(&self.shim, &outer)?;
             return Ok(opened.into_inner(packet));
         }
-        match self.checks.inspect::<true, S>(&self.shim, &outer) {
-            Ok(opened) => Ok(opened.into_inner(packet)),
-            Err(_) => self.open_any(packet),
+        if self.checks.are_common() {
+            if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
+                return Ok(opened.into_inner(packet));
+            }
         }
+        self.open_any(packet)
     }
 }
 

@@ -61,7 +61,7 @@ impl Flow {
         }
     }
 
-    /// The flow of a packet that an ICMP error quotes, the same as [`Facts::flow`] said of the whole
+    /// The flow of a packet that an ICMP error quotes, the same as [`Facts::flow`](super::Facts::flow) of the whole
     /// packet; `None` where the quote ends before that can be told.
     ///
     /// The 28 bytes that every router quotes are enough for TCP and UDP; an IP-in-IP packet takes 20 more

@@ -295,7 +295,7 @@ impl Ipv4Header {
 
     /// Whether the checksum over the header and its `options` is right (RFC 1812 §5.2.2). A checksum of zero
     /// is valid in both encodings, 0x0000 and 0xFFFF.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn verifies(&self, options: &[u8]) -> bool {
         let sum = Sum::new().add_header(self.as_bytes());
