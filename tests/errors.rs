@@ -19,7 +19,7 @@ use ipencap::encap::{
     MinEnc, PerPacket, Ring, Role, Stack, Tcp, TcpCarrier, Template, Udp, UdpCarrier,
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
 use ipencap::stream::StreamFraming::{Bare, Exclusive, Inclusive};
 use ipencap::stream::{Decoder, Event, FrameError, StreamError};
 use ipencap::wire::{self, HeaderOptions, Icmpv4, Ipv4, TcpHeader};
@@ -143,7 +143,7 @@ fn bad_option_v_13() {
 // ---- EncapError: one test per variant
 
 fn tunnel() -> IpIp {
-    IpIp::new(ENDS.0, ENDS.1).unwrap()
+    Tunnel::new(ENDS.0, ENDS.1, IpIp).unwrap()
 }
 
 fn refusal(tunnel: &dyn Encapsulate, packet: &[u8], said: &PerPacket) -> EncapError {
@@ -241,20 +241,20 @@ fn no_identification_f_02() {
 
 #[test]
 fn partial_checksum_c_22() {
-    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_checksum();
+    let gre = Tunnel::new(ENDS.0, ENDS.1, Gre::new()).unwrap().with_checksum();
     let said = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
     let error = refusal(&gre, &inner().packet(&[]), &said);
     assert_eq!(error, EncapError::PartialChecksum);
     assert_says(&error, &["partial", "fill it in"]);
-    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
+    let tcp = Tunnel::new(ENDS.0, ENDS.1, Tcp::new(1, 2)).unwrap();
     assert_eq!(refusal(&tcp, &inner().packet(&[]), &said), error);
-    let udp = Udp::fou(ENDS.0, ENDS.1, 5555).unwrap();
+    let udp = Tunnel::new(ENDS.0, ENDS.1, Fou::new(5555)).unwrap();
     assert_eq!(refusal(&udp, &inner().packet(&[]), &said), error);
 }
 
 #[test]
 fn no_sequence_r_11() {
-    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_sequence();
+    let gre = Tunnel::new(ENDS.0, ENDS.1, Gre::new()).unwrap().with_sequence();
     let error = plainly(&gre, &inner().packet(&[]));
     assert_eq!(error, EncapError::NoSequence);
     assert_says(&error, &["numbers", "with_sequence"]);
@@ -292,7 +292,7 @@ fn wraps(tunnel: &dyn Encapsulate, packet: &[u8]) -> bool {
 #[test]
 fn source_route_v_14_m_03() {
     let minimal = MinEnc::new(ENDS.0, ENDS.1).unwrap();
-    let fou = Udp::fou(ENDS.0, ENDS.1, 5555).unwrap();
+    let fou = Tunnel::new(ENDS.0, ENDS.1, Fou::new(5555)).unwrap();
     let route = |kind, pointer| [&[1, kind, 7, pointer][..], &[192, 0, 2, 77]].concat();
     for options in [
         route(131, 4),
@@ -305,15 +305,9 @@ fn source_route_v_14_m_03() {
         assert_eq!(error, EncapError::SourceRoute);
         assert_says(&error, &["source route", "another tunnel"]);
         // Inside any other tunnel it is payload (E-15), and a second header has no options.
-        let around = Stack {
-            outer: minimal,
-            inner: fou,
-        };
+        let around = (fou, minimal);
         assert!(wraps(&fou, &packet) && wraps(&around, &packet));
-        let within = Stack {
-            outer: fou,
-            inner: minimal,
-        };
+        let within = (minimal, fou);
         assert_eq!(plainly(&within, &packet), EncapError::SourceRoute);
     }
     for options in [vec![0x94, 4, 0, 0], vec![0, 131, 7, 4, 192, 0, 2, 77]] {
@@ -325,14 +319,14 @@ fn source_route_v_14_m_03() {
 /// A header by value cannot sum bytes that are not at hand, whatever layer's checksum covers them.
 #[test]
 fn unknown_sum_c_20_u_16() {
-    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_checksum();
-    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
-    let fou = Udp::fou(ENDS.0, ENDS.1, 5555).unwrap();
+    let gre = Tunnel::new(ENDS.0, ENDS.1, Gre::new()).unwrap().with_checksum();
+    let tcp = Tunnel::new(ENDS.0, ENDS.1, Tcp::new(1, 2)).unwrap();
+    let fou = Tunnel::new(ENDS.0, ENDS.1, Fou::new(5555)).unwrap();
     let unsummed = fou.with_checksum(ChecksumPolicy::Zero);
     let gre_in_udp = Udp::gre(ENDS.0, ENDS.1, None)
         .unwrap()
         .with_checksum(ChecksumPolicy::Zero);
-    let site = IpIp::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)).unwrap();
+    let site = Tunnel::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), IpIp).unwrap();
     let opaque = inner().packet(b"payload");
     let datagram = plain(A, B, 17).packet(&[0, 1, 0, 2, 0, 8, 0, 1]);
     let fragment = Plain {
@@ -360,8 +354,8 @@ fn unknown_sum_c_20_u_16() {
     ];
     let said = PerPacket::new();
     for (number, (layer, packet, is_unknown)) in cases.into_iter().enumerate() {
-        let read = PacketMeta::read(packet).unwrap();
-        let summed = PacketMeta::summed(packet).unwrap();
+        let read = Facts::read(packet).unwrap();
+        let summed = Facts::summed(packet).unwrap();
         for layers in [
             [layer, Layer::Identity],
             [layer, site.into()],
@@ -386,7 +380,7 @@ fn unknown_sum_c_20_u_16() {
     let error = EncapError::UnknownSum;
     assert_eq!((error.name(), error.index()), ("UnknownSum", 28));
     assert_eq!(error.outside(1, 20), error);
-    assert_says(&error, &["checksum", "bytes", "PacketMeta::summed"]);
+    assert_says(&error, &["checksum", "bytes", "Facts::summed"]);
 }
 
 /// A stack numbers its layers and leaves less room to the inner ones.
@@ -464,7 +458,7 @@ fn gre(flags: u16, protocol: u16, payload: &[u8]) -> Vec<u8> {
 
 /// Each reason of the pipeline itself, with a packet that meets it.
 fn pipeline_reasons() -> Vec<(Reason, Refused)> {
-    let ipip = Receiver::ipip(access(&BRANCH));
+    let ipip = Receiver::new(IpIp, access(&BRANCH));
     let say = |packet: Vec<u8>| refused(&ipip, &packet);
     let around = |inner: Vec<u8>| refused(&ipip, &outer().packet(&inner));
     let valid = || outer().packet(&inner().packet(&[]));
@@ -482,7 +476,7 @@ fn pipeline_reasons() -> Vec<(Reason, Refused)> {
         ..outer()
     };
     let padded = [&inner().packet(&[])[..], &[0]].concat();
-    let land = Receiver::ipip(access(&ANY)).refusing_land();
+    let land = Receiver::new(IpIp, access(&ANY)).refusing_land();
     vec![
         (Reason::OuterTruncated, say(vec![0x45; 19])),
         (Reason::OuterBadVersion, say(with_byte(valid(), 0, 0x65))),
@@ -561,10 +555,10 @@ fn pipeline_reasons() -> Vec<(Reason, Refused)> {
 
 /// Each reason of a carrier, with what the carrier said.
 fn carrier_reasons() -> Vec<(Reason, Reason)> {
-    let fou = UdpCarrier::fou(5555);
-    let gue = |bytes: &[u8]| carried(UdpCarrier::gue(), &udp(6080, bytes));
-    let keyed = GreCarrier::new().with_key(42);
-    let plain_gre = GreCarrier::new();
+    let fou = Fou::new(5555);
+    let gue = |bytes: &[u8]| carried(Gue::new(), &udp(6080, bytes));
+    let keyed = Gre::new().with_key(42);
+    let plain_gre = Gre::new();
     let packet = inner().packet(&[]);
     let mut wrong = udp(5555, &packet);
     wrong[7] = 1;
@@ -617,15 +611,15 @@ fn carrier_reasons() -> Vec<(Reason, Reason)> {
         ),
         (
             Reason::TcpTruncated,
-            carried(TcpCarrier::new(5555), &segment[..19]),
+            carried(Tcp::new(0, 5555), &segment[..19]),
         ),
         (
             Reason::TcpBadOffset,
-            carried(TcpCarrier::new(5555), &offset_4),
+            carried(Tcp::new(0, 5555), &offset_4),
         ),
         (
             Reason::TcpBadChecksum,
-            carried(TcpCarrier::new(5555), &segment),
+            carried(Tcp::new(0, 5555), &segment),
         ),
         (Reason::MinTruncated, minimal(&[0; 7])),
         (Reason::MinBadChecksum, minimal(&[0; 8])),
@@ -724,14 +718,14 @@ fn frame_errors_s_14_s_20() {
 
 #[test]
 fn forbidden_source_e_13() {
-    let error = IpIp::new(Ipv4Addr::LOCALHOST, ENDS.1).unwrap_err();
+    let error = Tunnel::new(Ipv4Addr::LOCALHOST, ENDS.1, IpIp).unwrap_err();
     assert_eq!(error, ConfigError::ForbiddenSource);
     assert_says(&error, &["source", "unicast"]);
 }
 
 #[test]
 fn forbidden_destination_e_14() {
-    let error = IpIp::new(ENDS.0, Ipv4Addr::BROADCAST).unwrap_err();
+    let error = Tunnel::new(ENDS.0, Ipv4Addr::BROADCAST, IpIp).unwrap_err();
     assert_eq!(error, ConfigError::ForbiddenDestination);
     assert_says(&error, &["destination", "unicast"]);
 }
@@ -746,7 +740,7 @@ fn bad_prefix_d_17() {
 
 #[test]
 fn too_many_private_words_g_08() {
-    let gue = Udp::gue(ENDS.0, ENDS.1).unwrap();
+    let gue = Tunnel::new(ENDS.0, ENDS.1, Gue::new()).unwrap();
     assert!(gue.with_private_words([1; 31]).is_ok());
     let errors = [
         gue.with_private_words([1; 32]).unwrap_err(),
@@ -760,7 +754,7 @@ fn too_many_private_words_g_08() {
 
 #[test]
 fn bad_tcp_options_s_03() {
-    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
+    let tcp = Tunnel::new(ENDS.0, ENDS.1, Tcp::new(1, 2)).unwrap();
     assert!(tcp.with_options(&[1; 40]).is_ok());
     for len in [1, 41, 44, 300] {
         let error = tcp.with_options(&vec![1; len]).unwrap_err();
@@ -771,7 +765,7 @@ fn bad_tcp_options_s_03() {
 
 #[test]
 fn too_many_layers_l_08() {
-    let (wan, fou) = (tunnel(), Udp::fou(ENDS.0, ENDS.1, 5555).unwrap());
+    let (wan, fou) = (tunnel(), Tunnel::new(ENDS.0, ENDS.1, Fou::new(5555)).unwrap());
     let layers = [wan.into(), fou.into(), wan.into()];
     let error = Template::<Layer, 2>::compile(&layers).unwrap_err();
     assert_eq!(error, ConfigError::TooManyLayers);
@@ -782,13 +776,7 @@ fn too_many_layers_l_08() {
         Err(error),
         "a slice"
     );
-    let stack = Stack {
-        outer: wan,
-        inner: Stack {
-            outer: fou,
-            inner: wan,
-        },
-    };
+    let stack = ((wan, fou), wan);
     assert_eq!(Template::<Layer, 2>::compile(&stack), Err(error), "a stack");
     assert_eq!(Template::<IpIp, 1>::compile(&[wan; 2]), Err(error));
     assert_eq!(Template::<IpIp, 0>::compile(&wan), Err(error));
@@ -810,10 +798,7 @@ fn too_few_layers_l_08() {
     assert_says(&error, &["template", "more layers", "Layer", "nothing"]);
     assert_eq!(Template::<IpIp, 1>::compile(&()), Err(error), "no layer");
     assert_eq!(Template::<IpIp, 1>::compile([].as_slice()), Err(error));
-    let stack = Stack {
-        outer: wan,
-        inner: (),
-    };
+    let stack = ((), wan);
     assert_eq!(Template::<IpIp, 2>::compile(&stack), Err(error));
     assert_eq!(
         Template::<IpIp, 1>::compile(&stack),
@@ -976,7 +961,7 @@ fn a_span_without_a_slot_is_counted_v_04_d_01() {
         let without: Vec<_> = (slots..3).map(|place| (place, "Truncated")).collect();
         assert_eq!((wrapped, refused), (slots, without), "slots of {stride}");
 
-        let opener = Receiver::ipip(access(&ANY));
+        let opener = Receiver::new(IpIp, access(&ANY));
         let mut verdicts = Vec::new();
         Ring::new(&mut memory, stride, &mut spans).decap(&opener, |place, verdict| {
             verdicts.push((place, verdict.map_err(|refused| refused.reason)));

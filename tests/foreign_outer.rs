@@ -18,7 +18,7 @@ use ipencap::decap::{Decapsulate, Opened, OuterPacket, Receiver};
 use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{Encapsulate, IpIp, PerPacket, Stack};
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::packet::{Packet, Facts};
 use ipencap::wire::{Ecn, EcnAlarm, Ipv4};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -38,7 +38,7 @@ impl Encapsulate for FourInSix {
         HEADER_LEN
     }
 
-    fn judge(&self, inner: &PacketMeta, _packet: &PerPacket) -> Result<PacketMeta, EncapError> {
+    fn judge(&self, inner: &Facts, _packet: &PerPacket) -> Result<Facts, EncapError> {
         if inner.version() != 4 {
             let version = inner.version();
             return Err(ParseError::BadVersion { version }.into());
@@ -48,10 +48,10 @@ impl Encapsulate for FourInSix {
         }
         // The payload length has 16 bits of its own: every IPv4 packet fits.
         let traffic_class = inner.header().dscp().with_ecn(inner.header().ecn());
-        Ok(PacketMeta::not_ipv4(6, inner.len() + 40, traffic_class))
+        Ok(Facts::not_ipv4(6, inner.len() + 40, traffic_class))
     }
 
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, _packet: &PerPacket) {
+    fn write(&self, frame: &mut [u8], inner: &Facts, outer: &Facts, _packet: &PerPacket) {
         let Some((header, _)) = frame.split_first_chunk_mut::<HEADER_LEN>() else {
             return;
         };
@@ -189,22 +189,22 @@ fn every_door_takes_an_outer_header_of_40_bytes() {
 
     let (mut buffer, span) = staged(40, &packet);
     let mut place = Packet::new(&mut buffer, span);
-    place.encap(&tunnel, &said).unwrap();
+    place.wrap(&tunnel, &said).unwrap();
     assert_eq!(
         (place.as_slice(), place.headroom(), place.tailroom()),
         (&outer[..], 0, 5)
     );
     let (mut buffer, span) = staged(40, &packet);
     let mut place = Packet::new(&mut buffer, span);
-    place.encap(erased, &said).unwrap();
+    place.wrap(erased, &said).unwrap();
     assert_eq!(place.as_slice(), outer);
 
     let (mut buffer, span) = staged(40, &packet);
     let proven = Packet::new(&mut buffer, span).prove().unwrap();
-    assert_eq!(proven.encap(&tunnel, &said).unwrap(), outer);
+    assert_eq!(proven.wrap(&tunnel, &said).unwrap(), outer);
     let (mut buffer, span) = staged(40, &packet);
     let proven = Packet::new(&mut buffer, span).prove().unwrap();
-    assert_eq!(proven.encap(erased, &said).unwrap(), outer);
+    assert_eq!(proven.wrap(erased, &said).unwrap(), outer);
 
     let (mut buffer, span) = staged(40, &packet);
     let meta = tunnel.encap(&mut buffer[..span.end()], &said).unwrap();
@@ -229,7 +229,7 @@ fn refusals_change_nothing_p_03() {
             error
         );
         let mut place = Packet::new(&mut buffer, span);
-        assert_eq!(place.encap(&tunnel, &said), Err(error));
+        assert_eq!(place.wrap(&tunnel, &said), Err(error));
         assert_eq!(place.span(), span);
         assert_eq!(buffer, before);
     }
@@ -258,7 +258,7 @@ fn what_goes_in_comes_out_through_every_door_p_02() {
 
         let (mut buffer, span) = staged(3, &expected(&packet));
         let mut place = Packet::new(&mut buffer, span);
-        let opened = place.decap(&receiver).unwrap();
+        let opened = place.open(&receiver).unwrap();
         assert_eq!(opened.layers(), 1);
         assert_eq!((place.as_slice(), place.headroom()), (&packet[..], 43));
     }
@@ -309,7 +309,7 @@ fn refused_packets_are_refused_as_the_pipeline_would_d_01_d_05_d_07() {
 
 fn ipip() -> IpIp {
     let [source, destination] = [[198, 51, 100, 1], [203, 0, 113, 2]].map(Ipv4Addr::from);
-    IpIp::new(source, destination).unwrap()
+    Tunnel::new(source, destination, IpIp).unwrap()
 }
 
 static ANY: [Prefix; 1] = [Prefix::ANY];
@@ -322,9 +322,9 @@ fn ipip_refuses_to_wrap_the_result_e_02() {
     let packet = inner(0);
     let (mut buffer, span) = staged(60, &packet);
     let mut place = Packet::new(&mut buffer, span);
-    place.encap(&sender(), &said).unwrap();
+    place.wrap(&sender(), &said).unwrap();
     let once = place.span();
-    assert_eq!(place.encap(&ipip(), &said), Err(error));
+    assert_eq!(place.wrap(&ipip(), &said), Err(error));
     assert_eq!(place.span(), once);
     assert_eq!(place.as_slice(), expected(&packet));
     assert_eq!(
@@ -333,15 +333,12 @@ fn ipip_refuses_to_wrap_the_result_e_02() {
     );
 
     // Also by values alone, before a byte is written.
-    let meta = PacketMeta::read(&packet).unwrap();
-    let made = sender().judge(&meta, &said).unwrap();
-    assert_eq!(ipip().judge(&made, &said), Err(error));
+    let meta = Facts::read(&packet).unwrap();
+    let made = sender().check(&meta, &said, Rules::Explained).unwrap();
+    assert_eq!(ipip().check(&made, &said, Rules::Explained), Err(error));
     assert_eq!(ipip().header(&made, &said), Err(error));
-    assert_eq!(sender().judge(&made, &said), Err(error));
-    let upside_down = Stack {
-        outer: ipip(),
-        inner: sender(),
-    };
+    assert_eq!(sender().check(&made, &said, Rules::Explained), Err(error));
+    let upside_down = (sender(), ipip());
     let (mut buffer, span) = staged(60, &packet);
     let before = buffer.clone();
     assert_eq!(
@@ -354,10 +351,7 @@ fn ipip_refuses_to_wrap_the_result_e_02() {
 /// Around an IPv4 tunnel it is a layer as any other, in both directions.
 #[test]
 fn stacks_around_ipip_l_08_n_18() {
-    let tunnel = Stack {
-        outer: sender(),
-        inner: ipip(),
-    };
+    let tunnel = (ipip(), sender());
     assert_eq!(tunnel.overhead(), 60);
     let packet = inner(0x02);
     let (mut buffer, span) = staged(60, &packet);
@@ -369,7 +363,7 @@ fn stacks_around_ipip_l_08_n_18() {
     assert_eq!(outer, expected(middle));
 
     let access = PointToPoint::new(ipip().destination(), ipip().source(), &ANY);
-    let both_ends = (Receiver::ipip(access), receiver());
+    let both_ends = (Receiver::new(IpIp, access), receiver());
     let mut arrived = outer.clone();
     let opened = ipencap::decap(&both_ends, &mut arrived).unwrap();
     assert_eq!(opened.packet, packet);

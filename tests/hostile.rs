@@ -23,7 +23,7 @@ use ipencap::encap::{
     Role, Stack, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
 };
 use ipencap::error::Reason;
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
 use ipencap::stream::{Decoder, StreamFraming};
 use ipencap::wire::{
     Gre as GreView, GueHeader, Icmpv4, Ipv4, Ipv4Header, Ipv4Mut, LengthPrefix, MinimalHeader,
@@ -154,7 +154,7 @@ fn read(bytes: &[u8]) {
         let _ = MinimalHeader::parse(payload);
     }
     let _ = Ipv4Mut::parse(&mut bytes.to_vec());
-    let _ = PacketMeta::read(bytes).map(|meta| (meta.flow().hash(1), meta.known_sum()));
+    let _ = Facts::read(bytes).map(|meta| (meta.flow().hash(1), meta.known_sum()));
 }
 
 fn unwrap(bytes: &[u8]) {
@@ -163,13 +163,13 @@ fn unwrap(bytes: &[u8]) {
         (header.source(), header.destination())
     });
     let access = PointToPoint::new(destination, source, &[Prefix::ANY]);
-    let ipip = Receiver::ipip(access).allowing_multicast();
-    let fou = Receiver::udp(UdpCarrier::fou(5555), access);
-    let gue = Receiver::udp(UdpCarrier::gue(), access);
-    let gre_in_udp = Receiver::udp(UdpCarrier::gre(GreCarrier::new()), access);
-    let gre = Receiver::gre(GreCarrier::new(), access);
-    let tcp = TcpCarrier::new(443).with_framing(LengthPrefix::Exclusive);
-    let tcp = Receiver::tcp(tcp, access);
+    let ipip = Receiver::new(IpIp, access).allowing_multicast();
+    let fou = Receiver::new(Fou::new(5555), access);
+    let gue = Receiver::new(Gue::new(), access);
+    let gre_in_udp = Receiver::new(GreInUdp::new(Gre::new()), access);
+    let gre = Receiver::new(Gre::new(), access);
+    let tcp = Tcp::new(0, 443).with_framing(LengthPrefix::Exclusive);
+    let tcp = Receiver::new(tcp, access);
     let minimal = Receiver::minimal(access);
     let twice = (ipip, ipip);
     let tunnels: [&dyn Decapsulate; 8] =
@@ -185,23 +185,20 @@ fn unwrap(bytes: &[u8]) {
 }
 
 fn wrap(bytes: &[u8]) {
-    let ipip = IpIp::new(OURS, THEIRS)
+    let ipip = Tunnel::new(OURS, THEIRS, IpIp)
         .expect("unicast")
         .with_role(Role::Forward)
         .with_ttl(TtlPolicy::Inherit)
         .with_df(DfPolicy::Copy(IdSource::PerPacket));
-    let fou = Udp::fou(OURS, THEIRS, 5555).expect("unicast");
-    let gue = Udp::gue(OURS, THEIRS)
+    let fou = Tunnel::new(OURS, THEIRS, Fou::new(5555)).expect("unicast");
+    let gue = Tunnel::new(OURS, THEIRS, Gue::new())
         .expect("unicast")
         .with_checksum(ChecksumPolicy::Full);
-    let gre = Gre::new(OURS, THEIRS).expect("unicast").with_checksum();
-    let tcp = Tcp::new((OURS, 40001), (THEIRS, 443)).expect("unicast");
+    let gre = Tunnel::new(OURS, THEIRS, Gre::new()).expect("unicast").with_checksum();
+    let tcp = Tunnel::new(OURS, THEIRS, Tcp::new(40001, 443)).expect("unicast");
     let tcp = tcp.with_framing(LengthPrefix::Inclusive);
     let minimal = MinEnc::new(OURS, THEIRS).expect("unicast");
-    let nested = Stack {
-        outer: fou,
-        inner: ipip,
-    };
+    let nested = (ipip, fou);
     let tunnels: [&dyn Encapsulate; 7] = [&ipip, &fou, &gue, &gre, &tcp, &minimal, &nested];
     for tunnel in tunnels {
         let overhead = tunnel.overhead();

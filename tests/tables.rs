@@ -17,11 +17,11 @@ use ipencap::checksum::{Sum, checksum, const_checksum, update_u16};
 use ipencap::decap::{Access, Edge, Peer, PointToPoint, Prefix};
 use ipencap::decap::{Decapsulate, EgressDscp, InnerTunnels, Receiver, inspect_without_filter};
 use ipencap::encap::{
-    DfPolicy, DscpPolicy, EcnPolicy, IdSource, IpIp, IpIpCarrier, PerPacket, Role, Stack,
+    DfPolicy, DscpPolicy, EcnPolicy, IdSource, IpIp, IpIp, PerPacket, Role, Stack,
     TtlPolicy, Udp,
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, PrefixError, Reason};
-use ipencap::packet::{Flow, PacketMeta};
+use ipencap::packet::{Flow, Facts};
 use ipencap::wire::{
     Dscp, Ecn, EcnAlarm, FragmentOffset, HeaderOptions, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header,
     Ipv4Mut, TcpFlags,
@@ -60,13 +60,13 @@ fn outer() -> Plain {
 }
 
 fn tunnel() -> IpIp {
-    IpIp::new(L.into(), R.into()).unwrap()
+    Tunnel::new(L.into(), R.into(), IpIp).unwrap()
 }
 
 static ANY: [Prefix; 1] = [Prefix::ANY];
 
-fn receiver() -> Receiver<IpIpCarrier, PointToPoint<'static>> {
-    Receiver::ipip(PointToPoint::new(R.into(), L.into(), &ANY))
+fn receiver() -> Receiver<IpIp, PointToPoint<'static>> {
+    Receiver::new(IpIp, PointToPoint::new(R.into(), L.into(), &ANY))
 }
 
 /// `packet` wrapped into `tunnel`.
@@ -78,7 +78,7 @@ fn wrap(tunnel: &IpIp, packet: &[u8]) -> Result<Vec<u8>, EncapError> {
 
 /// What becomes of `packet` at the receiver.
 fn open(
-    receiver: &Receiver<IpIpCarrier, PointToPoint<'static>>,
+    receiver: &Receiver<IpIp, PointToPoint<'static>>,
     packet: &[u8],
 ) -> Result<(Vec<u8>, Option<EcnAlarm>), Reason> {
     let mut bytes = packet.to_vec();
@@ -477,7 +477,7 @@ fn e_06_template_checksums_of_section_2_3() {
     ];
     for (len, checksum) in rows {
         let header = Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, len);
-        let meta = PacketMeta::trusted(header);
+        let meta = Facts::trusted(header);
         let outer = tunnel().header(&meta, &PerPacket::new()).unwrap();
         assert_eq!(oracle::u16_at(&outer, 10), checksum, "inner length {len}");
     }
@@ -486,7 +486,7 @@ fn e_06_template_checksums_of_section_2_3() {
 #[test]
 fn i_14_every_mtu_around_every_length() {
     for len in [20, 21, 1480, 1481, 65515] {
-        let meta = PacketMeta::trusted(Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, len));
+        let meta = Facts::trusted(Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, len));
         for mtu in 0..=65535u16 {
             let expected = if len + 20 <= mtu {
                 Ok(())
@@ -630,7 +630,7 @@ fn d_04_d_20_t40_every_protocol() {
             Err(Reason::NotTunnel)
         };
         assert_eq!(opened, expected, "D-04: outer protocol {protocol}");
-        let unfiltered = inspect_without_filter(&IpIpCarrier, &wrapped);
+        let unfiltered = inspect_without_filter(&IpIp, &wrapped);
         assert_eq!(unfiltered.is_ok(), protocol == 4);
 
         // Transit passes whatever it carries; what comes back to us does not.
@@ -725,7 +725,7 @@ fn v_10_v_12_v_15_d_03_e_08_e_09_every_flags_and_offset_word() {
         assert_eq!(header.exceeds_reassembly(), end > 65535 - 20, "V-15");
 
         // E-08, E-09: an inner DF is kept, everything else stays inside.
-        let meta = PacketMeta::of(packet);
+        let meta = Facts::of(packet);
         let said = PerPacket::new();
         let set = tunnel().header(&meta, &said).unwrap();
         assert_eq!(
@@ -798,9 +798,9 @@ fn e_13_e_14_d_06_d_14_d_18_every_first_octet() {
             assert_eq!(is_class_e(ip), class_e);
 
             let forbidden = |error| if martian { Err(error) } else { Ok(()) };
-            let as_source = IpIp::new(ip, R.into()).map(|_| ());
+            let as_source = Tunnel::new(ip, R.into(), IpIp).map(|_| ());
             assert_eq!(as_source, forbidden(ConfigError::ForbiddenSource), "E-13");
-            let as_destination = IpIp::new(L.into(), ip).map(|_| ());
+            let as_destination = Tunnel::new(L.into(), ip, IpIp).map(|_| ());
             assert_eq!(
                 as_destination,
                 forbidden(ConfigError::ForbiddenDestination),
@@ -813,7 +813,7 @@ fn e_13_e_14_d_06_d_14_d_18_every_first_octet() {
                 ..outer()
             }
             .packet(&inner().packet(&[]));
-            let at_it = Receiver::ipip(PointToPoint::new(ip, L.into(), &ANY));
+            let at_it = Receiver::new(IpIp, PointToPoint::new(ip, L.into(), &ANY));
             let reason = at_it.inspect(&to_it).err().map(|refused| refused.reason);
             assert_eq!(
                 reason,
@@ -825,7 +825,7 @@ fn e_13_e_14_d_06_d_14_d_18_every_first_octet() {
                 ..outer()
             }
             .packet(&inner().packet(&[]));
-            let for_it = Receiver::ipip(PointToPoint::new(R.into(), ip, &ANY));
+            let for_it = Receiver::new(IpIp, PointToPoint::new(R.into(), ip, &ANY));
             let reason = for_it.inspect(&from_it).err().map(|refused| refused.reason);
             assert_eq!(
                 reason,
@@ -1162,7 +1162,7 @@ fn packet_buf_at_every_headroom_and_length() {
     let said = PerPacket::new();
     for headroom in 0..=40 {
         let mut packet = PacketBuf::<128>::new(headroom, &inner).unwrap();
-        let result = packet.with_packet(|packet| packet.encap(&tunnel(), &said));
+        let result = packet.with_packet(|packet| packet.wrap(&tunnel(), &said));
         if headroom < 20 {
             assert!(result.is_err());
             assert_eq!(
@@ -1175,7 +1175,7 @@ fn packet_buf_at_every_headroom_and_length() {
         assert_eq!(packet.headroom(), headroom - 20);
         assert_eq!(packet.as_slice(), wrap(&tunnel(), &inner).unwrap());
         let opened = packet
-            .with_packet(|packet| packet.decap(&receiver()))
+            .with_packet(|packet| packet.open(&receiver()))
             .unwrap();
         assert_eq!(opened.span(), Span::new(20, inner.len()));
         assert_eq!(
@@ -1194,10 +1194,7 @@ fn l_05_l_08_a_stack_around_ip_in_ip_of_every_depth() {
         [[192, 0, 2, number].into(), [198, 51, 100, number].into()]
     };
     let [source, destination] = ends(1);
-    let stack = Stack {
-        outer: Udp::gue(source, destination).unwrap(),
-        inner: IpIp::new(ends(2)[0], ends(2)[1]).unwrap(),
-    };
+    let stack = (Tunnel::new(ends(2)[0], ends(2)[1], IpIp).unwrap(), Tunnel::new(source, destination, Gue::new()).unwrap());
     let said = PerPacket::new();
     let mut packet = inner().packet(&[0x9c, 0x40, 0, 53, 0, 9, 0, 0, 0]);
     for depth in 0..=12 {

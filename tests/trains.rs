@@ -87,10 +87,10 @@ fn slots(packets: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
 /// let in (T-06), and so is no tunnel packet on the way back.
 #[test]
 fn p_05_many_in_one_call_are_each_alone() {
-    let tunnel = IpIp::new(L, R)
+    let tunnel = Tunnel::new(L, R, IpIp)
         .unwrap()
         .with_df(DfPolicy::Copy(IdSource::PerPacket));
-    let receiver = Receiver::ipip(PointToPoint::new(R, L, &ANY));
+    let receiver = Receiver::new(IpIp, PointToPoint::new(R, L, &ANY));
     let said = |place| PerPacket::new().with_identification(7 + u16::try_from(place).unwrap());
     let mut packets = segments(&[60, 61, 62, 63]);
     for packet in &mut packets {
@@ -172,16 +172,10 @@ fn p_05_many_in_one_call_are_each_alone() {
 
 #[test]
 fn c_30_equal_segments_are_one_train() {
-    let ipip = IpIp::new(L, R).unwrap();
-    let fou = Udp::fou(L, R, 5555).unwrap();
-    let gre = Gre::new(L, R).unwrap();
-    let stack = Stack {
-        outer: &fou,
-        inner: Stack {
-            outer: (),
-            inner: Layer::from(ipip),
-        },
-    };
+    let ipip = Tunnel::new(L, R, IpIp).unwrap();
+    let fou = Tunnel::new(L, R, Fou::new(5555)).unwrap();
+    let gre = Tunnel::new(L, R, Gre::new()).unwrap();
+    let stack = ((Layer::from(ipip), ()), &fou);
     let template = Template::<Layer, 3>::compile(&[ipip.into(), gre.into()]).unwrap();
     let tunnels: [&dyn Encapsulate; 6] = [&ipip, &fou, &gre, &&ipip, &stack, &template];
     for tunnel in tunnels {
@@ -192,14 +186,14 @@ fn c_30_equal_segments_are_one_train() {
 
 #[test]
 fn c_31_a_shorter_segment_is_the_last() {
-    let ipip = IpIp::new(L, R).unwrap();
+    let ipip = Tunnel::new(L, R, IpIp).unwrap();
     assert_eq!(train(&ipip, &segments(&[500, 500, 100, 100])), 3);
     assert_eq!(train(&ipip, &segments(&[500, 500, 501, 500])), 2, "longer");
 }
 
 #[test]
 fn c_32_what_travels_differently_is_no_part() {
-    let ipip = IpIp::new(L, R).unwrap();
+    let ipip = Tunnel::new(L, R, IpIp).unwrap();
     let mut other_flow = segments(&[500; 3]);
     other_flow[1] = segment(2, 80, 500);
     assert_eq!(train(&ipip, &other_flow), 1);
@@ -213,20 +207,14 @@ fn c_32_what_travels_differently_is_no_part() {
 
 #[test]
 fn c_32_headers_that_count_make_no_train() {
-    let counting = IpIp::new(L, R)
+    let counting = Tunnel::new(L, R, IpIp)
         .unwrap()
         .with_df(DfPolicy::Copy(IdSource::PerPacket));
-    let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
-    let sequence = Gre::new(L, R).unwrap().with_sequence();
-    let ipip = IpIp::new(L, R).unwrap();
-    let around = Stack {
-        outer: &tcp,
-        inner: ipip,
-    };
-    let inside = Stack {
-        outer: ipip,
-        inner: &tcp,
-    };
+    let tcp = Tunnel::new(L, R, Tcp::new(40001, 443)).unwrap();
+    let sequence = Tunnel::new(L, R, Gre::new()).unwrap().with_sequence();
+    let ipip = Tunnel::new(L, R, IpIp).unwrap();
+    let around = (ipip, &tcp);
+    let inside = (&tcp, ipip);
     let template = Template::<Layer, 2>::compile(&[ipip.into(), tcp.into()]).unwrap();
     let tunnels: [&dyn Encapsulate; 7] = [
         &counting, &tcp, &sequence, &&tcp, &around, &inside, &template,
@@ -239,7 +227,7 @@ fn c_32_headers_that_count_make_no_train() {
 /// F-07, R-11: an identification that nobody can guess, while GRE counts from 0.
 #[test]
 fn f_07_r_11_identification_and_sequence_are_independent() {
-    let tunnel = Gre::new(L, R)
+    let tunnel = Tunnel::new(L, R, Gre::new())
         .unwrap()
         .with_df(DfPolicy::Copy(IdSource::PerPacket))
         .with_sequence();
@@ -263,13 +251,10 @@ fn f_07_r_11_identification_and_sequence_are_independent() {
 /// Each had the checksum of the first, whatever its bytes.
 #[test]
 fn c_32_u_02_checksums_over_all_bytes_make_no_train() {
-    let udp = Udp::fou(L, R, 5555).unwrap();
+    let udp = Tunnel::new(L, R, Fou::new(5555)).unwrap();
     let full = udp.with_checksum(ChecksumPolicy::Full);
     let lens = [300; 3];
-    let stack = Stack {
-        outer: full,
-        inner: IpIp::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)).unwrap(),
-    };
+    let stack = (Tunnel::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), IpIp).unwrap(), full);
     let full: [&dyn Encapsulate; 3] = [&full, &stack, &Template::single(full)];
     for tunnel in full {
         assert_eq!(train(tunnel, &segments(&lens)), 1);
@@ -280,7 +265,7 @@ fn c_32_u_02_checksums_over_all_bytes_make_no_train() {
 /// E-19: the one without enough room is left as it is, for its own call to say so.
 #[test]
 fn c_32_too_little_headroom_ends_a_train() {
-    let tunnel = IpIp::new(L, R).unwrap();
+    let tunnel = Tunnel::new(L, R, IpIp).unwrap();
     let mut buffers =
         [20, 20, 19, 20].map(|headroom| [&vec![0; headroom][..], &segment(1, 443, 500)].concat());
     let before = buffers.clone();
@@ -298,7 +283,7 @@ fn c_32_too_little_headroom_ends_a_train() {
 
 /// How many bytes of these packets, each in its segment, a train takes.
 fn payload_train(packets: &[Vec<u8>], segment_len: usize) -> usize {
-    let tunnel = Udp::gue(L, R)
+    let tunnel = Tunnel::new(L, R, Gue::new())
         .unwrap()
         .with_source_port(SourcePort::Fixed(50000));
     let mut segments = Vec::new();
