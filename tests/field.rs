@@ -14,12 +14,10 @@ use ipencap::decap::{
     Decapsulate, EgressDscp, Opened, OuterMeta, OuterPacket, Receiver, decap_nested,
     inspect_nested, inspect_without_filter,
 };
-use ipencap::encap::{
-    Encapsulate, Gre, IpIp, IpIp, PerPacket, Ring, SourcePort, Stack, Tcp, TcpCarrier, Udp,
-    UdpCarrier, decap_each,
-};
+use ipencap::encap::{AnyTunnel, Encapsulate, OuterPolicy, PerPacket, Rules, Tunnel};
 use ipencap::error::{EncapError, Reason, Refused};
-use ipencap::packet::{Packet, Facts};
+use ipencap::packet::{Facts, Packet};
+use ipencap::shim::{Fou, Gre, Gue, IpIp, Shim, SourcePort, Tcp};
 use ipencap::wire::{Ecn, Ipv4Header};
 use ipencap::{Span, decap, encap};
 use ipencap_kit::oracle::Plain;
@@ -114,30 +112,20 @@ fn three_opened(max_depth: u8) -> Vec<Result<u8, Reason>> {
         layers(dynamic.inspect(&bytes)),
         layers(decap(&to_right, &mut bytes.clone()).map(|inner| inner.opened)),
     ];
-    let [mut buffer, mut slots] = [bytes.clone(), bytes.clone()];
+    let mut buffer = bytes.clone();
     let len = bytes.len();
-    let mut owned = [bytes.clone()];
-    let mut packets = owned
-        .each_mut()
-        .map(|bytes| Packet::new(bytes, Span::new(0, len)));
     results.push(layers(
-        Packet::new(&mut buffer, Span::new(0, len)).decap(&to_left),
+        Packet::new(&mut buffer, Span::new(0, len)).open(&to_left),
     ));
-    decap_each(&to_right, &mut packets, |_, result| {
-        results.push(layers(result));
-    });
-    Ring::new(&mut slots, len, &mut [Span::new(0, len)]).decap(&to_left, |_, result| {
-        results.push(layers(result));
-    });
     let tunnels: [&dyn Decapsulate; 3] = [&first, &second, &third];
     results.push(layers(inspect_nested(&tunnels, &bytes, 9)));
     results.push(layers(
         decap_nested(&tunnels, &mut bytes.clone(), 9).map(|inner| inner.opened),
     ));
     // By hand, layer by layer.
-    let next = |receiver: &EdgeReceiver, arrived: OuterPacket<'_>, layer: u8| {
+    let next = |receiver: &EdgeReceiver, outer: OuterPacket<'_>, layer: u8| {
         receiver
-            .inspect_outer(arrived)
+            .inspect_outer(outer)
             .map_err(|refused| refused.inside(layer))
     };
     results.push(layers((|| {
@@ -181,9 +169,8 @@ const SOURCE_ROUTED: &str = "470000381234400040063db20a0100050a020009830704c0000
 #[test]
 fn c_20_source_route_needs_the_full_sum() {
     let bytes = hex(SOURCE_ROUTED);
-    let fou = Tunnel::new(L, R, Fou::new(5555))
-        .unwrap()
-        .with_source_port(SourcePort::Fixed(40001));
+    let fou = Fou::new(5555).with_source_port(SourcePort::Fixed(40001));
+    let fou = Tunnel::new(L, R, fou).unwrap();
     let outer = wrapped(&fou, &bytes);
     assert_eq!(outer[26..28], [0xb3, 0xb7]);
     assert_eq!(Facts::read(&bytes).unwrap().known_sum(), None);
@@ -362,9 +349,8 @@ fn d_07_peers_behind_one_nat_differ_by_port() {
         (40003, [10, 1, 0, 5], Err(Reason::UnknownPeer), false),
     ] {
         let inner = packet(source.into(), destination);
-        let tunnel = Tunnel::new(L, R, Fou::new(5555))
-            .unwrap()
-            .with_source_port(SourcePort::Fixed(port));
+        let fou = Fou::new(5555).with_source_port(SourcePort::Fixed(port));
+        let tunnel = Tunnel::new(L, R, fou).unwrap();
         let mut outer = wrapped(&tunnel, &inner);
         let meta = OuterMeta {
             source: L,
@@ -426,36 +412,82 @@ fn d_07_verdict_names_the_peer() {
 
 // --- Too long for the link, or for 16 bits (E-06, I-14)
 
+/// Checks a packet of `len` bytes, and wraps it: the length of the outer packet.
+fn checked(tunnel: &dyn Encapsulate, len: usize, packet: &PerPacket) -> Result<u32, EncapError> {
+    let bytes = Plain::of(253).packet(&vec![0; len - 20]);
+    let facts = Facts::read(&bytes).unwrap();
+    let checked = tunnel.check(&facts, packet, Rules::Explained);
+    let overhead = tunnel.overhead();
+    let mut buffer = [&vec![0xa5; overhead], &bytes[..]].concat();
+    let before = buffer.clone();
+    let wrapped = encap(tunnel, &mut buffer, Span::new(overhead, len), packet);
+    let wrapped = wrapped.map(|outer| u32::try_from(outer.len()).unwrap());
+    assert_eq!(checked.map(|outer| outer.len()), wrapped);
+    if wrapped.is_err() {
+        assert_eq!(buffer, before);
+    }
+    wrapped
+}
+
+fn limited<S: Shim>(tunnel: Tunnel<S>, link_mtu: u16) -> Tunnel<S> {
+    tunnel.with_policy(OuterPolicy {
+        link_mtu: Some(link_mtu),
+        ..tunnel.policy()
+    })
+}
+
 #[test]
 fn i_14_link_mtu_is_named_however_long_the_packet() {
-    let bytes = Plain::of(253).packet(&vec![0; 65516 - 20]);
-    let meta = Facts::read(&bytes).unwrap();
     let ipip = Tunnel::new(L, R, IpIp).unwrap();
     let fou = Tunnel::new(L, R, Fou::new(5555)).unwrap();
     let told = PerPacket::new().with_link_mtu(1500);
     let needed = |mtu| Err(EncapError::FragmentationNeeded { mtu });
-    let judged = |tunnel: &dyn Encapsulate, packet: &PerPacket| {
-        tunnel.check(&meta, packet, Rules::Explained).map(|outer| outer.len())
-    };
-    assert_eq!(judged(&ipip, &told), needed(1480));
-    assert_eq!(judged(&ipip.with_link_mtu(1400), &told), needed(1380));
-    assert_eq!(
-        judged(&ipip.with_link_mtu(1400), &PerPacket::new()),
-        needed(1380)
-    );
-    assert_eq!(judged(&fou, &told), needed(1472));
-    let stack = (ipip, fou);
-    assert_eq!(judged(&stack, &told), needed(1452));
-    assert_eq!(
-        judged(&ipip, &PerPacket::new()),
-        Err(EncapError::TooLong { len: 65536 })
-    );
-    let mut buffer = [&[0; 20], &bytes[..]].concat();
-    let before = buffer.clone();
-    let span = Span::new(20, bytes.len());
-    assert_eq!(
-        encap(&ipip, &mut buffer, span, &told),
-        Err(EncapError::FragmentationNeeded { mtu: 1480 })
-    );
-    assert_eq!(buffer, before);
+    let longest = |tunnel: &dyn Encapsulate, packet: &PerPacket| checked(tunnel, 65516, packet);
+    assert_eq!(longest(&ipip, &told), needed(1480));
+    assert_eq!(longest(&limited(ipip, 1400), &told), needed(1380));
+    assert_eq!(longest(&limited(ipip, 1400), &PerPacket::new()), needed(1380));
+    assert_eq!(longest(&fou, &told), needed(1472));
+    assert_eq!(longest(&(ipip, fou), &told), needed(1452));
+    let too_long = Err(EncapError::TooLong { len: 65536 });
+    assert_eq!(longest(&ipip, &PerPacket::new()), too_long);
+}
+
+/// Only the outermost layer of a stack knows the link: its MTU counts, not that the packet is too long for
+/// the layer inside.
+#[test]
+fn i_14_e_06_link_mtu_of_the_outermost_layer_of_a_stack() {
+    let [near, far] = [(LAYERS[0].0, LAYERS[0].1), (L, R)]
+        .map(|(source, destination)| Tunnel::new(source, destination, IpIp).unwrap());
+    let link = limited(far, 1500);
+    let fou = limited(Tunnel::new(L, R, Fou::new(5555)).unwrap(), 1500);
+    let said = PerPacket::new();
+    let two: [AnyTunnel; 2] = [near.into(), link.into()];
+    let three: [AnyTunnel; 3] = [near.into(), far.into(), fou.into()];
+    let stacks: [(&dyn Encapsulate, u16); 8] = [
+        (&(near, link), 1460),
+        (&[near, link], 1460),
+        (&&[near, link][..], 1460),
+        (&two, 1460),
+        (&&two[..], 1460),
+        (&(near, &fou as &dyn Encapsulate), 1452),
+        (&&three[..], 1432),
+        (&(near, (far, fou)), 1432),
+    ];
+    for (number, (stack, mtu)) in stacks.into_iter().enumerate() {
+        let needed = Err(EncapError::FragmentationNeeded { mtu });
+        for len in [65516, 65515, 65496, mtu + 1] {
+            assert_eq!(checked(stack, len.into(), &said), needed, "{number}: {len}");
+        }
+        assert_eq!(checked(stack, mtu.into(), &said), Ok(1500), "{number}");
+        // The same said of the packet, where it is less.
+        let said = said.with_link_mtu(1400);
+        let needed = Err(EncapError::FragmentationNeeded { mtu: mtu - 100 });
+        assert_eq!(checked(stack, 65516, &said), needed, "{number}");
+    }
+    // Without an MTU anywhere it is too long for the layer that it does not fit.
+    let without = (near, far);
+    let too_long = |len| Err(EncapError::TooLong { len });
+    assert_eq!(checked(&without, 65516, &said), too_long(65536));
+    assert_eq!(checked(&without, 65496, &said), too_long(65536));
+    assert_eq!(checked(&without, 65495, &said), Ok(65535));
 }
