@@ -11,16 +11,18 @@ use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 
 use ipencap::Span;
-use ipencap::decap::{Carrier, Decapsulate, OuterMeta, Receiver, inspect_without_filter};
+use ipencap::decap::{Decapsulate, OuterMeta, Receiver, inspect_without_filter};
 use ipencap::decap::{Edge, Peer, PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource,
-    InnerChecksum, IpIp, IpIp, MinEnc, PerPacket, PortRange, Role, SequenceWindow,
-    SourcePort, Tcp, TcpCarrier, Template, TtlPolicy, Udp, UdpCarrier,
+    AnyTunnel, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, InnerChecksum, MinEnc,
+    OuterPolicy, PerPacket, Role, Rules, TtlPolicy, Tunnel,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
 use ipencap::mtu::fragment_count;
 use ipencap::packet::Facts;
+use ipencap::shim::{
+    ChecksumPolicy, Fou, Gre, GreInUdp, Gue, IpIp, PortRange, SequenceWindow, Shim, SourcePort, Tcp,
+};
 use ipencap::wire::{Dscp, Ecn, HeaderOptions, IpProtocol, Ipv4, LengthPrefix, TcpFlags};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -152,10 +154,10 @@ fn u_12_any_source_port() {
     let packet = inner(53);
     let receiver = Receiver::new(Fou::new(5555), from_peer());
     for port in 0..=u16::MAX {
-        let tunnel = Tunnel::new(L, R, Fou::new(5555))
-            .unwrap()
+        let fou = Fou::new(5555)
             .with_source_port(SourcePort::Fixed(port))
             .with_checksum(ChecksumPolicy::Zero);
+        let tunnel = Tunnel::new(L, R, fou).unwrap();
         let mut outer = wrap(&tunnel, &packet);
         assert_eq!(outer[20..22], port.to_be_bytes());
         assert_eq!(
@@ -168,9 +170,10 @@ fn u_12_any_source_port() {
 
 #[test]
 fn u_14_constant_source_port() {
-    let port_of = |tunnel: &Udp, packet: &[u8]| wrap(tunnel, packet)[20..22].to_vec();
+    let port_of = |tunnel: &Tunnel<Fou>, packet: &[u8]| wrap(tunnel, packet)[20..22].to_vec();
     let spread = Tunnel::new(L, R, Fou::new(5555)).unwrap();
-    let constant = spread.with_source_port(SourcePort::Fixed(0xc123));
+    let constant = Fou::new(5555).with_source_port(SourcePort::Fixed(0xc123));
+    let constant = Tunnel::new(L, R, constant).unwrap();
     let flows = [53, 54, 55, 56].map(inner);
     for packet in &flows {
         assert_eq!(port_of(&constant, packet), [0xc1, 0x23]);
@@ -235,7 +238,7 @@ fn x_01_x_03_fragments_are_counted_as_they_would_be_made() {
     }
 }
 
-/// Of a carrier with ports only what goes to its port is its own; of the others all of the protocol is.
+/// Of a tunnel with ports only what goes to its port is its own; of the others all of the protocol is.
 #[test]
 fn l_04_a_tunnels_own_packet_would_loop() {
     let packet = inner(53);
@@ -245,7 +248,7 @@ fn l_04_a_tunnels_own_packet_would_loop() {
     let gre = Tunnel::new(L, R, Gre::new()).unwrap();
     assert!(ipip.would_loop(&wrapped(&ipip)));
     assert!(!ipip.would_loop(&wrapped(&gre)));
-    let key = gre.with_key(1);
+    let key = Tunnel::new(L, R, Gre::new().with_key(1)).unwrap();
     let elsewhere = Tunnel::new(L, there, Gre::new()).unwrap();
     let from_elsewhere = Tunnel::new(other, R, Gre::new()).unwrap();
     let answers = [&gre, &key, &elsewhere, &from_elsewhere].map(|it| gre.would_loop(&wrapped(it)));
@@ -346,8 +349,8 @@ fn lengthen(outer: &mut [u8]) {
 /// Who sent it is not asked; what it is must still be right.
 #[test]
 fn d_03_d_04_d_13_s_20_without_a_filter() {
-    fn reason(carrier: &impl Carrier, packet: &[u8]) -> Option<Reason> {
-        let refused = inspect_without_filter(carrier, packet).err()?;
+    fn reason(shim: &impl Shim, packet: &[u8]) -> Option<Reason> {
+        let refused = inspect_without_filter(shim, packet).err()?;
         Some(refused.reason)
     }
     let martian = to(Ipv4Addr::LOCALHOST, 253, &[]);
@@ -475,9 +478,9 @@ fn e_17_e_18_i_14_minimal_encapsulation() {
     assert_eq!(judged(&forwarding, &from(other, 0), &said), Ok(32));
     let hidden = tunnel.without_source();
     for (mtu, shim, tunnel, packet_mtu) in [
-        (1500, 12, tunnel.with_link_mtu(1500), 65535),
-        (1400, 12, tunnel.with_link_mtu(1500), 1400),
-        (1500, 12, tunnel.with_link_mtu(1500), 1600),
+        (1500, 12, tunnel.with_link_mtu(Some(1500)), 65535),
+        (1400, 12, tunnel.with_link_mtu(Some(1500)), 1400),
+        (1500, 12, tunnel.with_link_mtu(Some(1500)), 1600),
         (1500, 8, hidden, 1500),
     ] {
         let said = PerPacket::new().with_link_mtu(packet_mtu);
@@ -504,10 +507,10 @@ fn a_packet_of_which_nothing_is_said() {
 fn i_14_c_34_super_packets_are_judged_by_their_segments() {
     let inner = inner(53);
     let super_packet = |len: u16| {
-        let mut header = *Facts::read(&inner).unwrap().header();
+        let mut header = *Ipv4::parse(&inner).unwrap().header();
         header.set_total_len(len);
         header.set_protocol(IpProtocol(253));
-        Facts::trusted(header)
+        Facts::trusted(&header)
     };
     let ipip = Tunnel::new(L, R, IpIp).unwrap();
     let minimal = MinEnc::new(L, R).unwrap();
@@ -516,8 +519,10 @@ fn i_14_c_34_super_packets_are_judged_by_their_segments() {
     let two = (ipip, far);
     let three = (ipip, (middle, far));
     let right = ((ipip, middle), far);
-    let template = Template::nested([ipip, middle, far]);
-    let tunnels: [&dyn Encapsulate; 6] = [&ipip, &minimal, &two, &three, &right, &template];
+    let array = [ipip, middle, far];
+    let mixed: [AnyTunnel; 4] = [ipip.into(), minimal.into(), middle.into(), far.into()];
+    let tunnels: [&dyn Encapsulate; 7] =
+        [&ipip, &minimal, &two, &three, &right, &array, &mixed.as_slice()];
     for tunnel in tunnels {
         let overhead = u16::try_from(tunnel.overhead()).unwrap();
         let link = 1460 + overhead;
@@ -567,7 +572,8 @@ fn i_14_c_34_super_packets_are_judged_by_their_segments() {
 #[test]
 fn u_13_the_default_source_port_spreads() {
     let by_default = Tunnel::new(L, R, Fou::new(5555)).unwrap();
-    let said = by_default.with_source_port(SourcePort::default());
+    let said = Fou::new(5555).with_source_port(SourcePort::default());
+    let said = Tunnel::new(L, R, said).unwrap();
     for port in [53, 54] {
         let made = wrap(&said, &inner(port));
         assert!((49152..=65535).contains(&oracle::u16_at(&made, 20)));
@@ -584,13 +590,13 @@ fn u_13_the_default_source_port_spreads() {
 #[test]
 fn s_04_flags_of_a_segment() {
     let packet = inner(53);
-    let tunnel = Tunnel::new(L, R, Tcp::new(40000, 443)).unwrap();
     for (flags, expected) in [
         (TcpFlags::ACK, 0x10),
         (TcpFlags::PSH | TcpFlags::ACK | TcpFlags::FIN, 0x19),
         (TcpFlags::empty(), 0),
     ] {
-        let tunnel = tunnel.with_flags(flags);
+        let tcp = Tcp::new(40000, 443).with_flags(flags);
+        let tunnel = Tunnel::new(L, R, tcp).unwrap();
         let mut buffer = wrap(&tunnel, &packet);
         assert_eq!(buffer[32..34], [0x50, expected]);
         let receiver = Receiver::new(Tcp::new(0, 443), from_peer());
@@ -601,86 +607,72 @@ fn s_04_flags_of_a_segment() {
     }
 }
 
-/// Kept as the words that they come to, the policies are still told as what was set.
-#[test]
-fn policies_are_told_as_they_were_set() {
-    let text = |tunnel: IpIp| format!("{tunnel:?}");
-    let tunnel = Tunnel::new(L, R, IpIp).unwrap();
-    let set = [
-        (tunnel, "source: 198.51.100.1, destination: 203.0.113.2"),
-        (
-            tunnel,
-            "ttl: Fixed(64), dscp: Copy, ecn: Normal, df: Set, atomic_identification: 0",
-        ),
-        (tunnel, "role: Originate, hairpin: false, max_len: 65535"),
-        (
-            tunnel.with_ttl(TtlPolicy::Fixed(NonZeroU8::MAX)),
-            "ttl: Fixed(255)",
-        ),
-        (tunnel.with_ttl(TtlPolicy::Inherit), "ttl: Inherit"),
-        (
-            tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11)),
-            "ecn: Normal",
-        ),
-        (
-            tunnel.with_ecn(EcnPolicy::Compatibility),
-            "dscp: Copy, ecn: Compatibility",
-        ),
-        (tunnel.with_ecn(EcnPolicy::Rfc3168), "ecn: Rfc3168"),
-        (
-            tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket)),
-            "df: Copy(PerPacket)",
-        ),
-        (
-            tunnel.with_df(DfPolicy::Copy(IdSource::Constant(7))),
-            "df: Copy(Constant(7))",
-        ),
-        (
-            tunnel.with_atomic_identification(9),
-            "atomic_identification: 9",
-        ),
-        (tunnel.with_role(Role::Forward), "role: Forward"),
-        (tunnel.allowing_hairpin(), "hairpin: true"),
-        (tunnel.with_link_mtu(1500), "max_len: 1500"),
-    ];
-    for (tunnel, expected) in set {
-        let text = text(tunnel);
-        assert!(text.starts_with("IpIp { outer: Outer {"), "{text}");
-        assert!(text.contains(expected), "{text} lacks {expected}");
-    }
-    let fixed = format!("dscp: {:?}", DscpPolicy::Fixed(Dscp::AF11));
-    assert!(text(tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11))).contains(&fixed));
+/// Every policy by itself and all of them, with every value that differs.
+fn policies() -> Vec<OuterPolicy> {
+    let all = OuterPolicy {
+        ttl: TtlPolicy::Inherit,
+        dscp: DscpPolicy::Fixed(Dscp::AF11),
+        ecn: EcnPolicy::Rfc3168,
+        df: DfPolicy::Copy(IdSource::PerPacket),
+        atomic_identification: 9,
+        role: Role::Forward,
+        link_mtu: Some(1500),
+        hairpin: true,
+    };
+    let default = OuterPolicy::DEFAULT;
+    let ttl = TtlPolicy::Fixed(NonZeroU8::MAX);
+    let dscp = DscpPolicy::Fixed(Dscp::DEFAULT);
+    let ecn = EcnPolicy::Compatibility;
+    let constant = |id| DfPolicy::Copy(IdSource::Constant(id));
+    vec![
+        default,
+        OuterPolicy::CONNECTION,
+        all,
+        OuterPolicy { ttl: all.ttl, ..default },
+        OuterPolicy { ttl, ..default },
+        OuterPolicy { dscp: all.dscp, ..default },
+        OuterPolicy { dscp, ..default },
+        OuterPolicy { dscp, ecn, ..default },
+        OuterPolicy { ecn, ..default },
+        OuterPolicy { ecn: all.ecn, ..default },
+        OuterPolicy { df: all.df, ..default },
+        OuterPolicy { df: constant(0), ..default },
+        OuterPolicy { df: constant(0xbeef), ..all },
+        OuterPolicy { atomic_identification: 0xbeef, ..default },
+        OuterPolicy { role: all.role, ..default },
+        OuterPolicy { link_mtu: Some(0), ..default },
+        OuterPolicy { link_mtu: Some(65534), ..default },
+        OuterPolicy { hairpin: true, ..default },
+    ]
 }
 
-/// What was set before leaves nothing behind.
+/// A tunnel keeps what the policies come to, and still tells what was set. What was set before leaves
+/// nothing behind.
 #[test]
-fn policies_are_those_set_last() {
+fn policies_are_told_as_they_were_set_last() {
     let tunnel = Tunnel::new(L, R, IpIp).unwrap();
-    let inherits = tunnel.with_ttl(TtlPolicy::Inherit);
-    let copies = tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket));
-    let fixed = tunnel.with_dscp(DscpPolicy::Fixed(Dscp::AF11));
-    let sixty_four = NonZeroU8::new(64).unwrap();
-    let set_back = [
-        inherits.with_ttl(TtlPolicy::Fixed(sixty_four)),
-        copies.with_df(DfPolicy::Set),
-        fixed.with_dscp(DscpPolicy::Copy),
-        tunnel
-            .with_ecn(EcnPolicy::Rfc3168)
-            .with_ecn(EcnPolicy::Normal),
-        tunnel
-            .with_ecn(EcnPolicy::Compatibility)
-            .with_ecn(EcnPolicy::Normal),
-        tunnel
-            .with_atomic_identification(9)
-            .with_atomic_identification(0),
-        tunnel.with_role(Role::Forward).with_role(Role::Originate),
-    ];
-    for (number, again) in set_back.into_iter().enumerate() {
-        assert_eq!(again, tunnel, "policy {number}");
+    assert_eq!(tunnel.policy(), OuterPolicy::default());
+    let tcp = Tunnel::new(L, R, Tcp::new(1, 2)).unwrap();
+    assert_eq!(tcp.policy(), OuterPolicy::CONNECTION);
+    for policy in policies() {
+        let set = tunnel.with_policy(policy);
+        assert_eq!(set.policy(), policy);
+        assert_eq!(set == tunnel, policy == OuterPolicy::DEFAULT, "{policy:?}");
+        for before in policies() {
+            assert_eq!(tunnel.with_policy(before).with_policy(policy), set);
+        }
+        let text = format!("{set:?}");
+        let expected = format!(
+            "Tunnel {{ source: 198.51.100.1, destination: 203.0.113.2, policy: {policy:?}, shim: IpIp }}"
+        );
+        assert_eq!(text, expected);
     }
-    for changed in [inherits, copies, fixed] {
-        assert_ne!(changed, tunnel);
-    }
+    // No limit is none, however it is said.
+    let limited = OuterPolicy {
+        link_mtu: Some(65535),
+        ..OuterPolicy::DEFAULT
+    };
+    assert_eq!(tunnel.with_policy(limited), tunnel);
 }
 
 /// RFC 2890 §2.2: a number is less or equal if it is the last one or of the 2^31 - 1 before it. Linux takes

@@ -10,9 +10,10 @@
 use ipencap::Span;
 use ipencap::decap::{Decapsulate, Receiver};
 use ipencap::decap::{PointToPoint, Prefix};
-use ipencap::encap::{Encapsulate, GreCarrier, IpIp, PerPacket};
+use ipencap::encap::{Encapsulate, PerPacket, Rules, Tunnel};
 use ipencap::error::{ConfigError, ParseError, Reason};
-use ipencap::packet::{Flow, Packet, Facts};
+use ipencap::packet::{Facts, Flow, Packet};
+use ipencap::shim::{self, IpIp};
 use ipencap::wire::{
     Gre, GreFlags, GreHeader, GueHeader, HeaderOptions, Icmpv4, Icmpv4Header, IpProtocol, Ipv4,
     Ipv4Header, MinimalHeader, TcpFlags, TcpHeader, UdpHeader,
@@ -77,8 +78,8 @@ fn a_proven_packet_lies_between_headroom_and_slack() {
         let span = Span::new(headroom, bytes.len() + slack);
         let proven = Packet::new(&mut buffer, span).prove().unwrap();
         assert_eq!(proven.as_slice(), bytes);
-        let header = proven.meta().header();
-        assert_eq!((header.source(), header.total_len()), (A.into(), 27));
+        let facts = proven.facts();
+        assert_eq!((facts.source(), facts.len()), (A.into(), 27));
     }
 }
 
@@ -86,40 +87,36 @@ fn a_proven_packet_lies_between_headroom_and_slack() {
 fn only_a_packet_of_no_bytes_is_empty() {
     let header = |total_len| Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, total_len);
     for total_len in [0, 1, 20, u16::MAX] {
-        let meta = Facts::trusted(header(total_len));
-        assert_eq!(meta.len(), u32::from(total_len));
-        assert_eq!(meta.is_empty(), total_len == 0);
+        let facts = Facts::trusted(&header(total_len));
+        assert_eq!(facts.len(), u32::from(total_len));
+        assert_eq!(facts.is_empty(), total_len == 0);
     }
 }
 
-/// What an encapsulator of one's own says of the packet it makes.
+/// What a tunnel of another IP version says of the packet it makes: flow and sum are the inner packet's,
+/// and no IPv4 tunnel takes it for a short packet.
 #[test]
-fn c_20_e_02_what_is_known_of_a_packet() {
-    let inner = Facts::read(&Plain::of(17).packet(&[0, 1, 0, 2, 0, 8, 0xab, 0xcd])).unwrap();
-    let outer = Facts::trusted(Ipv4Header::new(B.into(), A.into(), IpProtocol::UDP, 56));
-    assert!(inner.known_sum().is_some() && outer.known_sum().is_none());
-    let around = outer.carrying(&inner);
-    assert_eq!(around.flow(), inner.flow());
-    assert_eq!(around.known_sum(), inner.known_sum());
-    assert_eq!((around.header(), around.len()), (outer.header(), 56));
-    let beside = outer.with_transport(40000, 5555, Some(7));
-    let flow = beside.flow();
-    assert_eq!((flow.source_port, flow.destination_port), (40000, 5555));
-    assert_eq!((flow.source.octets(), flow.destination.octets()), (B, A));
-    assert_eq!(
-        (beside.known_sum(), beside.header()),
-        (Some(7), outer.header())
-    );
+fn c_20_e_02_facts_of_another_version() {
+    let datagram = Plain::of(17).packet(&[0, 1, 0, 2, 0, 8, 0xab, 0xcd]);
+    let inner = Facts::read(&datagram).unwrap();
+    assert!(inner.known_sum().is_some());
+    let six = inner.inside_version(6, 40, 0xb9);
+    assert_eq!((six.version(), six.len(), six.tos()), (6, 68, 0xb9));
+    assert_eq!((six.layers(), six.overhead()), (1, 40));
+    assert_eq!((six.flow(), six.known_sum()), (inner.flow(), inner.known_sum()));
+    assert!(six.has_df() && !six.is_fragment() && !six.has_source_route());
 
-    // Of another version, which no fast way may take for a short IPv4 packet.
     let tunnel = Tunnel::new([198, 51, 100, 1].into(), [203, 0, 113, 2].into(), IpIp).unwrap();
-    for len in [0, 60, 65_535, 65_536] {
-        let six = Facts::not_ipv4(6, len, 0xb9);
-        assert_eq!((six.version(), six.len()), (6, len));
-        assert_eq!(six.header().tos(), 0xb9);
-        assert_eq!(tunnel.judge_ordinary(&six, &PerPacket::new()), None);
-        let refusal = tunnel.check(&six, &PerPacket::new(), Rules::Explained).unwrap_err();
-        assert_eq!(refusal, ParseError::BadVersion { version: 6 }.into());
+    for (len, overhead) in [(20, 0), (20, 40), (65_535, 0), (65_535, 40), (65_535, 65_535)] {
+        let header = Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, len);
+        let six = Facts::trusted(&header).inside_version(6, overhead, 0);
+        assert_eq!(six.len(), u32::from(len) + u32::from(overhead));
+        for rules in [Rules::Common, Rules::All] {
+            assert!(tunnel.check(&six, &PerPacket::new(), rules).is_err());
+        }
+        let refusal = tunnel.check(&six, &PerPacket::new(), Rules::Explained);
+        let error = ParseError::BadVersion { version: 6 }.into();
+        assert_eq!(refusal.unwrap_err(), error);
     }
 }
 
@@ -128,10 +125,11 @@ fn c_20_e_02_what_is_known_of_a_packet() {
 fn c_20_the_sum_of_all_bytes() {
     for len in [1, 2, 7, 300] {
         let bytes = Plain::of(253).packet(&vec![0x5d; len]);
-        let meta = Facts::summed(&bytes).unwrap();
-        assert_eq!(meta.byte_sum(), Some(!oracle::checksum(&bytes)));
+        let facts = Facts::summed(&bytes).unwrap();
+        assert_eq!(facts.byte_sum(), Some(!oracle::checksum(&bytes)));
         let read = Facts::read(&bytes).unwrap();
-        assert_eq!((read.byte_sum(), read.header()), (None, meta.header()));
+        assert_eq!(read.byte_sum(), None);
+        assert_eq!((read.flow(), read.len()), (facts.flow(), facts.len()));
     }
 }
 
@@ -336,8 +334,8 @@ fn r_01_r_02_decapsulators_refuse_routing_and_version_1() {
             [198, 51, 100, 1].into(),
             &[Prefix::ANY],
         );
-        let carrier = Gre::new().with_key(0x1122_3344);
-        let refused = Receiver::new(carrier, access).inspect(&packet).unwrap_err();
+        let keyed = shim::Gre::new().with_key(0x1122_3344);
+        let refused = Receiver::new(keyed, access).inspect(&packet).unwrap_err();
         assert_eq!(refused.reason, reason, "{fields}");
     }
 }
