@@ -1,5 +1,5 @@
-//! Layers together: stacks, templates, references and the identity; what is opened layer by layer; and
-//! encapsulators and carriers of one's own.
+//! Layers together: stacks, references and the identity; what is opened layer by layer; and tunnels of
+//! one's own.
 
 #![allow(
     clippy::indexing_slicing,
@@ -16,11 +16,12 @@ use ipencap::decap::{
 };
 use ipencap::decap::{Edge, Peer, PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, Encapsulate, Gre, GreCarrier, IpIp, Layer, Layered, MinEnc, PerPacket, Stack,
-    Tcp, TcpCarrier, Template, Udp, UdpCarrier, encap_train,
+    AnyTunnel, EcnPolicy, Encapsulate, MinEnc, OuterPolicy, PerPacket, Role, Rules, TtlPolicy,
+    Tunnel, header,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::packet::Facts;
+use ipencap::shim::{ChecksumPolicy, Fou, Gre, GreInUdp, Gue, IpIp, Shim, Tcp};
 use ipencap::wire::{EcnAlarm, Ipv4};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -42,28 +43,34 @@ fn datagram() -> Vec<u8> {
     Plain::of(17).packet(&payload)
 }
 
-fn site() -> IpIp {
-    IpIp::new(M, N).unwrap()
+fn site() -> Tunnel<IpIp> {
+    Tunnel::new(M, N, IpIp).unwrap()
 }
 
-fn wan() -> IpIp {
-    IpIp::new(L, R).unwrap()
+fn wan() -> Tunnel<IpIp> {
+    Tunnel::new(L, R, IpIp).unwrap()
 }
 
-/// One of every kind that a template can hold, but for the identity.
-fn layers(source: Ipv4Addr, destination: Ipv4Addr) -> [Layer; 7] {
-    let fou = Udp::fou(source, destination, 5555).unwrap();
-    let gre = Gre::new(source, destination).unwrap();
+/// One of every kind whose headers can be had by value.
+fn layers(source: Ipv4Addr, destination: Ipv4Addr) -> [AnyTunnel; 9] {
+    fn tunnel<S: Shim>(source: Ipv4Addr, destination: Ipv4Addr, shim: S) -> AnyTunnel
+    where
+        AnyTunnel: From<Tunnel<S>>,
+    {
+        Tunnel::new(source, destination, shim).unwrap().into()
+    }
+    let fou = Fou::new(5555);
+    let counting = Gre::new().with_checksum().with_sequence();
     [
-        IpIp::new(source, destination).unwrap().into(),
-        fou.into(),
-        fou.with_checksum(ChecksumPolicy::Full).into(),
-        fou.with_checksum(ChecksumPolicy::Zero).into(),
-        Tcp::new((source, 40000), (destination, 443))
-            .unwrap()
-            .into(),
-        gre.with_key(5).into(),
-        gre.with_checksum().with_sequence().into(),
+        tunnel(source, destination, IpIp),
+        tunnel(source, destination, fou),
+        tunnel(source, destination, fou.with_checksum(ChecksumPolicy::Full)),
+        tunnel(source, destination, fou.with_checksum(ChecksumPolicy::Zero)),
+        tunnel(source, destination, Tcp::new(40000, 443)),
+        tunnel(source, destination, Gre::new().with_key(5)),
+        tunnel(source, destination, counting),
+        tunnel(source, destination, Gue::new()),
+        tunnel(source, destination, GreInUdp::new(counting.with_key(6))),
     ]
 }
 
@@ -91,49 +98,50 @@ fn reason<T>(verdict: Result<T, Refused>) -> Option<(Reason, u8)> {
     Some((refused.reason, refused.layer))
 }
 
+/// P-05, C-20: whatever the stack is made of, and also where only its headers are written.
 #[test]
-fn l_08_p_05_a_template_is_one_layer_after_the_other() {
+fn l_08_a_stack_is_one_layer_after_the_other() {
     for packet in [packet(30), datagram()] {
-        let meta = PacketMeta::summed(&packet).unwrap();
+        let facts = Facts::summed(&packet).unwrap();
         for inner in layers(M, N) {
             for outer in layers(L, R) {
                 let once = wrap(&inner, &packet, &said()).unwrap();
                 let twice = wrap(&outer, &once, &said()).unwrap();
-                let template = Template::<_, 3>::compile(&[inner, outer]).unwrap();
-                assert_eq!(wrap(&template, &packet, &said()).unwrap(), twice);
-
-                let (headers, _) = twice.split_at(template.overhead());
-                let by_value: [u8; 100] = template.header(&meta, &said()).unwrap();
-                assert!(by_value.ends_with(headers), "{template:?}");
+                let array = [inner, outer];
+                let stacks: [&dyn Encapsulate; 4] =
+                    [&(inner, outer), &array, &array.as_slice(), &(&inner, ((), outer))];
+                for stack in stacks {
+                    assert_eq!(wrap(stack, &packet, &said()).unwrap(), twice);
+                    let (headers, _) = twice.split_at(stack.overhead());
+                    let by_value = header::<112, _>(stack, &facts, &said()).unwrap();
+                    assert_eq!(by_value.as_slice(), headers, "{array:?}");
+                }
             }
         }
-        let template = Template::nested([site(), wan()]);
-        let once = wrap(&site(), &packet, &said()).unwrap();
-        let twice = wrap(&wan(), &once, &said()).unwrap();
-        assert_eq!(wrap(&template, &packet, &said()).unwrap(), twice);
-        let exact: [u8; 40] = template.header(&meta, &said()).unwrap();
-        assert_eq!(exact, twice[..40]);
+        let stack = [site(), wan()];
+        let twice = wrap(&wan(), &wrap(&site(), &packet, &said()).unwrap(), &said()).unwrap();
+        let exact = header::<40, _>(&stack, &facts, &said()).unwrap();
+        assert_eq!(exact.as_slice(), &twice[..40]);
         let error = EncapError::NoHeadroom { need: 40, have: 39 };
-        assert_eq!(template.header::<39>(&meta, &said()), Err(error));
+        assert_eq!(header::<39, _>(&stack, &facts, &said()), Err(error));
     }
 }
 
 /// C-20: only where the headers tell no sum, or the checksum is of the bytes whatever they tell.
 #[test]
 fn c_20_a_header_by_value_asks_for_the_sum_that_it_needs() {
-    let of_other = [false, true, true, false, true, false, true];
-    let of_datagram = [false, false, true, false, false, false, true];
+    let of_other = [false, true, true, false, true, false, true, true, true];
+    let of_datagram = [false, false, true, false, false, false, true, false, true];
     for (packet, needs) in [(packet(30), of_other), (datagram(), of_datagram)] {
-        let meta = PacketMeta::read(&packet).unwrap();
-        for (layer, needs) in layers(L, R).into_iter().zip(needs) {
-            let template = Template::<_, 1>::compile(&[layer]).unwrap();
-            let answer = template.header::<60>(&meta, &said()).err();
-            assert_eq!(answer, needs.then_some(EncapError::UnknownSum), "{layer:?}");
+        let facts = Facts::read(&packet).unwrap();
+        for (tunnel, needs) in layers(L, R).into_iter().zip(needs) {
+            let answer = header::<60, _>(&tunnel, &facts, &said()).err();
+            assert_eq!(answer, needs.then_some(EncapError::UnknownSum), "{tunnel:?}");
         }
     }
 }
 
-/// I-14: around every limit, whichever layer sets it.
+/// I-14: around every limit, whichever layer sets it. The MTU of the error is what all layers leave.
 #[test]
 fn i_14_e_06_limits_of_two_layers() {
     for (inner_mtu, outer_mtu, packet_mtu) in [
@@ -144,40 +152,42 @@ fn i_14_e_06_limits_of_two_layers() {
         (1500, 1500, 1450),
         (65535, 65535, 1450),
     ] {
-        let inner = site().with_link_mtu(inner_mtu);
-        let outer = wan().with_link_mtu(outer_mtu);
+        let limited = |mtu| OuterPolicy {
+            link_mtu: Some(mtu),
+            ..OuterPolicy::DEFAULT
+        };
+        let inner = site().with_policy(limited(inner_mtu));
+        let outer = wan().with_policy(limited(outer_mtu));
         let said = PerPacket::new().with_link_mtu(packet_mtu);
-        let stack = Stack { outer, inner };
-        let by_reference = Stack {
-            outer: &outer,
-            inner: &inner,
-        };
-        let nested = Template::nested([inner, outer]);
-        let compiled = Template::<Layer, 2>::compile(&stack).unwrap();
-        let tunnels: [&dyn Encapsulate; 4] = [&stack, &by_reference, &nested, &compiled];
+        let array = [inner, outer];
+        let mixed = array.map(AnyTunnel::from);
+        let tunnels: [&dyn Encapsulate; 5] = [
+            &(inner, outer),
+            &(&inner, &outer),
+            &array,
+            &mixed,
+            &mixed.as_slice(),
+        ];
 
-        // What is left for a layer; 65535 is no limit, but what 16 bits can say.
-        let [inner_mtu, outer_mtu] = [(inner_mtu, 20), (outer_mtu, 0)].map(|(mtu, around)| {
-            let left = if packet_mtu == 65535 {
-                65535
-            } else {
-                packet_mtu - around
-            };
-            mtu.min(left)
-        });
-        let refusal = |len: u16, mtu: u16, around: u16| match u32::from(len) + u32::from(around) {
-            len if len <= u32::from(mtu) => None,
-            len if len > 65535 => Some(EncapError::TooLong { len }),
-            _ => Some(EncapError::FragmentationNeeded { mtu: mtu - around }),
-        };
-        let fits = (inner_mtu - 20).min(outer_mtu - 40);
+        // 65535 is no limit, but what 16 bits can say.
+        let outer_limit = outer_mtu.min(packet_mtu);
+        let fits = (inner_mtu - 20).min(outer_limit - 40);
+        let has_mtu = [inner_mtu, outer_limit] != [65535; 2];
         for len in fits - 45..=fits.saturating_add(45) {
             let packet = packet(usize::from(len) - 20);
-            let refused = refusal(len, inner_mtu, 20).or(refusal(len, outer_mtu, 40));
-            let expected = refused.map_or(Ok(usize::from(len) + 40), Err);
+            let outer_len = |around: u16| u32::from(len) + u32::from(around);
+            let expected = if len <= fits {
+                Ok(usize::from(len) + 40)
+            } else if has_mtu {
+                Err(EncapError::FragmentationNeeded { mtu: fits })
+            } else {
+                let len = [20, 40].map(outer_len);
+                let len = len.into_iter().find(|len| *len > 65535).unwrap();
+                Err(EncapError::TooLong { len })
+            };
             for tunnel in tunnels {
                 let made = wrap(tunnel, &packet, &said).map(|outer| outer.len());
-                assert_eq!(made, expected, "{len} {inner_mtu} {outer_mtu}");
+                assert_eq!(made, expected, "{len} {inner_mtu} {outer_mtu} {packet_mtu}");
             }
         }
     }
@@ -186,114 +196,106 @@ fn i_14_e_06_limits_of_two_layers() {
 /// E-17, E-18: the layer is counted from the innermost.
 #[test]
 fn l_08_e_17_a_loop_is_told_with_its_layer() {
-    let loops = IpIp::new(R, L).unwrap();
-    let two = Stack {
-        outer: &wan(),
-        inner: &site(),
-    };
-    let three = Stack {
-        outer: &loops,
-        inner: &two,
-    };
-    let nested = Template::nested([site(), wan(), loops]);
-    let compiled = Template::<Layer, 4>::compile(&[site().into(), wan().into(), loops.into()]);
+    let loops = Tunnel::new(R, L, IpIp).unwrap();
+    let array = [site(), wan(), loops];
+    let mixed = array.map(AnyTunnel::from);
     let error = Err(EncapError::LoopToExit { layer: 2 });
-    let tunnels: [&dyn Encapsulate; 3] = [&three, &nested, &compiled.unwrap()];
+    let tunnels: [&dyn Encapsulate; 5] = [
+        &((site(), wan()), loops),
+        &(site(), (wan(), loops)),
+        &(&array[..2], ((), &array[2..])),
+        &array,
+        &mixed.as_slice(),
+    ];
     for tunnel in tunnels {
-        assert_eq!((tunnel.layers(), tunnel.overhead()), (3, 60));
+        assert_eq!(tunnel.overhead(), 60);
         assert_eq!(wrap(tunnel, &packet(30), &said()), error);
     }
-    // Where no other pair of layers keeps the fast path from it.
-    let nested = Template::nested([wan(), loops]);
-    let compiled = Template::<Layer, 2>::compile(&[wan().into(), loops.into()]);
-    let error = Err(EncapError::LoopToExit { layer: 1 });
-    assert_eq!(wrap(&nested, &packet(30), &said()), error);
-    assert_eq!(wrap(&compiled.unwrap(), &packet(30), &said()), error);
+    let pair = [wan(), loops];
+    let tunnels: [&dyn Encapsulate; 3] = [&(wan(), loops), &pair, &pair.map(AnyTunnel::from)];
+    for tunnel in tunnels {
+        let error = Err(EncapError::LoopToExit { layer: 1 });
+        assert_eq!(wrap(tunnel, &packet(30), &said()), error);
+    }
 }
 
 /// E-19, E-23: neither is a header written half.
 #[test]
 fn e_19_a_frame_too_short_for_the_headers_is_left_as_it_is() {
+    let gue = Gue::new().with_private_words([1, 2]).unwrap();
     let mut tunnels: Vec<Box<dyn Encapsulate>> = vec![
         Box::new(MinEnc::new(L, R).unwrap()),
-        Box::new(Udp::gue(L, R).unwrap().with_private_words([1, 2]).unwrap()),
+        Box::new(Tunnel::new(L, R, gue).unwrap()),
     ];
     let (inside, outside) = (layers(M, N), layers(L, R));
     for (inner, outer) in inside.into_iter().zip(outside) {
         tunnels.push(Box::new(outer));
-        tunnels.push(Box::new(Stack { outer, inner }));
-        let template = Template::<_, 2>::compile(&[inner, outer]).unwrap();
-        tunnels.push(Box::new(template));
+        tunnels.push(Box::new((inner, outer)));
+        tunnels.push(Box::new([inner, outer]));
     }
-    let meta = PacketMeta::summed(&datagram()).unwrap();
+    let facts = Facts::summed(&datagram()).unwrap();
     for tunnel in tunnels {
         let overhead = tunnel.overhead();
-        let outer = tunnel.judge(&meta, &said()).unwrap();
+        tunnel.check(&facts, &said(), Rules::Explained).unwrap();
         for len in 0..overhead {
             let mut frame = vec![0xa5; len];
-            tunnel.write(&mut frame, &meta, &outer, &said());
+            tunnel.write(&mut frame, &facts, &said(), Rules::Explained);
             assert_eq!(frame, vec![0xa5; len], "{overhead} bytes");
         }
     }
     // One that ends with the headers has room for them.
     let [inner, ..] = inside;
-    let expected = wrap(
-        &Stack {
-            outer: wan(),
-            inner,
-        },
-        &datagram(),
-        &said(),
-    )
-    .unwrap();
-    let stack = Stack {
-        outer: wan(),
-        inner,
-    };
-    let template = Template::<_, 2>::compile(&[inner, wan().into()]).unwrap();
-    let tunnels: [&dyn Encapsulate; 2] = [&stack, &template];
+    let stack = (inner, wan());
+    let expected = wrap(&stack, &datagram(), &said()).unwrap();
+    let tunnels: [&dyn Encapsulate; 2] = [&stack, &[inner, wan().into()]];
     for tunnel in tunnels {
-        let outer = tunnel.judge(&meta, &said()).unwrap();
+        let checked = tunnel.check(&facts, &said(), Rules::HeadersOnly).unwrap();
         let mut frame = [0xa5; 40];
-        tunnel.write(&mut frame, &meta, &outer, &said());
+        let written = tunnel.write(&mut frame, &facts, &said(), Rules::HeadersOnly);
         assert_eq!(frame, expected[..40]);
+        assert_eq!((checked.flow(), checked.len()), (written.flow(), written.len()));
     }
 }
 
-/// An encapsulator of one's own that has a fast way to judge, and none to write.
-struct Own(IpIp);
+/// A tunnel of one's own that leaves out what a tunnel need not say.
+struct Own(Tunnel<IpIp>);
 
 impl Encapsulate for Own {
     fn overhead(&self) -> usize {
         self.0.overhead()
     }
 
-    fn judge(&self, inner: &PacketMeta, packet: &PerPacket) -> Result<PacketMeta, EncapError> {
-        self.0.judge(inner, packet)
+    fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
+        self.0.check(inner, packet, rules)
     }
 
-    fn judge_ordinary(&self, inner: &PacketMeta, packet: &PerPacket) -> Option<PacketMeta> {
-        self.0.judge_ordinary(inner, packet)
-    }
-
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, packet: &PerPacket) {
-        self.0.write(frame, inner, outer, packet);
+    fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts {
+        self.0.write(frame, inner, packet, rules)
     }
 }
 
-/// C-32: and it is asked for every header, as it has not said that its headers can be shared.
+/// P-05: its policies are kept although it does not know [`Encapsulate::rules`] of its own, and its MTU
+/// although it does not tell [`Encapsulate::max_len`].
 #[test]
-fn p_05_an_encapsulator_of_ones_own_is_its_judge_and_its_write() {
-    let packet = datagram();
-    assert_eq!(
-        wrap(&Own(wan()), &packet, &said()),
-        wrap(&wan(), &packet, &said())
-    );
-    let mut buffers = [0; 3].map(|byte| [&[byte; 20][..], &packet].concat());
-    let mut train = buffers
-        .each_mut()
-        .map(|buffer| Packet::new(buffer, Span::new(20, packet.len())));
-    assert_eq!(encap_train(&Own(wan()), &mut train, &said()), Ok(1));
+fn p_05_a_tunnel_of_ones_own_is_its_check_and_its_write() {
+    let forwarding = OuterPolicy {
+        role: Role::Forward,
+        ttl: TtlPolicy::Inherit,
+        ecn: EcnPolicy::Rfc3168,
+        link_mtu: Some(100),
+        ..OuterPolicy::DEFAULT
+    };
+    for tunnel in [wan(), wan().with_policy(forwarding)] {
+        for packet in [datagram(), packet(30), packet(81)] {
+            let expected = wrap(&tunnel, &packet, &said());
+            assert_eq!(wrap(&Own(tunnel), &packet, &said()), expected);
+            let expected = wrap(&(tunnel, site()), &packet, &said());
+            let stacks: [&dyn Encapsulate; 2] = [&(Own(tunnel), site()), &(&Own(tunnel), [site()])];
+            for stack in stacks {
+                assert_eq!(wrap(stack, &packet, &said()), expected);
+            }
+        }
+    }
 }
 
 #[test]
@@ -311,24 +313,19 @@ fn p_05_the_identity_is_the_packet_itself() {
     let refused = reason(ipencap::decap(&(), &mut broken));
     assert_eq!(refused, Some((Reason::OuterBadChecksum, 0)));
 
-    let identities: [&dyn Encapsulate; 3] = [&(), &Layer::Identity, &&()];
+    let none: &[Tunnel<IpIp>] = &[];
+    let identities: [&dyn Encapsulate; 5] = [&(), &&(), &((), ()), &none, &[(); 3]];
     for identity in identities {
         assert_eq!(wrap(identity, &packet, &said()).unwrap(), packet);
-        assert_eq!((identity.overhead(), identity.layers()), (0, 0));
-        let mut buffers = [packet.clone(), packet.clone()];
-        let mut train = buffers
-            .each_mut()
-            .map(|buffer| Packet::new(buffer, Span::new(0, len)));
-        assert_eq!(encap_train(identity, &mut train, &said()), Ok(2), "C-32");
-        assert_eq!(buffers, [packet.clone(), packet.clone()]);
+        assert_eq!(identity.overhead(), 0);
     }
 
     // As a layer it says nothing: what the tunnel has said of the packet stands.
-    let gre = Gre::new(L, R).unwrap().with_sequence();
+    let gre = Tunnel::new(L, R, Gre::new().with_sequence()).unwrap();
     let mut outer = wrap(&gre, &packet, &said()).unwrap();
     outer[1] = 0b01; // ECT(1) over Not-ECT: dangerous (N-13).
     oracle::fill_checksum(&mut outer);
-    let receiver = Receiver::gre(GreCarrier::new().with_sequence(), from(L, R));
+    let receiver = Receiver::new(Gre::new().with_sequence(), from(L, R));
     let verdict = receiver.inspect(&outer).unwrap();
     assert_eq!(verdict.sequence(), Some(9));
     assert_eq!(verdict.alarm(), Some(EcnAlarm::Dangerous));
@@ -342,10 +339,10 @@ fn p_05_the_identity_is_the_packet_itself() {
 /// refer to.
 #[test]
 fn l_02_a_stack_recognises_what_its_first_layer_does() {
-    let ipip = Receiver::ipip(from(L, R));
-    let fou = Receiver::udp(UdpCarrier::fou(5555), from(M, N));
+    let ipip = Receiver::new(IpIp, from(L, R));
+    let fou = Receiver::new(Fou::new(5555), from(M, N));
     let to_ipip = wrap(&wan(), &packet(0), &said()).unwrap();
-    let to_fou = wrap(&Udp::fou(M, N, 5555).unwrap(), &packet(0), &said()).unwrap();
+    let to_fou = wrap(&Tunnel::new(M, N, Fou::new(5555)).unwrap(), &packet(0), &said()).unwrap();
     let identity: &dyn Decapsulate = &();
     let cases: [(&dyn Decapsulate, bool, [bool; 2]); 6] = [
         (&ipip, true, [true, false]),
@@ -369,8 +366,8 @@ fn l_02_a_stack_recognises_what_its_first_layer_does() {
 /// D-20: what the inner layer of a stack will open is expected, whatever comes out of that is not.
 #[test]
 fn d_20_a_stack_opens_its_layers_and_no_more() {
-    let ipip = |peer| Receiver::ipip(from(peer, R));
-    let once = wrap(&IpIp::new(M, R).unwrap(), &packet(0), &said()).unwrap();
+    let ipip = |peer| Receiver::new(IpIp, from(peer, R));
+    let once = wrap(&Tunnel::new(M, R, IpIp).unwrap(), &packet(0), &said()).unwrap();
     let twice = wrap(&wan(), &once, &said()).unwrap();
     let limit = |layer| Some((Reason::NestingLimit, layer));
     let [outer, inner] = [ipip(L), ipip(M)];
@@ -385,7 +382,7 @@ fn d_20_a_stack_opens_its_layers_and_no_more() {
     // More of the same would nest itself (D-16).
     let thrice = wrap(
         &wan(),
-        &wrap(&IpIp::new(M, R).unwrap(), &once, &said()).unwrap(),
+        &wrap(&Tunnel::new(M, R, IpIp).unwrap(), &once, &said()).unwrap(),
         &said(),
     );
     assert_eq!(
@@ -396,8 +393,8 @@ fn d_20_a_stack_opens_its_layers_and_no_more() {
 
 #[test]
 fn l_01_d_20_layers_opened_before_count() {
-    let receiver = Receiver::ipip(from(L, R)).with_max_depth(3);
-    let to_us = wrap(&IpIp::new(M, R).unwrap(), &packet(0), &said()).unwrap();
+    let receiver = Receiver::new(IpIp, from(L, R)).with_max_depth(3);
+    let to_us = wrap(&Tunnel::new(M, R, IpIp).unwrap(), &packet(0), &said()).unwrap();
     let outer = wrap(&wan(), &to_us, &said()).unwrap();
     for depth in 0..=u8::MAX {
         let arrived = OuterPacket::new(&outer).at_depth(depth);
@@ -412,7 +409,7 @@ fn l_01_d_20_layers_opened_before_count() {
 #[test]
 fn n_10_n_13_n_18_ecn_fields_of_a_stack() {
     // The identity between them hands on what the outer one will change.
-    let stack = ((Receiver::ipip(from(M, N)), ()), Receiver::ipip(from(L, R)));
+    let stack = ((Receiver::new(IpIp, from(M, N)), ()), Receiver::new(IpIp, from(L, R)));
     let with_ecn = |packet: &[u8], ecn: u8| {
         let mut packet = packet.to_vec();
         packet[1] = ecn;
@@ -453,19 +450,18 @@ fn n_10_n_13_n_18_ecn_fields_of_a_stack() {
 #[test]
 fn r_11_sequence_numbers_of_a_stack() {
     let gre = |source, destination| {
-        let gre = Gre::new(source, destination).unwrap();
-        gre.with_sequence()
+        Tunnel::new(source, destination, Gre::new().with_sequence()).unwrap()
     };
     let outside = said().with_sequence(5);
     let inner = wrap(&gre(M, N), &packet(0), &said()).unwrap();
     let outer = wrap(&gre(L, R), &inner, &outside).unwrap();
-    let receiver = |carrier, peer, to| Receiver::gre(carrier, from(peer, to));
-    let counting = GreCarrier::new().with_sequence();
+    let receiver = |shim, peer, to| Receiver::new(shim, from(peer, to));
+    let counting = Gre::new().with_sequence();
     let stack = (receiver(counting, M, N), receiver(counting, L, R));
     let opened = stack.inspect(&outer).unwrap();
     assert_eq!((opened.sequence(), opened.layers()), (Some(9), 2));
-    let only_outside = (receiver(GreCarrier::new(), M, N), receiver(counting, L, R));
-    let plain_inside = Gre::new(M, N).unwrap();
+    let only_outside = (receiver(Gre::new(), M, N), receiver(counting, L, R));
+    let plain_inside = Tunnel::new(M, N, Gre::new()).unwrap();
     let inner = wrap(&plain_inside, &packet(0), &said()).unwrap();
     let outer = wrap(&gre(L, R), &inner, &outside).unwrap();
     assert_eq!(only_outside.inspect(&outer).unwrap().sequence(), Some(5));
@@ -474,13 +470,13 @@ fn r_11_sequence_numbers_of_a_stack() {
 #[test]
 fn l_02_l_03_layers_of_unknown_depth_are_bounded() {
     let peers = [L, M].map(|peer| Peer::new(Prefix::host(peer), &ANY));
-    let receiver = Receiver::ipip(Edge::new(&[R], &peers));
+    let receiver = Receiver::new(IpIp, Edge::new(&[R], &peers));
     let tunnels: [&dyn Decapsulate; 1] = [&receiver];
     let mut nested = packet(0);
     for depth in 1..=MAX_NESTING + 2 {
         // By turns, lest a packet is in its like (D-16).
         let source = if depth % 2 == 0 { L } else { M };
-        nested = wrap(&IpIp::new(source, R).unwrap(), &nested, &said()).unwrap();
+        nested = wrap(&Tunnel::new(source, R, IpIp).unwrap(), &nested, &said()).unwrap();
         let verdict = inspect_nested(&tunnels, &nested, u8::MAX).map(|opened| opened.layers());
         let limit = |layer| Some((Reason::NestingLimit, layer));
         if depth <= MAX_NESTING {
@@ -500,11 +496,8 @@ fn l_02_l_03_layers_of_unknown_depth_are_bounded() {
 /// L-02: a tunnel of two layers is two of those that are allowed.
 #[test]
 fn l_02_a_stack_counts_its_layers() {
-    let both = (Receiver::ipip(from(M, N)), Receiver::ipip(from(L, R)));
-    let stack = Stack {
-        outer: wan(),
-        inner: site(),
-    };
+    let both = (Receiver::new(IpIp, from(M, N)), Receiver::new(IpIp, from(L, R)));
+    let stack = (site(), wan());
     let mut outer = wrap(&stack, &packet(0), &said()).unwrap();
     let refused = reason(inspect_nested(&[&both], &outer, 1));
     assert_eq!(refused, Some((Reason::NestingLimit, 0)));
@@ -531,7 +524,7 @@ impl Decapsulate for Onlooker {
 /// L-02: where nothing was opened there is no next layer, only the same packet again.
 #[test]
 fn l_02_a_tunnel_that_opens_nothing_is_the_last() {
-    let ipip = Receiver::ipip(from(L, R));
+    let ipip = Receiver::new(IpIp, from(L, R));
     let tunnels: [&dyn Decapsulate; 2] = [&ipip, &Onlooker];
     let outer = wrap(&wan(), &packet(0), &said()).unwrap();
     for (bytes, layers) in [(&outer, 1), (&packet(0), 0)] {
@@ -546,32 +539,32 @@ fn l_02_a_tunnel_that_opens_nothing_is_the_last() {
 #[test]
 fn l_02_d_07_r_07_the_tunnel_that_lets_the_sender_in() {
     let narrow = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
-    let of_peer = |peer, inner| Receiver::ipip(PointToPoint::new(R, peer, inner));
+    let of_peer = |peer, inner| Receiver::new(IpIp, PointToPoint::new(R, peer, inner));
     let from_m = of_peer(M, &ANY);
     let from_l = of_peer(L, &narrow);
-    let key = |key| Receiver::gre(GreCarrier::new().with_key(key), from(L, R));
+    let key = |key| Receiver::new(Gre::new().with_key(key), from(L, R));
     let keys = [key(1), key(2)];
     let tunnels: [&dyn Decapsulate; 4] = [&from_m, &from_l, &keys[0], &keys[1]];
     let ask = |tunnel: &dyn Encapsulate, packet: &[u8]| {
         let outer = wrap(tunnel, packet, &said()).unwrap();
         reason(inspect_nested(&tunnels, &outer, 4))
     };
-    let gre = Gre::new(L, R).unwrap();
+    let gre = |key| Tunnel::new(L, R, Gre::new().with_key(key)).unwrap();
     let other = Plain {
         source: [10, 3, 0, 1],
         ..Plain::of(253)
     };
     let other = other.packet(&[]);
-    assert_eq!(ask(&IpIp::new(M, R).unwrap(), &other), None);
+    assert_eq!(ask(&Tunnel::new(M, R, IpIp).unwrap(), &other), None);
     assert_eq!(ask(&wan(), &packet(0)), None);
     let refused = Some((Reason::InnerSourceNotAllowed, 0));
     assert_eq!(ask(&wan(), &other), refused);
     let refused = Some((Reason::UnknownPeer, 0));
-    assert_eq!(ask(&IpIp::new(N, R).unwrap(), &other), refused);
-    assert_eq!(ask(&gre.with_key(1), &other), None);
-    assert_eq!(ask(&gre.with_key(2), &other), None);
+    assert_eq!(ask(&Tunnel::new(N, R, IpIp).unwrap(), &other), refused);
+    assert_eq!(ask(&gre(1), &other), None);
+    assert_eq!(ask(&gre(2), &other), None);
     let refused = Some((Reason::GreKeyMismatch, 0));
-    assert_eq!(ask(&gre.with_key(3), &other), refused);
+    assert_eq!(ask(&gre(3), &other), refused);
 }
 
 /// M-07: a header restored by one layer is seen by the next although no byte has been written; its
@@ -584,10 +577,7 @@ fn n_18_m_07_minimal_encapsulation_in_itself() {
             ..Plain::of(253)
         };
         let original = original.packet(b"whatever is inside");
-        let tunnel = Stack {
-            outer: MinEnc::new(L, R).unwrap(),
-            inner: MinEnc::new(M, N).unwrap(),
-        };
+        let tunnel = (MinEnc::new(M, N).unwrap(), MinEnc::new(L, R).unwrap());
         let outer = wrap(&tunnel, &original, &said()).unwrap();
         assert_eq!(outer.len(), original.len() + 24);
         let [first, second] = [(L, R), (M, N)].map(|(peer, to)| Receiver::minimal(from(peer, to)));
@@ -612,27 +602,15 @@ fn n_18_m_07_minimal_encapsulation_in_itself() {
         oracle::fill_checksum(&mut marked);
         ect[1] = 0b11;
         oracle::fill_checksum(&mut ect);
-        let both = (second, Receiver::ipip(from(L, R)));
+        let both = (second, Receiver::new(IpIp, from(L, R)));
         assert_eq!(ipencap::decap(&both, &mut marked).unwrap().packet, ect);
     }
 }
 
-/// A reference to a carrier answers as the carrier does.
+/// UDP relays a mark, and lets slack be; for TCP a mark says nothing of the packet, which must fill its
+/// segment.
 #[test]
-fn d_20_a_carrier_by_reference() {
-    let fou = UdpCarrier::fou(5555);
-    let receiver = Receiver::new(&fou, from(L, R));
-    for (port, is_ours) in [(5555, true), (5556, false)] {
-        let outer = wrap(&Udp::fou(L, R, port).unwrap(), &packet(0), &said()).unwrap();
-        assert_eq!(receiver.recognises(Ipv4::parse(&outer).unwrap()), is_ours);
-        assert_eq!(receiver.inspect(&outer).is_ok(), is_ours);
-    }
-}
-
-/// The same of what differs between carriers: UDP relays a mark, and lets slack be; for TCP a mark says
-/// nothing of the packet, which must fill its segment.
-#[test]
-fn n_17_s_20_carriers_by_reference() {
+fn n_17_s_20_marks_and_slack_by_shim() {
     let ect = Plain {
         tos: 2,
         ..Plain::of(253)
@@ -650,9 +628,8 @@ fn n_17_s_20_carriers_by_reference() {
         outer.packet(&payload)
     };
 
-    let tcp = TcpCarrier::new(443);
-    let receiver = Receiver::new(&tcp, from(L, R));
-    let segment = Tcp::new((L, 40000), (R, 443)).unwrap();
+    let receiver = Receiver::new(Tcp::new(0, 443), from(L, R));
+    let segment = Tunnel::new(L, R, Tcp::new(40000, 443)).unwrap();
     let segment = wrap(&segment, &inner, &said()).unwrap();
     let mut marked = arrived(6, &segment, &[]);
     let opened = receiver.inspect(&marked).unwrap();
@@ -660,10 +637,9 @@ fn n_17_s_20_carriers_by_reference() {
     let verdict = receiver.inspect(&arrived(6, &segment, b"?"));
     assert_eq!(reason(verdict), Some((Reason::InnerLengthMismatch, 0)));
 
-    let udp = UdpCarrier::fou(5555);
-    let receiver = Receiver::new(&udp, from(L, R));
-    let datagram = Udp::fou(L, R, 5555).unwrap();
-    let datagram = datagram.with_checksum(ChecksumPolicy::Zero);
+    let fou = Fou::new(5555).with_checksum(ChecksumPolicy::Zero);
+    let receiver = Receiver::new(fou, from(L, R));
+    let datagram = Tunnel::new(L, R, fou).unwrap();
     let mut datagram = wrap(&datagram, &inner, &said()).unwrap();
     let len = u16::from_be_bytes([datagram[24], datagram[25]]) + 1;
     datagram[24..26].copy_from_slice(&len.to_be_bytes());
@@ -683,7 +659,7 @@ fn p_03_a_verdict_applied_to_less_than_was_inspected() {
     oracle::fill_checksum(&mut marked);
     let minimal = wrap(&MinEnc::new(L, R).unwrap(), &ect, &said()).unwrap();
     for (outer, opened) in [
-        (&marked, Receiver::ipip(from(L, R)).inspect(&marked)),
+        (&marked, Receiver::new(IpIp, from(L, R)).inspect(&marked)),
         (&minimal, Receiver::minimal(from(L, R)).inspect(&minimal)),
     ] {
         let opened = opened.unwrap();
@@ -696,43 +672,21 @@ fn p_03_a_verdict_applied_to_less_than_was_inspected() {
     }
 }
 
-/// Past its last layer nothing has one, whatever it is made of; `()` has none at all.
+/// E-02: an outer IPv4 header goes in front of IPv4 packets only.
 #[test]
-fn l_08_layers_by_number() {
-    let layer = |number| Layer::from(if number == 0 { site() } else { wan() });
-    let stack = Stack {
-        outer: Stack {
-            outer: (),
-            inner: wan(),
-        },
-        inner: Stack {
-            outer: site(),
-            inner: (),
-        },
-    };
-    let pair = [layer(0), layer(1)];
-    let made: [&dyn Layered<Layer>; 2] = [&stack, &pair];
-    for layers in made {
-        assert_eq!(layers.depth(), 2);
-        for number in 0..4 {
-            let expected = (number < 2).then(|| layer(number));
-            assert_eq!(layers.layer(number), expected, "{number}");
-        }
-    }
-}
-
-/// E-02: minimal encapsulation takes a header apart, which must be an IPv4 one.
-#[test]
-fn e_02_only_ipv4_goes_into_an_ipv4_layer() {
+fn e_02_only_ipv4_goes_into_an_ipv4_tunnel() {
     let version = 6;
-    let six = PacketMeta::not_ipv4(version, 100, 0);
     let error = EncapError::from(ParseError::BadVersion { version });
+    let inner = Facts::read(&datagram()).unwrap();
+    let six = inner.inside_version(version, 40, 0);
     let mut tunnels: Vec<Box<dyn Encapsulate>> = vec![Box::new(MinEnc::new(L, R).unwrap())];
     for layer in layers(L, R) {
         tunnels.push(Box::new(layer));
     }
     for tunnel in tunnels {
-        assert_eq!(tunnel.judge(&six, &said()).unwrap_err(), error);
-        assert_eq!(tunnel.judge_ordinary(&six, &said()), None);
+        assert_eq!(tunnel.check(&six, &said(), Rules::Explained).unwrap_err(), error);
+        for rules in [Rules::Common, Rules::All] {
+            assert!(tunnel.check(&six, &said(), rules).is_err(), "{rules:?}");
+        }
     }
 }

@@ -12,14 +12,15 @@ use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
 
 use ipencap::Span;
-use ipencap::decap::{Carrier, Decapsulate, Receiver};
+use ipencap::decap::{Decapsulate, Receiver};
 use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, DfPolicy, Encapsulate, Gre, GreCarrier, IdSource, InnerChecksum, IpIp, Layer,
-    MinEnc, PerPacket, Ring, Role, Stack, Tcp, TcpCarrier, Template, Udp, UdpCarrier,
+    AnyTunnel, DfPolicy, Encapsulate, IdSource, InnerChecksum, MinEnc, OuterPolicy, PerPacket,
+    Role, Tunnel, header,
 };
 use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
+use ipencap::shim::{ChecksumPolicy, Fou, Gre, GreInUdp, Gue, IpIp, Shim, Tcp};
 use ipencap::stream::StreamFraming::{Bare, Exclusive, Inclusive};
 use ipencap::stream::{Decoder, Event, FrameError, StreamError};
 use ipencap::wire::{self, HeaderOptions, Icmpv4, Ipv4, TcpHeader};
@@ -142,8 +143,23 @@ fn bad_option_v_13() {
 
 // ---- EncapError: one test per variant
 
-fn tunnel() -> IpIp {
-    IpIp::new(ENDS.0, ENDS.1).unwrap()
+fn over<S: Shim>(shim: S) -> Tunnel<S> {
+    Tunnel::new(ENDS.0, ENDS.1, shim).unwrap()
+}
+
+fn tunnel() -> Tunnel<IpIp> {
+    over(IpIp)
+}
+
+fn with(policy: OuterPolicy) -> Tunnel<IpIp> {
+    tunnel().with_policy(policy)
+}
+
+fn forwarding() -> Tunnel<IpIp> {
+    with(OuterPolicy {
+        role: Role::Forward,
+        ..OuterPolicy::DEFAULT
+    })
 }
 
 fn refusal(tunnel: &dyn Encapsulate, packet: &[u8], said: &PerPacket) -> EncapError {
@@ -194,8 +210,7 @@ fn ttl_zero_t_06() {
 
 #[test]
 fn ttl_expired_t_04() {
-    let forwarding = tunnel().with_role(Role::Forward);
-    let error = plainly(&forwarding, &Plain { ttl: 1, ..inner() }.packet(&[]));
+    let error = plainly(&forwarding(), &Plain { ttl: 1, ..inner() }.packet(&[]));
     assert_eq!(error, EncapError::TtlExpired);
     assert_says(&error, &["ICMP 11/0", "drop"]);
 }
@@ -209,8 +224,7 @@ fn loop_to_exit_e_17() {
 
 #[test]
 fn loop_own_source_e_18() {
-    let forwarding = tunnel().with_role(Role::Forward);
-    let error = plainly(&forwarding, &plain(L, B, 253).packet(&[]));
+    let error = plainly(&forwarding(), &plain(L, B, 253).packet(&[]));
     assert_eq!(error, EncapError::LoopOwnSource { layer: 0 });
     assert_says(&error, &["encapsulator", "layer 0", "drop"]);
 }
@@ -218,7 +232,11 @@ fn loop_own_source_e_18() {
 #[test]
 fn fragmentation_needed_i_14() {
     let packet = inner().packet(&[0; 1481 - 20]);
-    let error = plainly(&tunnel().with_link_mtu(1500), &packet);
+    let limited = with(OuterPolicy {
+        link_mtu: Some(1500),
+        ..OuterPolicy::DEFAULT
+    });
+    let error = plainly(&limited, &packet);
     assert_eq!(error, EncapError::FragmentationNeeded { mtu: 1480 });
     assert_says(&error, &["1480", "fragment", "ICMP 3/4"]);
     let said = PerPacket::new().with_link_mtu(19);
@@ -228,7 +246,10 @@ fn fragmentation_needed_i_14() {
 
 #[test]
 fn no_identification_f_02() {
-    let copying = tunnel().with_df(DfPolicy::Copy(IdSource::PerPacket));
+    let copying = with(OuterPolicy {
+        df: DfPolicy::Copy(IdSource::PerPacket),
+        ..OuterPolicy::DEFAULT
+    });
     let packet = Plain {
         flags_offset: 0,
         ..inner()
@@ -241,20 +262,20 @@ fn no_identification_f_02() {
 
 #[test]
 fn partial_checksum_c_22() {
-    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_checksum();
+    let gre = over(Gre::new().with_checksum());
     let said = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
     let error = refusal(&gre, &inner().packet(&[]), &said);
     assert_eq!(error, EncapError::PartialChecksum);
     assert_says(&error, &["partial", "fill it in"]);
-    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
+    let tcp = over(Tcp::new(1, 2));
     assert_eq!(refusal(&tcp, &inner().packet(&[]), &said), error);
-    let udp = Udp::fou(ENDS.0, ENDS.1, 5555).unwrap();
+    let udp = over(Fou::new(5555));
     assert_eq!(refusal(&udp, &inner().packet(&[]), &said), error);
 }
 
 #[test]
 fn no_sequence_r_11() {
-    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_sequence();
+    let gre = over(Gre::new().with_sequence());
     let error = plainly(&gre, &inner().packet(&[]));
     assert_eq!(error, EncapError::NoSequence);
     assert_says(&error, &["numbers", "with_sequence"]);
@@ -292,7 +313,7 @@ fn wraps(tunnel: &dyn Encapsulate, packet: &[u8]) -> bool {
 #[test]
 fn source_route_v_14_m_03() {
     let minimal = MinEnc::new(ENDS.0, ENDS.1).unwrap();
-    let fou = Udp::fou(ENDS.0, ENDS.1, 5555).unwrap();
+    let fou = over(Fou::new(5555));
     let route = |kind, pointer| [&[1, kind, 7, pointer][..], &[192, 0, 2, 77]].concat();
     for options in [
         route(131, 4),
@@ -305,15 +326,9 @@ fn source_route_v_14_m_03() {
         assert_eq!(error, EncapError::SourceRoute);
         assert_says(&error, &["source route", "another tunnel"]);
         // Inside any other tunnel it is payload (E-15), and a second header has no options.
-        let around = Stack {
-            outer: minimal,
-            inner: fou,
-        };
+        let around = (fou, minimal);
         assert!(wraps(&fou, &packet) && wraps(&around, &packet));
-        let within = Stack {
-            outer: fou,
-            inner: minimal,
-        };
+        let within = (minimal, fou);
         assert_eq!(plainly(&within, &packet), EncapError::SourceRoute);
     }
     for options in [vec![0x94, 4, 0, 0], vec![0, 131, 7, 4, 192, 0, 2, 77]] {
@@ -325,14 +340,14 @@ fn source_route_v_14_m_03() {
 /// A header by value cannot sum bytes that are not at hand, whatever layer's checksum covers them.
 #[test]
 fn unknown_sum_c_20_u_16() {
-    let gre = Gre::new(ENDS.0, ENDS.1).unwrap().with_checksum();
-    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
-    let fou = Udp::fou(ENDS.0, ENDS.1, 5555).unwrap();
-    let unsummed = fou.with_checksum(ChecksumPolicy::Zero);
-    let gre_in_udp = Udp::gre(ENDS.0, ENDS.1, None)
-        .unwrap()
-        .with_checksum(ChecksumPolicy::Zero);
-    let site = IpIp::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)).unwrap();
+    let gre = over(Gre::new().with_checksum());
+    let tcp = over(Tcp::new(1, 2));
+    let fou = Fou::new(5555);
+    let full = over(fou.with_checksum(ChecksumPolicy::Full));
+    let unsummed = over(fou.with_checksum(ChecksumPolicy::Zero));
+    let fou = over(fou);
+    let gre_in_udp = over(GreInUdp::new(Gre::new()).with_checksum(ChecksumPolicy::Zero));
+    let site = Tunnel::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), IpIp).unwrap();
     let opaque = inner().packet(b"payload");
     let datagram = plain(A, B, 17).packet(&[0, 1, 0, 2, 0, 8, 0, 1]);
     let fragment = Plain {
@@ -340,18 +355,14 @@ fn unknown_sum_c_20_u_16() {
         ..plain(A, B, 17)
     };
     let fragment = fragment.packet(&[0; 8]);
-    // (layer, inner packet, whether its headers tell too little)
-    let cases: [(Layer, &[u8], bool); 11] = [
+    // (tunnel, inner packet, whether its headers tell too little)
+    let cases: [(AnyTunnel, &[u8], bool); 11] = [
         (gre.into(), &opaque, true),
         (gre.into(), &datagram, true),
         (tcp.into(), &opaque, true),
         (fou.into(), &opaque, true),
         (fou.into(), &datagram, false),
-        (
-            fou.with_checksum(ChecksumPolicy::Full).into(),
-            &datagram,
-            true,
-        ),
+        (full.into(), &datagram, true),
         (unsummed.into(), &opaque, false),
         (unsummed.into(), &fragment, false),
         (gre_in_udp.into(), &opaque, false),
@@ -360,47 +371,89 @@ fn unknown_sum_c_20_u_16() {
     ];
     let said = PerPacket::new();
     for (number, (layer, packet, is_unknown)) in cases.into_iter().enumerate() {
-        let read = PacketMeta::read(packet).unwrap();
-        let summed = PacketMeta::summed(packet).unwrap();
-        for layers in [
-            [layer, Layer::Identity],
-            [layer, site.into()],
-            [site.into(), layer],
-        ] {
-            let template = Template::<Layer, 2>::compile(&layers).unwrap();
-            let header = template.header::<100>(&read, &said);
+        let read = Facts::read(packet).unwrap();
+        let summed = Facts::summed(packet).unwrap();
+        let stacks: [&[AnyTunnel]; 3] = [&[layer], &[layer, site.into()], &[site.into(), layer]];
+        for stack in stacks {
+            let made = header::<100, _>(stack, &read, &said);
             // IP-in-IP around a fragment is no fragment.
-            let hides_fragment = read.header().is_fragment() && layers[0] != layer;
+            let hides_fragment = read.is_fragment() && stack[0] != layer;
             let is_unknown = is_unknown && !hides_fragment;
             let unknown = Err(EncapError::UnknownSum);
-            assert_eq!(header == unknown, is_unknown, "{number}: {layers:?}");
+            assert_eq!(made == unknown, is_unknown, "{number}: {stack:?}");
 
             // With the sum it is what stands in front of the packet.
-            let header = template.header::<100>(&summed, &said).unwrap();
+            let made = header::<100, _>(stack, &summed, &said).unwrap();
             let mut buffer = [&[0; 100], packet].concat();
             let span = Span::new(100, packet.len());
-            ipencap::encap(&template, &mut buffer, span, &said).unwrap();
-            assert_eq!(header, buffer[..100], "{number}: {layers:?}");
+            ipencap::encap(stack, &mut buffer, span, &said).unwrap();
+            let start = 100 - stack.overhead();
+            assert_eq!(*made.as_slice(), buffer[start..100], "{number}: {stack:?}");
         }
     }
     let error = EncapError::UnknownSum;
     assert_eq!((error.name(), error.index()), ("UnknownSum", 28));
-    assert_eq!(error.outside(1, 20), error);
-    assert_says(&error, &["checksum", "bytes", "PacketMeta::summed"]);
+    assert_says(&error, &["checksum", "bytes", "Facts::summed"]);
 }
 
-/// A stack numbers its layers and leaves less room to the inner ones.
+/// Minimal encapsulation moves the inner header: as a layer it has no header by value either.
 #[test]
-fn outside_l_08() {
-    let error = EncapError::LoopToExit { layer: 1 }.outside(2, 40);
-    assert_eq!(error, EncapError::LoopToExit { layer: 3 });
-    let error = EncapError::LoopOwnSource { layer: 0 }.outside(1, 20);
-    assert_eq!(error, EncapError::LoopOwnSource { layer: 1 });
-    let error = EncapError::FragmentationNeeded { mtu: 1480 }.outside(1, 28);
-    assert_eq!(error, EncapError::FragmentationNeeded { mtu: 1452 });
-    let error = EncapError::FragmentationNeeded { mtu: 20 }.outside(1, 28);
-    assert_eq!(error, EncapError::FragmentationNeeded { mtu: 0 });
-    assert_eq!(EncapError::TtlZero.outside(1, 28), EncapError::TtlZero);
+fn not_by_value_m_03() {
+    let minimal = MinEnc::new(ENDS.0, ENDS.1).unwrap();
+    let site = Tunnel::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), IpIp).unwrap();
+    let facts = Facts::summed(&inner().packet(&[])).unwrap();
+    let stacks: [&dyn Encapsulate; 4] = [
+        &minimal,
+        &AnyTunnel::from(minimal),
+        &(site, minimal),
+        &[minimal.into(), AnyTunnel::from(site)],
+    ];
+    for stack in stacks {
+        let error = header::<100, _>(stack, &facts, &PerPacket::new()).unwrap_err();
+        assert_eq!(error, EncapError::NotByValue);
+        assert_eq!((error.name(), error.index()), ("NotByValue", 30));
+        assert_says(&error, &["by value", "in place"]);
+    }
+}
+
+/// Addresses and lengths are checked before what the shim asks for.
+#[test]
+fn e_17_i_14_before_the_demands_of_the_shim() {
+    let gre = over(Gre::new().with_checksum().with_sequence());
+    let said = PerPacket::new()
+        .with_inner_checksum(InnerChecksum::Partial)
+        .with_link_mtu(1500);
+    let to_exit = plain(R, B, 253).packet(&[0; 1500]);
+    let error = EncapError::LoopToExit { layer: 0 };
+    assert_eq!(refusal(&gre, &to_exit, &said), error);
+    let long = inner().packet(&[0; 1500]);
+    let error = EncapError::FragmentationNeeded { mtu: 1500 - 32 };
+    assert_eq!(refusal(&gre, &long, &said), error);
+    let short = inner().packet(&[]);
+    assert_eq!(refusal(&gre, &short, &said), EncapError::PartialChecksum);
+    let said = said.with_inner_checksum(InnerChecksum::Complete);
+    assert_eq!(refusal(&gre, &short, &said), EncapError::NoSequence);
+}
+
+/// L-08: a stack numbers its layers and leaves less room to the inner ones.
+#[test]
+fn l_08_the_layer_and_the_mtu_in_a_stack() {
+    let site = Tunnel::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), IpIp).unwrap();
+    let back = Tunnel::new(ENDS.1, ENDS.0, IpIp).unwrap();
+    let stack = (site, (site, (tunnel(), back)));
+    let packet = inner().packet(&[0; 100]);
+    let error = EncapError::LoopToExit { layer: 3 };
+    assert_eq!(plainly(&stack, &packet), error);
+    let own = (site, forwarding());
+    let again = (own, forwarding());
+    let error = EncapError::LoopOwnSource { layer: 2 };
+    assert_eq!(plainly(&again, &packet), error);
+    for (mtu, left) in [(1500, 1500 - 48), (100, 52), (48, 0), (20, 0), (0, 0)] {
+        let said = PerPacket::new().with_link_mtu(mtu);
+        let packet = inner().packet(&[0; 1480]);
+        let error = EncapError::FragmentationNeeded { mtu: left };
+        assert_eq!(refusal(&(site, over(Fou::new(5555))), &packet, &said), error);
+    }
 }
 
 // ---- Refused: one packet per reason
@@ -430,10 +483,10 @@ fn refused(receiver: &dyn Decapsulate, packet: &[u8]) -> Refused {
     refused
 }
 
-/// What a decapsulator of `carrier` says of `payload` behind an outer header of its protocol.
-fn carried<C: Carrier>(carrier: C, payload: &[u8]) -> Reason {
-    let header = plain(L, R, C::PROTOCOL.0);
-    let receiver = Receiver::new(carrier, access(&ANY));
+/// What a receiver of `shim` says of `payload` behind an outer header of its protocol.
+fn carried<S: Shim>(shim: S, payload: &[u8]) -> Reason {
+    let header = plain(L, R, S::PROTOCOL.0);
+    let receiver = Receiver::new(shim, access(&ANY));
     refused(&receiver, &header.packet(payload)).reason
 }
 
@@ -464,7 +517,7 @@ fn gre(flags: u16, protocol: u16, payload: &[u8]) -> Vec<u8> {
 
 /// Each reason of the pipeline itself, with a packet that meets it.
 fn pipeline_reasons() -> Vec<(Reason, Refused)> {
-    let ipip = Receiver::ipip(access(&BRANCH));
+    let ipip = Receiver::new(IpIp, access(&BRANCH));
     let say = |packet: Vec<u8>| refused(&ipip, &packet);
     let around = |inner: Vec<u8>| refused(&ipip, &outer().packet(&inner));
     let valid = || outer().packet(&inner().packet(&[]));
@@ -482,7 +535,7 @@ fn pipeline_reasons() -> Vec<(Reason, Refused)> {
         ..outer()
     };
     let padded = [&inner().packet(&[])[..], &[0]].concat();
-    let land = Receiver::ipip(access(&ANY)).refusing_land();
+    let land = Receiver::new(IpIp, access(&ANY)).refusing_land();
     vec![
         (Reason::OuterTruncated, say(vec![0x45; 19])),
         (Reason::OuterBadVersion, say(with_byte(valid(), 0, 0x65))),
@@ -559,12 +612,12 @@ fn pipeline_reasons() -> Vec<(Reason, Refused)> {
     ]
 }
 
-/// Each reason of a carrier, with what the carrier said.
-fn carrier_reasons() -> Vec<(Reason, Reason)> {
-    let fou = UdpCarrier::fou(5555);
-    let gue = |bytes: &[u8]| carried(UdpCarrier::gue(), &udp(6080, bytes));
-    let keyed = GreCarrier::new().with_key(42);
-    let plain_gre = GreCarrier::new();
+/// Each reason of a shim, with what the shim said.
+fn shim_reasons() -> Vec<(Reason, Reason)> {
+    let fou = Fou::new(5555);
+    let gue = |bytes: &[u8]| carried(Gue::new(), &udp(6080, bytes));
+    let keyed = Gre::new().with_key(42);
+    let plain_gre = Gre::new();
     let packet = inner().packet(&[]);
     let mut wrong = udp(5555, &packet);
     wrong[7] = 1;
@@ -617,15 +670,15 @@ fn carrier_reasons() -> Vec<(Reason, Reason)> {
         ),
         (
             Reason::TcpTruncated,
-            carried(TcpCarrier::new(5555), &segment[..19]),
+            carried(Tcp::new(0, 5555), &segment[..19]),
         ),
         (
             Reason::TcpBadOffset,
-            carried(TcpCarrier::new(5555), &offset_4),
+            carried(Tcp::new(0, 5555), &offset_4),
         ),
         (
             Reason::TcpBadChecksum,
-            carried(TcpCarrier::new(5555), &segment),
+            carried(Tcp::new(0, 5555), &segment),
         ),
         (Reason::MinTruncated, minimal(&[0; 7])),
         (Reason::MinBadChecksum, minimal(&[0; 8])),
@@ -648,8 +701,8 @@ fn every_reason_of_the_pipeline_d_01_to_d_22() {
 
 /// R-07 among them.
 #[test]
-fn every_reason_of_a_carrier_d_10() {
-    for (expected, reason) in carrier_reasons() {
+fn every_reason_of_a_shim_d_10() {
+    for (expected, reason) in shim_reasons() {
         assert_eq!(reason, expected);
     }
 }
@@ -660,7 +713,7 @@ fn every_reason_is_produced() {
     let produced: BTreeSet<usize> = pipeline_reasons()
         .into_iter()
         .map(|(_, refused)| refused.reason)
-        .chain(carrier_reasons().into_iter().map(|(_, reason)| reason))
+        .chain(shim_reasons().into_iter().map(|(_, reason)| reason))
         .map(Reason::index)
         .collect();
     let all: BTreeSet<usize> = (0..Reason::COUNT).collect();
@@ -724,14 +777,14 @@ fn frame_errors_s_14_s_20() {
 
 #[test]
 fn forbidden_source_e_13() {
-    let error = IpIp::new(Ipv4Addr::LOCALHOST, ENDS.1).unwrap_err();
+    let error = Tunnel::new(Ipv4Addr::LOCALHOST, ENDS.1, IpIp).unwrap_err();
     assert_eq!(error, ConfigError::ForbiddenSource);
     assert_says(&error, &["source", "unicast"]);
 }
 
 #[test]
 fn forbidden_destination_e_14() {
-    let error = IpIp::new(ENDS.0, Ipv4Addr::BROADCAST).unwrap_err();
+    let error = Tunnel::new(ENDS.0, Ipv4Addr::BROADCAST, IpIp).unwrap_err();
     assert_eq!(error, ConfigError::ForbiddenDestination);
     assert_says(&error, &["destination", "unicast"]);
 }
@@ -746,7 +799,7 @@ fn bad_prefix_d_17() {
 
 #[test]
 fn too_many_private_words_g_08() {
-    let gue = Udp::gue(ENDS.0, ENDS.1).unwrap();
+    let gue = Gue::new();
     assert!(gue.with_private_words([1; 31]).is_ok());
     let errors = [
         gue.with_private_words([1; 32]).unwrap_err(),
@@ -760,72 +813,13 @@ fn too_many_private_words_g_08() {
 
 #[test]
 fn bad_tcp_options_s_03() {
-    let tcp = Tcp::new((ENDS.0, 1), (ENDS.1, 2)).unwrap();
+    let tcp = Tcp::new(1, 2);
     assert!(tcp.with_options(&[1; 40]).is_ok());
     for len in [1, 41, 44, 300] {
         let error = tcp.with_options(&vec![1; len]).unwrap_err();
         assert_eq!(error, ConfigError::BadTcpOptions);
         assert_says(&error, &["40", "4"]);
     }
-}
-
-#[test]
-fn too_many_layers_l_08() {
-    let (wan, fou) = (tunnel(), Udp::fou(ENDS.0, ENDS.1, 5555).unwrap());
-    let layers = [wan.into(), fou.into(), wan.into()];
-    let error = Template::<Layer, 2>::compile(&layers).unwrap_err();
-    assert_eq!(error, ConfigError::TooManyLayers);
-    assert_says(&error, &["template", "fewer layers"]);
-    assert!(Template::<Layer, 3>::compile(&layers).is_ok());
-    assert_eq!(
-        Template::<Layer, 2>::compile(layers.as_slice()),
-        Err(error),
-        "a slice"
-    );
-    let stack = Stack {
-        outer: wan,
-        inner: Stack {
-            outer: fou,
-            inner: wan,
-        },
-    };
-    assert_eq!(Template::<Layer, 2>::compile(&stack), Err(error), "a stack");
-    assert_eq!(Template::<IpIp, 1>::compile(&[wan; 2]), Err(error));
-    assert_eq!(Template::<IpIp, 0>::compile(&wan), Err(error));
-
-    // What does nothing takes no place.
-    let idle = Layer::Identity;
-    let padded = [idle, layers[0], idle, layers[1], idle];
-    assert_eq!(
-        Template::<Layer, 2>::compile(&padded),
-        Template::compile(&layers[..2])
-    );
-}
-
-#[test]
-fn too_few_layers_l_08() {
-    let wan = tunnel();
-    let error = Template::<IpIp, 3>::compile(&[wan; 2]).unwrap_err();
-    assert_eq!(error, ConfigError::TooFewLayers);
-    assert_says(&error, &["template", "more layers", "Layer", "nothing"]);
-    assert_eq!(Template::<IpIp, 1>::compile(&()), Err(error), "no layer");
-    assert_eq!(Template::<IpIp, 1>::compile([].as_slice()), Err(error));
-    let stack = Stack {
-        outer: wan,
-        inner: (),
-    };
-    assert_eq!(Template::<IpIp, 2>::compile(&stack), Err(error));
-    assert_eq!(
-        Template::<IpIp, 1>::compile(&stack),
-        Ok(Template::single(wan))
-    );
-
-    // With an identity there is always enough.
-    assert!(Template::<Layer, 3>::compile(&wan).is_ok());
-    assert_eq!(
-        Template::<Layer, 1>::compile(&()),
-        Ok(Template::single(Layer::Identity))
-    );
 }
 
 // ---- Numbers, names, counters
@@ -878,6 +872,7 @@ fn numbers_and_names_are_stable_unique_and_below_the_count() {
         EncapError::SourceNotKept,
         EncapError::UnknownSum,
         EncapError::SourceRoute,
+        EncapError::NotByValue,
     );
     assert_numbered!(Reason, Reason::OuterTruncated, Reason::GreSequence);
 
@@ -914,7 +909,7 @@ fn counters_are_plain_arrays() {
         drops[refused.reason.index()] += 1;
         assert_eq!(drops[reason.index()], 1, "{reason}");
     }
-    for (reason, _) in carrier_reasons() {
+    for (reason, _) in shim_reasons() {
         drops[reason.index()] += 1;
     }
     assert_eq!(drops, [1; Reason::COUNT]);
@@ -954,39 +949,6 @@ fn counters_are_plain_arrays() {
         .filter(|&index| index > 0);
     assert!(own.min().unwrap() >= 16);
     const { assert!(ParseError::COUNT <= 16) };
-}
-
-/// A packet of a ring that has no slot is refused, not passed over.
-#[test]
-fn a_span_without_a_slot_is_counted_v_04_d_01() {
-    let packet = inner().packet(&[]);
-    let mut memory = vec![0; 2 * 64 + 63];
-    memory[20..20 + packet.len()].copy_from_slice(&packet);
-    for (stride, slots) in [(64, 2), (256, 0), (0, 0)] {
-        let mut memory = memory.clone();
-        let mut spans = [Span::new(20, packet.len()); 3];
-        memory[64 + 20..64 + 20 + packet.len()].copy_from_slice(&packet);
-        let mut refused = Vec::new();
-        let mut ring = Ring::new(&mut memory, stride, &mut spans);
-        let wrapped = ring.encap(
-            &tunnel(),
-            |_| PerPacket::new(),
-            |place, error| refused.push((place, error.reason())),
-        );
-        let without: Vec<_> = (slots..3).map(|place| (place, "Truncated")).collect();
-        assert_eq!((wrapped, refused), (slots, without), "slots of {stride}");
-
-        let opener = Receiver::ipip(access(&ANY));
-        let mut verdicts = Vec::new();
-        Ring::new(&mut memory, stride, &mut spans).decap(&opener, |place, verdict| {
-            verdicts.push((place, verdict.map_err(|refused| refused.reason)));
-        });
-        assert_eq!(verdicts.len(), 3);
-        for (place, verdict) in verdicts {
-            let without = place >= slots;
-            assert_eq!(verdict == Err(Reason::OuterTruncated), without, "{place}");
-        }
-    }
 }
 
 /// The drops of byte streams fit an array, too.

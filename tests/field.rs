@@ -14,12 +14,10 @@ use ipencap::decap::{
     Decapsulate, EgressDscp, Opened, OuterMeta, OuterPacket, Receiver, decap_nested,
     inspect_nested, inspect_without_filter,
 };
-use ipencap::encap::{
-    Encapsulate, Gre, IpIp, IpIpCarrier, PerPacket, Ring, SourcePort, Stack, Tcp, TcpCarrier, Udp,
-    UdpCarrier, decap_each,
-};
+use ipencap::encap::{AnyTunnel, Encapsulate, OuterPolicy, PerPacket, Rules, Tunnel};
 use ipencap::error::{EncapError, Reason, Refused};
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::packet::{Facts, Packet};
+use ipencap::shim::{Fou, Gre, Gue, IpIp, Shim, SourcePort, Tcp};
 use ipencap::wire::{Ecn, Ipv4Header};
 use ipencap::{Span, decap, encap};
 use ipencap_kit::oracle::Plain;
@@ -66,7 +64,7 @@ const LAYERS: [(Ipv4Addr, Ipv4Addr); 4] = [
     (Ipv4Addr::new(192, 0, 2, 31), Ipv4Addr::new(192, 0, 2, 32)),
 ];
 
-type EdgeReceiver = Receiver<IpIpCarrier, Edge<'static>>;
+type EdgeReceiver = Receiver<IpIp, Edge<'static>>;
 
 /// The receivers of the first three layers. Each knows the addresses of all layers as its host's own.
 fn receivers(max_depth: u8) -> [EdgeReceiver; 3] {
@@ -78,16 +76,16 @@ fn receivers(max_depth: u8) -> [EdgeReceiver; 3] {
     ];
     PEERS
         .each_ref()
-        .map(|peers| Receiver::ipip(Edge::new(&LOCAL, peers)).with_max_depth(max_depth))
+        .map(|peers| Receiver::new(IpIp, Edge::new(&LOCAL, peers)).with_max_depth(max_depth))
 }
 
 /// Three IP-in-IP tunnels around GRE, which none of the receivers opens, all of them to this host.
 fn four_layers() -> Vec<u8> {
     let bytes = packet(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9));
     let [outer @ .., (source, destination)] = LAYERS;
-    let mut bytes = wrapped(&Gre::new(source, destination).unwrap(), &bytes);
+    let mut bytes = wrapped(&Tunnel::new(source, destination, Gre::new()).unwrap(), &bytes);
     for (source, destination) in outer.iter().rev() {
-        bytes = wrapped(&IpIp::new(*source, *destination).unwrap(), &bytes);
+        bytes = wrapped(&Tunnel::new(*source, *destination, IpIp).unwrap(), &bytes);
     }
     bytes
 }
@@ -114,30 +112,20 @@ fn three_opened(max_depth: u8) -> Vec<Result<u8, Reason>> {
         layers(dynamic.inspect(&bytes)),
         layers(decap(&to_right, &mut bytes.clone()).map(|inner| inner.opened)),
     ];
-    let [mut buffer, mut slots] = [bytes.clone(), bytes.clone()];
+    let mut buffer = bytes.clone();
     let len = bytes.len();
-    let mut owned = [bytes.clone()];
-    let mut packets = owned
-        .each_mut()
-        .map(|bytes| Packet::new(bytes, Span::new(0, len)));
     results.push(layers(
-        Packet::new(&mut buffer, Span::new(0, len)).decap(&to_left),
+        Packet::new(&mut buffer, Span::new(0, len)).open(&to_left),
     ));
-    decap_each(&to_right, &mut packets, |_, result| {
-        results.push(layers(result));
-    });
-    Ring::new(&mut slots, len, &mut [Span::new(0, len)]).decap(&to_left, |_, result| {
-        results.push(layers(result));
-    });
     let tunnels: [&dyn Decapsulate; 3] = [&first, &second, &third];
     results.push(layers(inspect_nested(&tunnels, &bytes, 9)));
     results.push(layers(
         decap_nested(&tunnels, &mut bytes.clone(), 9).map(|inner| inner.opened),
     ));
     // By hand, layer by layer.
-    let next = |receiver: &EdgeReceiver, arrived: OuterPacket<'_>, layer: u8| {
+    let next = |receiver: &EdgeReceiver, outer: OuterPacket<'_>, layer: u8| {
         receiver
-            .inspect_outer(arrived)
+            .inspect_outer(outer)
             .map_err(|refused| refused.inside(layer))
     };
     results.push(layers((|| {
@@ -181,31 +169,30 @@ const SOURCE_ROUTED: &str = "470000381234400040063db20a0100050a020009830704c0000
 #[test]
 fn c_20_source_route_needs_the_full_sum() {
     let bytes = hex(SOURCE_ROUTED);
-    let fou = Udp::fou(L, R, 5555)
-        .unwrap()
-        .with_source_port(SourcePort::Fixed(40001));
+    let fou = Fou::new(5555).with_source_port(SourcePort::Fixed(40001));
+    let fou = Tunnel::new(L, R, fou).unwrap();
     let outer = wrapped(&fou, &bytes);
     assert_eq!(outer[26..28], [0xb3, 0xb7]);
-    assert_eq!(PacketMeta::read(&bytes).unwrap().known_sum(), None);
+    assert_eq!(Facts::read(&bytes).unwrap().known_sum(), None);
 
     // Each carrier's receiver verifies what it gets.
     let access = PointToPoint::new(R, L, &ANY);
     let mut outer = outer;
-    let receiver = Receiver::udp(UdpCarrier::fou(5555), access);
+    let receiver = Receiver::new(Fou::new(5555), access);
     assert_eq!(decap(&receiver, &mut outer).unwrap().packet, bytes);
-    let mut gue = wrapped(&Udp::gue(L, R).unwrap(), &bytes);
-    let receiver = Receiver::udp(UdpCarrier::gue(), access);
+    let mut gue = wrapped(&Tunnel::new(L, R, Gue::new()).unwrap(), &bytes);
+    let receiver = Receiver::new(Gue::new(), access);
     assert_eq!(decap(&receiver, &mut gue).unwrap().packet, bytes);
-    let mut tcp = wrapped(&Tcp::new((L, 40001), (R, 443)).unwrap(), &bytes);
-    let receiver = Receiver::tcp(TcpCarrier::new(443), access);
+    let mut tcp = wrapped(&Tunnel::new(L, R, Tcp::new(40001, 443)).unwrap(), &bytes);
+    let receiver = Receiver::new(Tcp::new(0, 443), access);
     assert_eq!(decap(&receiver, &mut tcp).unwrap().packet, bytes);
     // And where IP-in-IP lies between.
     let nested = wrapped(
-        &IpIp::new(L, Ipv4Addr::new(203, 0, 113, 9)).unwrap(),
+        &Tunnel::new(L, Ipv4Addr::new(203, 0, 113, 9), IpIp).unwrap(),
         &bytes,
     );
     let mut outer = wrapped(&fou, &nested);
-    let receiver = Receiver::udp(UdpCarrier::fou(5555), access);
+    let receiver = Receiver::new(Fou::new(5555), access);
     assert_eq!(decap(&receiver, &mut outer).unwrap().packet, nested);
 }
 
@@ -226,7 +213,7 @@ fn c_20_used_up_route_tells_the_sum() {
         (bytes[20], bytes[22]) = (kind, pointer);
         let header = Ipv4Header::split_mut(&mut bytes).unwrap();
         header.0.fill_checksum(header.1);
-        let meta = PacketMeta::read(&bytes).unwrap();
+        let meta = Facts::read(&bytes).unwrap();
         assert_eq!(meta.known_sum().is_some(), is_known, "{kind} {pointer}");
     }
     // Options that cannot be read may hide a route.
@@ -235,7 +222,7 @@ fn c_20_used_up_route_tells_the_sum() {
         bytes[20..28].copy_from_slice(&broken);
         let header = Ipv4Header::split_mut(&mut bytes).unwrap();
         header.0.fill_checksum(header.1);
-        assert_eq!(PacketMeta::read(&bytes).unwrap().known_sum(), None);
+        assert_eq!(Facts::read(&bytes).unwrap().known_sum(), None);
     }
 }
 
@@ -244,7 +231,7 @@ fn c_20_used_up_route_tells_the_sum() {
 #[test]
 fn c_20_outer_source_route_without_filter() {
     let inner = packet(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9));
-    let outer = wrapped(&Udp::fou(L, R, 5555).unwrap(), &inner);
+    let outer = wrapped(&Tunnel::new(L, R, Fou::new(5555)).unwrap(), &inner);
     // On its way over 192.0.2.77, with R the last address of the route.
     let route = [131, 7, 4, 203, 0, 113, 2, 0];
     let mut routed = [&outer[..20], &route, &outer[20..]].concat();
@@ -254,7 +241,7 @@ fn c_20_outer_source_route_without_filter() {
     routed[16..20].copy_from_slice(&[192, 0, 2, 77]);
     let (header, options, _) = Ipv4Header::split_mut(&mut routed).unwrap();
     header.fill_checksum(options);
-    let opened = inspect_without_filter(&UdpCarrier::fou(5555), &routed).unwrap();
+    let opened = inspect_without_filter(&Fou::new(5555), &routed).unwrap();
     assert_eq!(opened.span().get(&routed).unwrap(), inner);
 }
 
@@ -290,17 +277,17 @@ fn d_17_longest_prefix_decides_who_may_send() {
         } else {
             Err(Reason::InnerSourceNotAllowed)
         };
-        let plain = wrapped(&IpIp::new(outer, R).unwrap(), &inner);
+        let plain = wrapped(&Tunnel::new(outer, R, IpIp).unwrap(), &inner);
         // With options in the outer header, and with a mark: no receiver's fast way.
         let mut slow = [&plain[..20], &[1, 1, 1, 0], &plain[20..]].concat();
         slow[0] = 0x46;
         slow[3] += 4;
         let (header, options, _) = Ipv4Header::split_mut(&mut slow).unwrap();
         header.fill_checksum(options);
-        let ipip = Receiver::ipip(edge);
-        let fou = Receiver::udp(UdpCarrier::fou(5555), edge);
+        let ipip = Receiver::new(IpIp, edge);
+        let fou = Receiver::new(Fou::new(5555), edge);
         let tunnels: [&dyn Decapsulate; 2] = [&ipip, &fou];
-        let mut fou_packet = wrapped(&Udp::fou(outer, R, 5555).unwrap(), &inner);
+        let mut fou_packet = wrapped(&Tunnel::new(outer, R, Fou::new(5555)).unwrap(), &inner);
         let meta = OuterMeta {
             source: outer,
             destination: R,
@@ -340,9 +327,9 @@ fn d_07_peers_behind_one_nat_differ_by_port() {
         Peer::new(Prefix::host(L), &right).with_source_port(40002),
     ];
     let local = [R];
-    let receiver = Receiver::udp(UdpCarrier::fou(5555), Edge::new(&local, &peers));
+    let receiver = Receiver::new(Fou::new(5555), Edge::new(&local, &peers));
     let point = PointToPoint::new(R, L, &ANY).with_source_port(40002);
-    let point = Receiver::udp(UdpCarrier::fou(5555), point);
+    let point = Receiver::new(Fou::new(5555), point);
     let destination = Ipv4Addr::new(10, 200, 0, 9);
     for (port, source, peer, to_point) in [
         (40001, [10, 1, 0, 5], Ok(Some(0)), false),
@@ -362,9 +349,8 @@ fn d_07_peers_behind_one_nat_differ_by_port() {
         (40003, [10, 1, 0, 5], Err(Reason::UnknownPeer), false),
     ] {
         let inner = packet(source.into(), destination);
-        let tunnel = Udp::fou(L, R, 5555)
-            .unwrap()
-            .with_source_port(SourcePort::Fixed(port));
+        let fou = Fou::new(5555).with_source_port(SourcePort::Fixed(port));
+        let tunnel = Tunnel::new(L, R, fou).unwrap();
         let mut outer = wrapped(&tunnel, &inner);
         let meta = OuterMeta {
             source: L,
@@ -387,9 +373,9 @@ fn d_07_peers_behind_one_nat_differ_by_port() {
         assert_eq!(decap(&receiver, &mut outer).is_ok(), peer.is_ok());
     }
     // Without a port in the packet nobody with a port is known.
-    let ipip = Receiver::ipip(Edge::new(&local, &peers));
+    let ipip = Receiver::new(IpIp, Edge::new(&local, &peers));
     let outer = wrapped(
-        &IpIp::new(L, R).unwrap(),
+        &Tunnel::new(L, R, IpIp).unwrap(),
         &packet([10, 1, 0, 5].into(), destination),
     );
     assert_eq!(
@@ -409,56 +395,99 @@ fn d_07_verdict_names_the_peer() {
     ];
     let local = [R];
     let edge = Edge::new(&local, &peers);
-    let receiver = Receiver::ipip(edge);
+    let receiver = Receiver::new(IpIp, edge);
     let inner = packet([10, 1, 0, 5].into(), [10, 2, 0, 9].into());
     for (outer, number, tag) in [(A, 0, 0), (B, 1, 1), (L_C, 2, 7)] {
-        let packet = wrapped(&IpIp::new(outer, R).unwrap(), &inner);
+        let packet = wrapped(&Tunnel::new(outer, R, IpIp).unwrap(), &inner);
         let opened = receiver.inspect(&packet).unwrap();
         assert_eq!((opened.peer(), opened.tag()), (Some(number), tag));
         assert_eq!(edge.tag(number), tag);
         let slow = receiver.inspect_outer(OuterPacket::new(&packet)).unwrap();
         assert_eq!(slow, opened);
     }
-    let packet = wrapped(&IpIp::new(A, R).unwrap(), &inner);
-    let opened = inspect_without_filter(&IpIpCarrier, &packet).unwrap();
+    let packet = wrapped(&Tunnel::new(A, R, IpIp).unwrap(), &inner);
+    let opened = inspect_without_filter(&IpIp, &packet).unwrap();
     assert_eq!(opened.peer(), None);
 }
 
 // --- Too long for the link, or for 16 bits (E-06, I-14)
 
+/// Checks a packet of `len` bytes, and wraps it: the length of the outer packet.
+fn checked(tunnel: &dyn Encapsulate, len: usize, packet: &PerPacket) -> Result<u32, EncapError> {
+    let bytes = Plain::of(253).packet(&vec![0; len - 20]);
+    let facts = Facts::read(&bytes).unwrap();
+    let checked = tunnel.check(&facts, packet, Rules::Explained);
+    let overhead = tunnel.overhead();
+    let mut buffer = [&vec![0xa5; overhead], &bytes[..]].concat();
+    let before = buffer.clone();
+    let wrapped = encap(tunnel, &mut buffer, Span::new(overhead, len), packet);
+    let wrapped = wrapped.map(|outer| u32::try_from(outer.len()).unwrap());
+    assert_eq!(checked.map(|outer| outer.len()), wrapped);
+    if wrapped.is_err() {
+        assert_eq!(buffer, before);
+    }
+    wrapped
+}
+
+fn limited<S: Shim>(tunnel: Tunnel<S>, link_mtu: u16) -> Tunnel<S> {
+    tunnel.with_policy(OuterPolicy {
+        link_mtu: Some(link_mtu),
+        ..tunnel.policy()
+    })
+}
+
 #[test]
 fn i_14_link_mtu_is_named_however_long_the_packet() {
-    let bytes = Plain::of(253).packet(&vec![0; 65516 - 20]);
-    let meta = PacketMeta::read(&bytes).unwrap();
-    let ipip = IpIp::new(L, R).unwrap();
-    let fou = Udp::fou(L, R, 5555).unwrap();
+    let ipip = Tunnel::new(L, R, IpIp).unwrap();
+    let fou = Tunnel::new(L, R, Fou::new(5555)).unwrap();
     let told = PerPacket::new().with_link_mtu(1500);
     let needed = |mtu| Err(EncapError::FragmentationNeeded { mtu });
-    let judged = |tunnel: &dyn Encapsulate, packet: &PerPacket| {
-        tunnel.judge(&meta, packet).map(|outer| outer.len())
-    };
-    assert_eq!(judged(&ipip, &told), needed(1480));
-    assert_eq!(judged(&ipip.with_link_mtu(1400), &told), needed(1380));
-    assert_eq!(
-        judged(&ipip.with_link_mtu(1400), &PerPacket::new()),
-        needed(1380)
-    );
-    assert_eq!(judged(&fou, &told), needed(1472));
-    let stack = Stack {
-        outer: fou,
-        inner: ipip,
-    };
-    assert_eq!(judged(&stack, &told), needed(1452));
-    assert_eq!(
-        judged(&ipip, &PerPacket::new()),
-        Err(EncapError::TooLong { len: 65536 })
-    );
-    let mut buffer = [&[0; 20], &bytes[..]].concat();
-    let before = buffer.clone();
-    let span = Span::new(20, bytes.len());
-    assert_eq!(
-        encap(&ipip, &mut buffer, span, &told),
-        Err(EncapError::FragmentationNeeded { mtu: 1480 })
-    );
-    assert_eq!(buffer, before);
+    let longest = |tunnel: &dyn Encapsulate, packet: &PerPacket| checked(tunnel, 65516, packet);
+    assert_eq!(longest(&ipip, &told), needed(1480));
+    assert_eq!(longest(&limited(ipip, 1400), &told), needed(1380));
+    assert_eq!(longest(&limited(ipip, 1400), &PerPacket::new()), needed(1380));
+    assert_eq!(longest(&fou, &told), needed(1472));
+    assert_eq!(longest(&(ipip, fou), &told), needed(1452));
+    let too_long = Err(EncapError::TooLong { len: 65536 });
+    assert_eq!(longest(&ipip, &PerPacket::new()), too_long);
+}
+
+/// Only the outermost layer of a stack knows the link: its MTU counts, not that the packet is too long for
+/// the layer inside.
+#[test]
+fn i_14_e_06_link_mtu_of_the_outermost_layer_of_a_stack() {
+    let [near, far] = [(LAYERS[0].0, LAYERS[0].1), (L, R)]
+        .map(|(source, destination)| Tunnel::new(source, destination, IpIp).unwrap());
+    let link = limited(far, 1500);
+    let fou = limited(Tunnel::new(L, R, Fou::new(5555)).unwrap(), 1500);
+    let said = PerPacket::new();
+    let two: [AnyTunnel; 2] = [near.into(), link.into()];
+    let three: [AnyTunnel; 3] = [near.into(), far.into(), fou.into()];
+    let stacks: [(&dyn Encapsulate, u16); 8] = [
+        (&(near, link), 1460),
+        (&[near, link], 1460),
+        (&&[near, link][..], 1460),
+        (&two, 1460),
+        (&&two[..], 1460),
+        (&(near, &fou as &dyn Encapsulate), 1452),
+        (&&three[..], 1432),
+        (&(near, (far, fou)), 1432),
+    ];
+    for (number, (stack, mtu)) in stacks.into_iter().enumerate() {
+        let needed = Err(EncapError::FragmentationNeeded { mtu });
+        for len in [65516, 65515, 65496, mtu + 1] {
+            assert_eq!(checked(stack, len.into(), &said), needed, "{number}: {len}");
+        }
+        assert_eq!(checked(stack, mtu.into(), &said), Ok(1500), "{number}");
+        // The same said of the packet, where it is less.
+        let said = said.with_link_mtu(1400);
+        let needed = Err(EncapError::FragmentationNeeded { mtu: mtu - 100 });
+        assert_eq!(checked(stack, 65516, &said), needed, "{number}");
+    }
+    // Without an MTU anywhere it is too long for the layer that it does not fit.
+    let without = (near, far);
+    let too_long = |len| Err(EncapError::TooLong { len });
+    assert_eq!(checked(&without, 65516, &said), too_long(65536));
+    assert_eq!(checked(&without, 65496, &said), too_long(65536));
+    assert_eq!(checked(&without, 65495, &said), Ok(65535));
 }

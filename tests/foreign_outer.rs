@@ -16,9 +16,10 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use ipencap::Span;
 use ipencap::decap::{Decapsulate, Opened, OuterPacket, Receiver};
 use ipencap::decap::{PointToPoint, Prefix};
-use ipencap::encap::{Encapsulate, IpIp, PerPacket, Stack};
+use ipencap::encap::{AnyTunnel, Encapsulate, PerPacket, Rules, Tunnel, header};
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::packet::{Facts, Packet};
+use ipencap::shim::IpIp;
 use ipencap::wire::{Ecn, EcnAlarm, Ipv4};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -38,32 +39,33 @@ impl Encapsulate for FourInSix {
         HEADER_LEN
     }
 
-    fn judge(&self, inner: &PacketMeta, _packet: &PerPacket) -> Result<PacketMeta, EncapError> {
+    fn check(&self, inner: &Facts, _: &PerPacket, _: Rules) -> Result<Facts, EncapError> {
         if inner.version() != 4 {
             let version = inner.version();
             return Err(ParseError::BadVersion { version }.into());
         }
-        if inner.header().ttl() == 0 {
+        if inner.ttl() == 0 {
             return Err(EncapError::TtlZero);
         }
         // The payload length has 16 bits of its own: every IPv4 packet fits.
-        let traffic_class = inner.header().dscp().with_ecn(inner.header().ecn());
-        Ok(PacketMeta::not_ipv4(6, inner.len() + 40, traffic_class))
+        Ok(inner.inside_version(6, 40, inner.tos()))
     }
 
-    fn write(&self, frame: &mut [u8], inner: &PacketMeta, outer: &PacketMeta, _packet: &PerPacket) {
+    fn write(&self, frame: &mut [u8], inner: &Facts, _: &PerPacket, _: Rules) -> Facts {
+        let outer = inner.inside_version(6, 40, inner.tos());
         let Some((header, _)) = frame.split_first_chunk_mut::<HEADER_LEN>() else {
-            return;
+            return outer;
         };
-        let traffic_class = outer.header().tos();
+        let traffic_class = outer.tos();
         header[0] = 0x60 | traffic_class >> 4;
         header[1] = traffic_class << 4;
         header[2..4].fill(0);
-        header[4..6].copy_from_slice(&inner.header().total_len().to_be_bytes());
+        header[4..6].copy_from_slice(&u16::try_from(inner.len()).unwrap().to_be_bytes());
         header[6] = 4;
         header[7] = self.hop_limit;
         header[8..24].copy_from_slice(&self.source.octets());
         header[24..].copy_from_slice(&self.destination.octets());
+        outer
     }
 }
 
@@ -189,30 +191,31 @@ fn every_door_takes_an_outer_header_of_40_bytes() {
 
     let (mut buffer, span) = staged(40, &packet);
     let mut place = Packet::new(&mut buffer, span);
-    place.encap(&tunnel, &said).unwrap();
+    place.wrap(&tunnel, &said).unwrap();
     assert_eq!(
         (place.as_slice(), place.headroom(), place.tailroom()),
         (&outer[..], 0, 5)
     );
     let (mut buffer, span) = staged(40, &packet);
     let mut place = Packet::new(&mut buffer, span);
-    place.encap(erased, &said).unwrap();
+    place.wrap(erased, &said).unwrap();
     assert_eq!(place.as_slice(), outer);
 
     let (mut buffer, span) = staged(40, &packet);
     let proven = Packet::new(&mut buffer, span).prove().unwrap();
-    assert_eq!(proven.encap(&tunnel, &said).unwrap(), outer);
+    assert_eq!(proven.wrap(&tunnel, &said).unwrap(), outer);
     let (mut buffer, span) = staged(40, &packet);
     let proven = Packet::new(&mut buffer, span).prove().unwrap();
-    assert_eq!(proven.encap(erased, &said).unwrap(), outer);
+    assert_eq!(proven.wrap(erased, &said).unwrap(), outer);
 
-    let (mut buffer, span) = staged(40, &packet);
-    let meta = tunnel.encap(&mut buffer[..span.end()], &said).unwrap();
+    let facts = Facts::read(&packet).unwrap();
+    let made = tunnel.check(&facts, &said, Rules::Explained).unwrap();
     assert_eq!(
-        (meta.version(), usize::try_from(meta.len())),
+        (made.version(), usize::try_from(made.len())),
         (6, Ok(outer.len()))
     );
-    assert_eq!(buffer[..outer.len()], outer);
+    let by_value = header::<40, _>(&tunnel, &facts, &said).unwrap();
+    assert_eq!(by_value.as_slice(), &outer[..40]);
 }
 
 #[test]
@@ -229,7 +232,7 @@ fn refusals_change_nothing_p_03() {
             error
         );
         let mut place = Packet::new(&mut buffer, span);
-        assert_eq!(place.encap(&tunnel, &said), Err(error));
+        assert_eq!(place.wrap(&tunnel, &said), Err(error));
         assert_eq!(place.span(), span);
         assert_eq!(buffer, before);
     }
@@ -258,7 +261,7 @@ fn what_goes_in_comes_out_through_every_door_p_02() {
 
         let (mut buffer, span) = staged(3, &expected(&packet));
         let mut place = Packet::new(&mut buffer, span);
-        let opened = place.decap(&receiver).unwrap();
+        let opened = place.open(&receiver).unwrap();
         assert_eq!(opened.layers(), 1);
         assert_eq!((place.as_slice(), place.headroom()), (&packet[..], 43));
     }
@@ -285,8 +288,9 @@ fn ecn_follows_rfc_6040_n_10() {
     }
 }
 
+/// D-01, D-05, D-07.
 #[test]
-fn refused_packets_are_refused_as_the_pipeline_would_d_01_d_05_d_07() {
+fn refused_packets_have_the_reasons_of_a_receiver() {
     let changed = |at: usize, value: u8| {
         let mut outer = expected(&inner(0));
         outer[at] = value;
@@ -307,9 +311,9 @@ fn refused_packets_are_refused_as_the_pipeline_would_d_01_d_05_d_07() {
     assert_eq!((refused.need, refused.have), (40, 39));
 }
 
-fn ipip() -> IpIp {
+fn ipip() -> Tunnel<IpIp> {
     let [source, destination] = [[198, 51, 100, 1], [203, 0, 113, 2]].map(Ipv4Addr::from);
-    IpIp::new(source, destination).unwrap()
+    Tunnel::new(source, destination, IpIp).unwrap()
 }
 
 static ANY: [Prefix; 1] = [Prefix::ANY];
@@ -322,9 +326,9 @@ fn ipip_refuses_to_wrap_the_result_e_02() {
     let packet = inner(0);
     let (mut buffer, span) = staged(60, &packet);
     let mut place = Packet::new(&mut buffer, span);
-    place.encap(&sender(), &said).unwrap();
+    place.wrap(&sender(), &said).unwrap();
     let once = place.span();
-    assert_eq!(place.encap(&ipip(), &said), Err(error));
+    assert_eq!(place.wrap(&ipip(), &said), Err(error));
     assert_eq!(place.span(), once);
     assert_eq!(place.as_slice(), expected(&packet));
     assert_eq!(
@@ -333,15 +337,18 @@ fn ipip_refuses_to_wrap_the_result_e_02() {
     );
 
     // Also by values alone, before a byte is written.
-    let meta = PacketMeta::read(&packet).unwrap();
-    let made = sender().judge(&meta, &said).unwrap();
-    assert_eq!(ipip().judge(&made, &said), Err(error));
-    assert_eq!(ipip().header(&made, &said), Err(error));
-    assert_eq!(sender().judge(&made, &said), Err(error));
-    let upside_down = Stack {
-        outer: ipip(),
-        inner: sender(),
-    };
+    let facts = Facts::read(&packet).unwrap();
+    let made = sender().check(&facts, &said, Rules::Explained).unwrap();
+    assert_eq!(header::<20, _>(&ipip(), &made, &said), Err(error));
+    for rules in [Rules::Explained, Rules::HeadersOnly] {
+        assert_eq!(ipip().check(&made, &said, rules), Err(error));
+        assert_eq!(AnyTunnel::from(ipip()).check(&made, &said, rules), Err(error));
+    }
+    for rules in [Rules::Common, Rules::All] {
+        assert!(ipip().check(&made, &said, rules).is_err());
+    }
+    assert_eq!(sender().check(&made, &said, Rules::Explained), Err(error));
+    let upside_down = (sender(), ipip());
     let (mut buffer, span) = staged(60, &packet);
     let before = buffer.clone();
     assert_eq!(
@@ -354,10 +361,7 @@ fn ipip_refuses_to_wrap_the_result_e_02() {
 /// Around an IPv4 tunnel it is a layer as any other, in both directions.
 #[test]
 fn stacks_around_ipip_l_08_n_18() {
-    let tunnel = Stack {
-        outer: sender(),
-        inner: ipip(),
-    };
+    let tunnel = (ipip(), sender());
     assert_eq!(tunnel.overhead(), 60);
     let packet = inner(0x02);
     let (mut buffer, span) = staged(60, &packet);
@@ -369,7 +373,7 @@ fn stacks_around_ipip_l_08_n_18() {
     assert_eq!(outer, expected(middle));
 
     let access = PointToPoint::new(ipip().destination(), ipip().source(), &ANY);
-    let both_ends = (Receiver::ipip(access), receiver());
+    let both_ends = (Receiver::new(IpIp, access), receiver());
     let mut arrived = outer.clone();
     let opened = ipencap::decap(&both_ends, &mut arrived).unwrap();
     assert_eq!(opened.packet, packet);

@@ -19,15 +19,15 @@ use std::path::{Path, PathBuf};
 use ipencap::decap::{DEFAULT_NESTING, Decapsulate, Receiver, decap_nested};
 use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, DfPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp, MinEnc, PerPacket,
-    Role, Stack, Tcp, TcpCarrier, TtlPolicy, Udp, UdpCarrier,
+    AnyTunnel, DfPolicy, Encapsulate, IdSource, MinEnc, OuterPolicy, PerPacket, Role, TtlPolicy,
+    Tunnel, header,
 };
 use ipencap::error::Reason;
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
+use ipencap::shim::{ChecksumPolicy, Fou, Gre, GreInUdp, Gue, IpIp, Tcp};
 use ipencap::stream::{Decoder, StreamFraming};
 use ipencap::wire::{
-    Gre as GreView, GueHeader, Icmpv4, Ipv4, Ipv4Header, Ipv4Mut, LengthPrefix, MinimalHeader,
-    Tcp as TcpView, Udp as UdpView,
+    self, GueHeader, Icmpv4, Ipv4, Ipv4Header, Ipv4Mut, LengthPrefix, MinimalHeader,
 };
 use ipencap::{Span, decap, encap};
 
@@ -139,22 +139,22 @@ fn read(bytes: &[u8]) {
         let _ = (header.exceeds_reassembly(), header.is_fragment());
         let _ = packet.options().has_source_route();
         let payload = packet.payload();
-        if let Ok(udp) = UdpView::parse(payload) {
+        if let Ok(udp) = wire::Udp::parse(payload) {
             let _ = udp.checksum_status(header.source(), header.destination());
         }
-        if let Ok(tcp) = TcpView::parse(payload) {
+        if let Ok(tcp) = wire::Tcp::parse(payload) {
             let _ = (
                 tcp.verifies(header.source(), header.destination()),
                 tcp.options().count(),
             );
         }
         let _ = Icmpv4::parse(payload).map(|icmp| Ipv4::parse_quoted(icmp.payload()).is_ok());
-        let _ = GreView::parse(payload).map(GreView::verifies);
+        let _ = wire::Gre::parse(payload).map(wire::Gre::verifies);
         let _ = GueHeader::split(payload);
         let _ = MinimalHeader::parse(payload);
     }
     let _ = Ipv4Mut::parse(&mut bytes.to_vec());
-    let _ = PacketMeta::read(bytes).map(|meta| (meta.flow().hash(1), meta.known_sum()));
+    let _ = Facts::read(bytes).map(|meta| (meta.flow().hash(1), meta.known_sum()));
 }
 
 fn unwrap(bytes: &[u8]) {
@@ -163,13 +163,13 @@ fn unwrap(bytes: &[u8]) {
         (header.source(), header.destination())
     });
     let access = PointToPoint::new(destination, source, &[Prefix::ANY]);
-    let ipip = Receiver::ipip(access).allowing_multicast();
-    let fou = Receiver::udp(UdpCarrier::fou(5555), access);
-    let gue = Receiver::udp(UdpCarrier::gue(), access);
-    let gre_in_udp = Receiver::udp(UdpCarrier::gre(GreCarrier::new()), access);
-    let gre = Receiver::gre(GreCarrier::new(), access);
-    let tcp = TcpCarrier::new(443).with_framing(LengthPrefix::Exclusive);
-    let tcp = Receiver::tcp(tcp, access);
+    let ipip = Receiver::new(IpIp, access).allowing_multicast();
+    let fou = Receiver::new(Fou::new(5555), access);
+    let gue = Receiver::new(Gue::new(), access);
+    let gre_in_udp = Receiver::new(GreInUdp::new(Gre::new()), access);
+    let gre = Receiver::new(Gre::new(), access);
+    let tcp = Tcp::new(0, 443).with_framing(LengthPrefix::Exclusive);
+    let tcp = Receiver::new(tcp, access);
     let minimal = Receiver::minimal(access);
     let twice = (ipip, ipip);
     let tunnels: [&dyn Decapsulate; 8] =
@@ -185,24 +185,37 @@ fn unwrap(bytes: &[u8]) {
 }
 
 fn wrap(bytes: &[u8]) {
-    let ipip = IpIp::new(OURS, THEIRS)
+    let ipip = Tunnel::new(OURS, THEIRS, IpIp)
         .expect("unicast")
-        .with_role(Role::Forward)
-        .with_ttl(TtlPolicy::Inherit)
-        .with_df(DfPolicy::Copy(IdSource::PerPacket));
-    let fou = Udp::fou(OURS, THEIRS, 5555).expect("unicast");
-    let gue = Udp::gue(OURS, THEIRS)
-        .expect("unicast")
-        .with_checksum(ChecksumPolicy::Full);
-    let gre = Gre::new(OURS, THEIRS).expect("unicast").with_checksum();
-    let tcp = Tcp::new((OURS, 40001), (THEIRS, 443)).expect("unicast");
-    let tcp = tcp.with_framing(LengthPrefix::Inclusive);
+        .with_policy(OuterPolicy {
+            role: Role::Forward,
+            ttl: TtlPolicy::Inherit,
+            df: DfPolicy::Copy(IdSource::PerPacket),
+            ..OuterPolicy::DEFAULT
+        });
+    let fou = Tunnel::new(OURS, THEIRS, Fou::new(5555)).expect("unicast");
+    let gue = Gue::new().with_checksum(ChecksumPolicy::Full);
+    let gue = Tunnel::new(OURS, THEIRS, gue).expect("unicast");
+    let gre = Gre::new().with_checksum();
+    let gre_in_udp = Tunnel::new(OURS, THEIRS, GreInUdp::new(gre)).expect("unicast");
+    let gre = Tunnel::new(OURS, THEIRS, gre).expect("unicast");
+    let tcp = Tcp::new(40001, 443).with_framing(LengthPrefix::Inclusive);
+    let tcp = Tunnel::new(OURS, THEIRS, tcp).expect("unicast");
     let minimal = MinEnc::new(OURS, THEIRS).expect("unicast");
-    let nested = Stack {
-        outer: fou,
-        inner: ipip,
-    };
-    let tunnels: [&dyn Encapsulate; 7] = [&ipip, &fou, &gue, &gre, &tcp, &minimal, &nested];
+    let nested = (ipip, fou);
+    let mixed: [AnyTunnel; 3] = [gre.into(), ipip.into(), gue.into()];
+    let tunnels: [&dyn Encapsulate; 9] = [
+        &ipip,
+        &fou,
+        &gue,
+        &gre_in_udp,
+        &gre,
+        &tcp,
+        &minimal,
+        &nested,
+        &mixed,
+    ];
+    let facts = Facts::summed(bytes);
     for tunnel in tunnels {
         let overhead = tunnel.overhead();
         let mut buffer = vec![0xa5; overhead];
@@ -218,6 +231,9 @@ fn wrap(bytes: &[u8]) {
         .is_err()
         {
             assert_eq!(buffer, before, "P-03");
+        }
+        if let Ok(facts) = &facts {
+            let _ = header::<100, _>(tunnel, facts, &PerPacket::new());
         }
     }
 }

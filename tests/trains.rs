@@ -1,5 +1,5 @@
-//! Many packets in one call: what comes of each, which of them share one outer header, and how many:
-//! P-05, C-30 to C-32, C-35. (That the bytes of a train are those of one by one is a law.)
+//! Datagrams for a socket with segmentation offload: how many packets one call writes (C-30 to C-35).
+//! That the bytes of a train are those of one by one is a law.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -11,21 +11,16 @@
 use core::net::Ipv4Addr;
 
 use ipencap::Span;
-use ipencap::decap::Receiver;
-use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, DfPolicy, Encapsulate, Gre, IdSource, IpIp, Layer, PerPacket, Ring, SourcePort,
-    Stack, Tcp, Template, Udp, decap_each, encap_each, encap_train,
+    DfPolicy, Encapsulate, IdSource, OuterPolicy, PerPacket, Rules, Tunnel, TtlPolicy,
 };
-use ipencap::error::{EncapError, Reason};
-use ipencap::packet::Packet;
+use ipencap::error::{EncapError, ParseError};
+use ipencap::packet::Facts;
+use ipencap::shim::{ChecksumPolicy, Fou, Gre, GreInUdp, Gue, InUdp, SourcePort, Udp};
 use ipencap_kit::oracle::{Plain, fill_checksum, put_u16};
 
 const L: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const R: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
-const HEADROOM: usize = 64;
-const STRIDE: usize = HEADROOM + 80;
-static ANY: [Prefix; 1] = [Prefix::ANY];
 
 /// A TCP segment of a flow to this port, `len` bytes with its headers.
 fn segment(number: u16, port: u16, len: usize) -> Vec<u8> {
@@ -46,25 +41,6 @@ fn segment(number: u16, port: u16, len: usize) -> Vec<u8> {
     packet
 }
 
-/// How many of these packets are a train into `tunnel`; checks that no other has changed.
-fn train(tunnel: &dyn Encapsulate, packets: &[Vec<u8>]) -> usize {
-    let mut buffers: Vec<_> = packets
-        .iter()
-        .map(|packet| [&[0; HEADROOM], &packet[..]].concat())
-        .collect();
-    let mut cars: Vec<_> = buffers
-        .iter_mut()
-        .zip(packets)
-        .map(|(buffer, packet)| Packet::new(buffer, Span::new(HEADROOM, packet.len())))
-        .collect();
-    let said = PerPacket::new().with_identification(7).with_sequence(7);
-    let taken = encap_train(tunnel, &mut cars, &said).unwrap();
-    for (place, (car, packet)) in cars.iter().zip(packets).enumerate() {
-        assert_eq!(car.as_slice() != packet, place < taken, "{place}");
-    }
-    taken
-}
-
 fn segments(lens: &[usize]) -> Vec<Vec<u8>> {
     (1..)
         .zip(lens)
@@ -72,177 +48,15 @@ fn segments(lens: &[usize]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Slots of [`STRIDE`] bytes with a packet in each.
-fn slots(packets: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
-    let mut memory = vec![0; STRIDE * packets.len()];
-    let mut spans = Vec::new();
-    for (slot, packet) in memory.chunks_exact_mut(STRIDE).zip(packets) {
-        slot[HEADROOM..HEADROOM + packet.len()].copy_from_slice(packet);
-        spans.push(Span::new(HEADROOM, packet.len()));
-    }
-    (memory, spans)
-}
-
-/// F-02: every packet has a header of its own here, with its own identification. The second is not
-/// let in (T-06), and so is no tunnel packet on the way back.
-#[test]
-fn p_05_many_in_one_call_are_each_alone() {
-    let tunnel = IpIp::new(L, R)
-        .unwrap()
-        .with_df(DfPolicy::Copy(IdSource::PerPacket));
-    let receiver = Receiver::ipip(PointToPoint::new(R, L, &ANY));
-    let said = |place| PerPacket::new().with_identification(7 + u16::try_from(place).unwrap());
-    let mut packets = segments(&[60, 61, 62, 63]);
-    for packet in &mut packets {
-        packet[6] = 0; // DF is clear.
-        fill_checksum(packet);
-    }
-    packets[1][8] = 0; // The TTL.
-    fill_checksum(&mut packets[1]);
-    let mut wrapped = packets.clone();
-    for (place, identification) in [(0, 7), (2, 9), (3, 10)] {
-        let header = Plain {
-            tos: 0,
-            identification,
-            flags_offset: 0,
-            ttl: 64,
-            protocol: 4,
-            source: L.octets(),
-            destination: R.octets(),
-            options: vec![],
-        };
-        wrapped[place] = header.packet(&packets[place]);
-    }
-    let refusals = [(1, EncapError::TtlZero)];
-    let reasons = [None, Some(Reason::NotTunnel), None, None];
-
-    let (mut memory, spans) = slots(&packets);
-    let whole = memory.chunks_exact_mut(STRIDE).zip(&spans);
-    let mut cars: Vec<_> = whole.map(|(slot, span)| Packet::new(slot, *span)).collect();
-    let as_they_are = |cars: &[Packet<'_>]| -> Vec<_> {
-        cars.iter().map(|car| car.as_slice().to_vec()).collect()
-    };
-    let mut refused = Vec::new();
-    let tell = |place, error| refused.push((place, error));
-    assert_eq!(encap_each(&tunnel, &mut cars, said, tell), 3);
-    assert_eq!(
-        (&refused[..], as_they_are(&cars)),
-        (&refusals[..], wrapped.clone())
-    );
-    let mut verdicts = Vec::new();
-    let tell = |place, verdict: Result<_, ipencap::error::Refused>| {
-        assert_eq!(place, verdicts.len());
-        verdicts.push(verdict.err().map(|refused| refused.reason));
-    };
-    assert_eq!(decap_each(&receiver, &mut cars, tell), 3);
-    assert_eq!(
-        (&verdicts[..], as_they_are(&cars)),
-        (&reasons[..], packets.clone())
-    );
-
-    let (mut memory, mut spans) = slots(&packets);
-    let in_ring = |memory: &[u8], spans: &[Span]| -> Vec<_> {
-        let whole = memory.chunks_exact(STRIDE).zip(spans);
-        whole
-            .map(|(slot, span)| span.get(slot).unwrap().to_vec())
-            .collect()
-    };
-    refused.clear();
-    let tell = |place, error| refused.push((place, error));
-    let mut ring = Ring::new(&mut memory, STRIDE, &mut spans);
-    assert_eq!(ring.encap(&tunnel, said, tell), 3);
-    assert_eq!(
-        (&refused[..], in_ring(&memory, &spans)),
-        (&refusals[..], wrapped)
-    );
-    verdicts.clear();
-    let tell = |place, verdict: Result<_, ipencap::error::Refused>| {
-        assert_eq!(place, verdicts.len());
-        verdicts.push(verdict.err().map(|refused| refused.reason));
-    };
-    assert_eq!(
-        Ring::new(&mut memory, STRIDE, &mut spans).decap(&receiver, tell),
-        3
-    );
-    assert_eq!(
-        (&verdicts[..], in_ring(&memory, &spans)),
-        (&reasons[..], packets)
-    );
-}
-
-#[test]
-fn c_30_equal_segments_are_one_train() {
-    let ipip = IpIp::new(L, R).unwrap();
-    let fou = Udp::fou(L, R, 5555).unwrap();
-    let gre = Gre::new(L, R).unwrap();
-    let stack = Stack {
-        outer: &fou,
-        inner: Stack {
-            outer: (),
-            inner: Layer::from(ipip),
-        },
-    };
-    let template = Template::<Layer, 3>::compile(&[ipip.into(), gre.into()]).unwrap();
-    let tunnels: [&dyn Encapsulate; 6] = [&ipip, &fou, &gre, &&ipip, &stack, &template];
-    for tunnel in tunnels {
-        assert_eq!(train(tunnel, &segments(&[500; 6])), 6, "all");
-        assert_eq!(train(tunnel, &[]), 0, "none");
-    }
-}
-
-#[test]
-fn c_31_a_shorter_segment_is_the_last() {
-    let ipip = IpIp::new(L, R).unwrap();
-    assert_eq!(train(&ipip, &segments(&[500, 500, 100, 100])), 3);
-    assert_eq!(train(&ipip, &segments(&[500, 500, 501, 500])), 2, "longer");
-}
-
-#[test]
-fn c_32_what_travels_differently_is_no_part() {
-    let ipip = IpIp::new(L, R).unwrap();
-    let mut other_flow = segments(&[500; 3]);
-    other_flow[1] = segment(2, 80, 500);
-    assert_eq!(train(&ipip, &other_flow), 1);
-    for (at, bit, what) in [(1, 4, "TOS"), (8, 4, "TTL"), (6, 0x40, "DF")] {
-        let mut packets = segments(&[500; 3]);
-        packets[2][at] ^= bit;
-        fill_checksum(&mut packets[2]);
-        assert_eq!(train(&ipip, &packets), 2, "{what}");
-    }
-}
-
-#[test]
-fn c_32_headers_that_count_make_no_train() {
-    let counting = IpIp::new(L, R)
-        .unwrap()
-        .with_df(DfPolicy::Copy(IdSource::PerPacket));
-    let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
-    let sequence = Gre::new(L, R).unwrap().with_sequence();
-    let ipip = IpIp::new(L, R).unwrap();
-    let around = Stack {
-        outer: &tcp,
-        inner: ipip,
-    };
-    let inside = Stack {
-        outer: ipip,
-        inner: &tcp,
-    };
-    let template = Template::<Layer, 2>::compile(&[ipip.into(), tcp.into()]).unwrap();
-    let tunnels: [&dyn Encapsulate; 7] = [
-        &counting, &tcp, &sequence, &&tcp, &around, &inside, &template,
-    ];
-    for tunnel in tunnels {
-        assert_eq!(train(tunnel, &segments(&[500; 3])), 1);
-    }
-}
-
 /// F-07, R-11: an identification that nobody can guess, while GRE counts from 0.
 #[test]
 fn f_07_r_11_identification_and_sequence_are_independent() {
-    let tunnel = Gre::new(L, R)
+    let tunnel = Tunnel::new(L, R, Gre::new().with_sequence())
         .unwrap()
-        .with_df(DfPolicy::Copy(IdSource::PerPacket))
-        .with_sequence();
+        .with_policy(OuterPolicy {
+            df: DfPolicy::Copy(IdSource::PerPacket),
+            ..OuterPolicy::DEFAULT
+        });
     let packet = Plain {
         flags_offset: 0,
         ..Plain::of(253)
@@ -260,80 +74,148 @@ fn f_07_r_11_identification_and_sequence_are_independent() {
     }
 }
 
-/// Each had the checksum of the first, whatever its bytes.
-#[test]
-fn c_32_u_02_checksums_over_all_bytes_make_no_train() {
-    let udp = Udp::fou(L, R, 5555).unwrap();
-    let full = udp.with_checksum(ChecksumPolicy::Full);
-    let lens = [300; 3];
-    let stack = Stack {
-        outer: full,
-        inner: IpIp::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)).unwrap(),
-    };
-    let full: [&dyn Encapsulate; 3] = [&full, &stack, &Template::single(full)];
-    for tunnel in full {
-        assert_eq!(train(tunnel, &segments(&lens)), 1);
-    }
-    assert_eq!(train(&udp, &segments(&lens)), 3);
-}
-
-/// E-19: the one without enough room is left as it is, for its own call to say so.
-#[test]
-fn c_32_too_little_headroom_ends_a_train() {
-    let tunnel = IpIp::new(L, R).unwrap();
-    let mut buffers =
-        [20, 20, 19, 20].map(|headroom| [&vec![0; headroom][..], &segment(1, 443, 500)].concat());
-    let before = buffers.clone();
-    let mut cars = buffers.each_mut().map(|buffer| {
-        let headroom = buffer.len() - 500;
-        Packet::new(buffer, Span::new(headroom, 500))
-    });
-    let said = PerPacket::new();
-    assert_eq!(encap_train(&tunnel, &mut cars, &said), Ok(2));
-    let error = EncapError::NoHeadroom { need: 20, have: 19 };
-    assert_eq!(encap_train(&tunnel, &mut cars[2..], &said), Err(error));
-    assert_eq!(buffers[2..], before[2..]);
-    assert_eq!(buffers[0], buffers[1]);
-}
-
-/// How many bytes of these packets, each in its segment, a train takes.
-fn payload_train(packets: &[Vec<u8>], segment_len: usize) -> usize {
-    let tunnel = Udp::gue(L, R)
-        .unwrap()
-        .with_source_port(SourcePort::Fixed(50000));
+/// How many bytes of these packets, each in its segment, a train takes. Whatever is behind them has not
+/// changed.
+fn train<I: InUdp>(tunnel: &Tunnel<Udp<I>>, packets: &[Vec<u8>], segment_len: usize) -> usize {
     let mut segments = Vec::new();
     for packet in packets {
-        segments.extend(vec![0; tunnel.payload_overhead()]);
+        segments.extend(vec![0xa5; tunnel.payload_overhead()]);
         segments.extend(packet);
     }
     let before = segments.clone();
-    let said = PerPacket::new();
+    let said = PerPacket::new().with_sequence(7);
     let result = tunnel.encap_payload_train(&mut segments, segment_len, &said);
-    let taken = result.unwrap().0;
+    let (taken, outer) = result.unwrap();
     assert_eq!(segments[taken..], before[taken..]);
+    let first = Facts::read(&packets[0]).unwrap();
+    assert_eq!(tunnel.check(&first, &said, Rules::Explained), Ok(outer));
     taken
 }
 
-#[test]
-fn c_35_payload_train_ends_where_the_header_would_change() {
-    assert_eq!(payload_train(&segments(&[500; 4]), 504), 4 * 504);
-    let shorter = segments(&[500, 500, 100]);
-    assert_eq!(payload_train(&shorter, 504), 2 * 504 + 104);
-    let mut other_flow = segments(&[500; 3]);
-    other_flow[2] = segment(3, 80, 500);
-    assert_eq!(payload_train(&other_flow, 504), 2 * 504);
+fn gue() -> Tunnel<Gue> {
+    Tunnel::new(L, R, Gue::new()).unwrap()
+}
+
+/// Of one flow to a fixed port.
+fn gue_train(packets: &[Vec<u8>], segment_len: usize) -> usize {
+    let shim = Gue::new().with_source_port(SourcePort::Fixed(50000));
+    train(&Tunnel::new(L, R, shim).unwrap(), packets, segment_len)
 }
 
 #[test]
-fn c_35_payload_train_ends_with_what_does_not_fill_its_segment() {
-    assert_eq!(payload_train(&segments(&[500]), 1000), 504, "a part of one");
+fn c_30_equal_segments_are_one_train() {
+    let packets = segments(&[500; 6]);
+    let fou = Tunnel::new(L, R, Fou::new(5555)).unwrap();
+    assert_eq!(train(&fou, &packets, 500), 6 * 500);
+    assert_eq!(train(&gue(), &packets, 504), 6 * 504);
+    let words = Gue::new().with_private_words([1, 2]).unwrap();
+    let words = Tunnel::new(L, R, words).unwrap();
+    assert_eq!(train(&words, &packets, 512), 6 * 512);
+    // The host computes the datagram's checksum, whatever this policy says.
+    let full = Fou::new(5555).with_checksum(ChecksumPolicy::Full);
+    let full = Tunnel::new(L, R, full).unwrap();
+    assert_eq!(train(&full, &packets, 500), 6 * 500);
+}
+
+#[test]
+fn c_31_a_shorter_segment_is_the_last() {
+    assert_eq!(gue_train(&segments(&[500, 500, 100]), 504), 2 * 504 + 104);
+    // What follows it is not where a segment begins.
+    assert_eq!(gue_train(&segments(&[500, 500, 100, 100]), 504), 2 * 504);
+    assert_eq!(gue_train(&segments(&[500, 500, 501]), 504), 2 * 504, "longer");
+}
+
+/// The outer headers decide, not the inner flow: two flows are one train where they have one source port.
+#[test]
+fn c_32_packets_with_other_outer_headers_are_no_part() {
+    let mut other_flow = segments(&[500; 3]);
+    other_flow[2] = segment(3, 80, 500);
+    assert_eq!(train(&gue(), &other_flow, 504), 2 * 504);
+    assert_eq!(gue_train(&other_flow, 504), 3 * 504);
+
+    let with = |at: usize, bit: u8| {
+        let mut packets = segments(&[500; 3]);
+        packets[2][at] ^= bit;
+        fill_checksum(&mut packets[2]);
+        packets
+    };
+    let (tos, ttl, df) = (with(1, 4), with(8, 4), with(6, 0x40));
+    assert_eq!(train(&gue(), &tos, 504), 2 * 504);
+    // By default neither TTL nor DF goes out.
+    assert_eq!(train(&gue(), &ttl, 504), 3 * 504);
+    assert_eq!(train(&gue(), &df, 504), 3 * 504);
+    let inherits = gue().with_policy(OuterPolicy {
+        ttl: TtlPolicy::Inherit,
+        ..OuterPolicy::DEFAULT
+    });
+    assert_eq!(train(&inherits, &ttl, 504), 2 * 504);
+    let copies = gue().with_policy(OuterPolicy {
+        df: DfPolicy::Copy(IdSource::Constant(7)),
+        ..OuterPolicy::DEFAULT
+    });
+    assert_eq!(train(&copies, &df, 504), 2 * 504);
+}
+
+/// What Linux takes in one call: 64 segments, and a datagram's payload of 65,507 bytes.
+#[test]
+fn c_33_a_train_is_what_one_call_takes() {
+    assert_eq!(gue_train(&segments(&[100; 64]), 104), 64 * 104);
+    assert_eq!(gue_train(&segments(&[100; 65]), 104), 64 * 104);
+    assert_eq!(gue_train(&segments(&[1468; 64]), 1472), 65_507 / 1472 * 1472);
+    // 13 segments of 5039 bytes are 65,507 bytes.
+    assert_eq!(gue_train(&segments(&[5035; 14]), 5039), 65_507);
+    let mut packets = segments(&[5035; 12]);
+    packets.push(segment(13, 443, 5034));
+    assert_eq!(gue_train(&packets, 5039), 65_506);
+    assert_eq!(gue_train(&segments(&[5036; 13]), 5040), 12 * 5040);
+}
+
+/// The error is that of the first; nothing has been written then.
+#[test]
+fn c_35_a_train_whose_first_packet_is_refused() {
+    let tunnel = gue();
+    let mut dead = segments(&[500; 2]);
+    dead[0][8] = 0; // The TTL.
+    fill_checksum(&mut dead[0]);
+    let mut broken = segments(&[500; 2]);
+    broken[0][10] ^= 1; // The checksum.
+    for (packets, error) in [
+        (dead, EncapError::TtlZero),
+        (broken, ParseError::BadChecksum.into()),
+    ] {
+        let mut frames: Vec<u8> = packets
+            .iter()
+            .flat_map(|packet| [&[0xa5; 4], &packet[..]].concat())
+            .collect();
+        let before = frames.clone();
+        let said = PerPacket::new();
+        let refused = tunnel.encap_payload_train(&mut frames, 504, &said);
+        assert_eq!(refused, Err(error));
+        assert_eq!(frames, before);
+    }
+    let room = EncapError::NoHeadroom { need: 4, have: 3 };
+    let refused = tunnel.encap_payload_train(&mut [0; 3], 504, &PerPacket::new());
+    assert_eq!(refused, Err(room));
+}
+
+/// all packets of one call would have the same number.
+#[test]
+fn c_32_r_11_numbered_packets_are_no_train() {
+    let counting = GreInUdp::new(Gre::new().with_sequence());
+    let tunnel = Tunnel::new(L, R, counting).unwrap();
+    assert_eq!(train(&tunnel, &segments(&[500; 3]), 508), 508);
+}
+
+#[test]
+fn c_35_a_train_ends_with_what_does_not_fill_its_segment() {
+    assert_eq!(gue_train(&segments(&[500]), 1000), 504, "a part of one");
     let mut slack = segments(&[500; 2]);
     slack[0].extend([0; 8]);
-    assert_eq!(payload_train(&slack, 512), 504, "slack in the first");
+    assert_eq!(gue_train(&slack, 512), 504, "slack in the first");
     let mut slack = segments(&[500, 492, 500]);
     slack[1].extend([0; 8]);
-    assert_eq!(payload_train(&slack, 504), 504, "slack in the second");
+    assert_eq!(gue_train(&slack, 504), 504, "slack in the second");
     let mut broken = segments(&[500; 3]);
     broken[1][10] ^= 1; // The checksum.
-    assert_eq!(payload_train(&broken, 504), 504);
+    assert_eq!(gue_train(&broken, 504), 504);
 }

@@ -10,9 +10,10 @@
 use ipencap::Span;
 use ipencap::decap::{Decapsulate, Receiver};
 use ipencap::decap::{PointToPoint, Prefix};
-use ipencap::encap::{Encapsulate, GreCarrier, IpIp, PerPacket};
+use ipencap::encap::{Encapsulate, PerPacket, Rules, Tunnel};
 use ipencap::error::{ConfigError, ParseError, Reason};
-use ipencap::packet::{Flow, Packet, PacketMeta};
+use ipencap::packet::{Facts, Flow, Packet};
+use ipencap::shim::{self, IpIp};
 use ipencap::wire::{
     Gre, GreFlags, GreHeader, GueHeader, HeaderOptions, Icmpv4, Icmpv4Header, IpProtocol, Ipv4,
     Ipv4Header, MinimalHeader, TcpFlags, TcpHeader, UdpHeader,
@@ -77,8 +78,8 @@ fn a_proven_packet_lies_between_headroom_and_slack() {
         let span = Span::new(headroom, bytes.len() + slack);
         let proven = Packet::new(&mut buffer, span).prove().unwrap();
         assert_eq!(proven.as_slice(), bytes);
-        let header = proven.meta().header();
-        assert_eq!((header.source(), header.total_len()), (A.into(), 27));
+        let facts = proven.facts();
+        assert_eq!((facts.source(), facts.len()), (A.into(), 27));
     }
 }
 
@@ -86,40 +87,36 @@ fn a_proven_packet_lies_between_headroom_and_slack() {
 fn only_a_packet_of_no_bytes_is_empty() {
     let header = |total_len| Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, total_len);
     for total_len in [0, 1, 20, u16::MAX] {
-        let meta = PacketMeta::trusted(header(total_len));
-        assert_eq!(meta.len(), u32::from(total_len));
-        assert_eq!(meta.is_empty(), total_len == 0);
+        let facts = Facts::trusted(&header(total_len));
+        assert_eq!(facts.len(), u32::from(total_len));
+        assert_eq!(facts.is_empty(), total_len == 0);
     }
 }
 
-/// What an encapsulator of one's own says of the packet it makes.
+/// What a tunnel of another IP version says of the packet it makes: flow and sum are the inner packet's,
+/// and no IPv4 tunnel takes it for a short packet.
 #[test]
-fn c_20_e_02_what_is_known_of_a_packet() {
-    let inner = PacketMeta::read(&Plain::of(17).packet(&[0, 1, 0, 2, 0, 8, 0xab, 0xcd])).unwrap();
-    let outer = PacketMeta::trusted(Ipv4Header::new(B.into(), A.into(), IpProtocol::UDP, 56));
-    assert!(inner.known_sum().is_some() && outer.known_sum().is_none());
-    let around = outer.carrying(&inner);
-    assert_eq!(around.flow(), inner.flow());
-    assert_eq!(around.known_sum(), inner.known_sum());
-    assert_eq!((around.header(), around.len()), (outer.header(), 56));
-    let beside = outer.with_transport(40000, 5555, Some(7));
-    let flow = beside.flow();
-    assert_eq!((flow.source_port, flow.destination_port), (40000, 5555));
-    assert_eq!((flow.source.octets(), flow.destination.octets()), (B, A));
-    assert_eq!(
-        (beside.known_sum(), beside.header()),
-        (Some(7), outer.header())
-    );
+fn c_20_e_02_facts_of_another_version() {
+    let datagram = Plain::of(17).packet(&[0, 1, 0, 2, 0, 8, 0xab, 0xcd]);
+    let inner = Facts::read(&datagram).unwrap();
+    assert!(inner.known_sum().is_some());
+    let six = inner.inside_version(6, 40, 0xb9);
+    assert_eq!((six.version(), six.len(), six.tos()), (6, 68, 0xb9));
+    assert_eq!((six.layers(), six.overhead()), (1, 40));
+    assert_eq!((six.flow(), six.known_sum()), (inner.flow(), inner.known_sum()));
+    assert!(six.has_df() && !six.is_fragment() && !six.has_source_route());
 
-    // Of another version, which no fast way may take for a short IPv4 packet.
-    let tunnel = IpIp::new([198, 51, 100, 1].into(), [203, 0, 113, 2].into()).unwrap();
-    for len in [0, 60, 65_535, 65_536] {
-        let six = PacketMeta::not_ipv4(6, len, 0xb9);
-        assert_eq!((six.version(), six.len()), (6, len));
-        assert_eq!(six.header().tos(), 0xb9);
-        assert_eq!(tunnel.judge_ordinary(&six, &PerPacket::new()), None);
-        let refusal = tunnel.judge(&six, &PerPacket::new()).unwrap_err();
-        assert_eq!(refusal, ParseError::BadVersion { version: 6 }.into());
+    let tunnel = Tunnel::new([198, 51, 100, 1].into(), [203, 0, 113, 2].into(), IpIp).unwrap();
+    for (len, overhead) in [(20, 0), (20, 40), (65_535, 0), (65_535, 40), (65_535, 65_535)] {
+        let header = Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, len);
+        let six = Facts::trusted(&header).inside_version(6, overhead, 0);
+        assert_eq!(six.len(), u32::from(len) + u32::from(overhead));
+        for rules in [Rules::Common, Rules::All] {
+            assert!(tunnel.check(&six, &PerPacket::new(), rules).is_err());
+        }
+        let refusal = tunnel.check(&six, &PerPacket::new(), Rules::Explained);
+        let error = ParseError::BadVersion { version: 6 }.into();
+        assert_eq!(refusal.unwrap_err(), error);
     }
 }
 
@@ -128,10 +125,11 @@ fn c_20_e_02_what_is_known_of_a_packet() {
 fn c_20_the_sum_of_all_bytes() {
     for len in [1, 2, 7, 300] {
         let bytes = Plain::of(253).packet(&vec![0x5d; len]);
-        let meta = PacketMeta::summed(&bytes).unwrap();
-        assert_eq!(meta.byte_sum(), Some(!oracle::checksum(&bytes)));
-        let read = PacketMeta::read(&bytes).unwrap();
-        assert_eq!((read.byte_sum(), read.header()), (None, meta.header()));
+        let facts = Facts::summed(&bytes).unwrap();
+        assert_eq!(facts.byte_sum(), Some(!oracle::checksum(&bytes)));
+        let read = Facts::read(&bytes).unwrap();
+        assert_eq!(read.byte_sum(), None);
+        assert_eq!((read.flow(), read.len()), (facts.flow(), facts.len()));
     }
 }
 
@@ -140,7 +138,7 @@ fn c_20_the_sum_of_all_bytes() {
 fn a_packets_sums_are_shown() {
     let udp = [0, 1, 0, 2, 0, 8, 0xab, 0xcd];
     let sum = oracle::checksum(&[&A[..], &B, &[0, 17, 0, 8]].concat());
-    let shown = |bytes: &[u8]| format!("{:?}", PacketMeta::read(bytes).unwrap());
+    let shown = |bytes: &[u8]| format!("{:?}", Facts::read(bytes).unwrap());
     let known = shown(&Plain::of(17).packet(&udp));
     assert!(
         known.contains(&format!("known_sum: Some({sum})")),
@@ -336,8 +334,8 @@ fn r_01_r_02_decapsulators_refuse_routing_and_version_1() {
             [198, 51, 100, 1].into(),
             &[Prefix::ANY],
         );
-        let carrier = GreCarrier::new().with_key(0x1122_3344);
-        let refused = Receiver::gre(carrier, access).inspect(&packet).unwrap_err();
+        let keyed = shim::Gre::new().with_key(0x1122_3344);
+        let refused = Receiver::new(keyed, access).inspect(&packet).unwrap_err();
         assert_eq!(refused.reason, reason, "{fields}");
     }
 }
@@ -455,7 +453,7 @@ fn e_22_l_05_the_flow_of_a_quoted_packet() {
     };
     let datagram = plain(17).packet(&[&ports[..], &[0; 100]].concat());
     let expected = Flow::new(A.into(), B.into(), IpProtocol::UDP).with_ports(40000, 53);
-    assert_eq!(PacketMeta::read(&datagram).unwrap().flow(), expected);
+    assert_eq!(Facts::read(&datagram).unwrap().flow(), expected);
     for len in 20..datagram.len() {
         assert_eq!(of(&datagram, len), (len >= 24).then_some(expected), "{len}");
     }
@@ -477,14 +475,14 @@ fn e_22_l_05_the_flow_of_a_quoted_packet() {
         Some(Flow::new(A.into(), B.into(), IpProtocol::ICMP))
     );
 
-    // IP-in-IP: of the packet inside, as PacketMeta says, or unknown.
+    // IP-in-IP: of the packet inside, as Facts says, or unknown.
     let outer = Plain {
         source: [192, 0, 2, 1],
         destination: [192, 0, 2, 2],
         ..Plain::of(4)
     };
     let nested = outer.packet(&datagram);
-    assert_eq!(PacketMeta::read(&nested).unwrap().flow(), expected);
+    assert_eq!(Facts::read(&nested).unwrap().flow(), expected);
     for len in 20..nested.len() {
         assert_eq!(of(&nested, len), (len >= 44).then_some(expected), "{len}");
     }
@@ -493,7 +491,7 @@ fn e_22_l_05_the_flow_of_a_quoted_packet() {
     broken[30] ^= 1;
     assert_eq!(
         of(&broken, 60),
-        Some(PacketMeta::read(&broken).unwrap().flow())
+        Some(Facts::read(&broken).unwrap().flow())
     );
 }
 

@@ -140,8 +140,9 @@ impl Encapsulate for MinEnc {
     #[inline]
     fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
         let len = inner.len_with(self.overhead());
-        // There is one body for all packets: the common rules would decline what needs more.
-        if let Err(fault) = self.outer.check(inner, len, packet, Rules::All) {
+        // There is one body for all packets: the other rules would decline what needs more, or call a packet
+        // of another version too long.
+        if let Err(fault) = self.outer.check(inner, len, packet, Rules::Explained) {
             return Err(self
                 .outer
                 .error(fault, inner.figures(), self.overhead_len(), packet));

@@ -63,6 +63,9 @@ impl<I: Encapsulate, O: Encapsulate> Encapsulate for (I, O) {
 
     #[inline(always)]
     fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts {
+        if frame.len() < self.overhead() {
+            return *inner;
+        }
         let Some((_, inside)) = frame.split_at_mut_checked(self.1.overhead()) else {
             return *inner;
         };

@@ -197,9 +197,10 @@ impl<S: Shim> Tunnel<S> {
             return outer;
         };
         let pseudo = self.outer.pseudo(len);
-        if let Some((_, inner_packet)) = behind.split_at_mut_checked(self.shim.len()) {
-            self.outer.forward(inner_packet, rules);
-        }
+        let Some((_, inner_packet)) = behind.split_at_mut_checked(self.shim.len()) else {
+            return outer;
+        };
+        self.outer.forward(inner_packet, rules);
         self.shim.write(behind, inner, packet, pseudo, rules);
         *header = self.outer.header(inner, len, packet, rules);
         if matches!(rules, Rules::HeadersOnly) {
