@@ -175,9 +175,17 @@ fn family(form: &Form) -> String {
     let outermost = kind.rsplit(", ").next().unwrap();
     let has_gre_checksum = form.contains("checksum");
     let checksum = if outermost.starts_with("Tunnel<Gre>") {
-        if has_gre_checksum { " with checksum" } else { " without checksum" }
+        if has_gre_checksum {
+            " with checksum"
+        } else {
+            " without checksum"
+        }
     } else if form.ends_with("zero") {
-        if has_gre_checksum { " with a checksum of GRE alone" } else { " without checksum" }
+        if has_gre_checksum {
+            " with a checksum of GRE alone"
+        } else {
+            " without checksum"
+        }
     } else if form.contains(", ") && !outermost.starts_with("Tunnel<Tcp>") {
         " with checksum"
     } else {
@@ -379,8 +387,14 @@ fn u_05_missing_checks_and_rows_are_reported() {
             .iter()
             .any(|one| one.starts_with("not in the table: Tunnel<IpIp> | inner payload"))
     );
-    let reported = complaints(&format!("{row}\nTunnel<Tcp> | TCP checksum | S-02 | why\n"), &found);
-    assert_eq!(reported, ["all flips are refused: Tunnel<Tcp> | TCP checksum"]);
+    let reported = complaints(
+        &format!("{row}\nTunnel<Tcp> | TCP checksum | S-02 | why\n"),
+        &found,
+    );
+    assert_eq!(
+        reported,
+        ["all flips are refused: Tunnel<Tcp> | TCP checksum"]
+    );
     assert_eq!(complaints(&format!("{row}\n{row}\n"), &found).len(), 1);
     assert_eq!(
         complaints(

@@ -354,7 +354,11 @@ fn implementers(folder: &str, traits: &[&str]) -> BTreeSet<String> {
                 Some(of.trim_start_matches('&'))
             });
             let name = implemented.unwrap_or_default();
-            found.extend(name.split(|c: char| !c.is_alphanumeric()).next().map(str::to_owned));
+            found.extend(
+                name.split(|c: char| !c.is_alphanumeric())
+                    .next()
+                    .map(str::to_owned),
+            );
         }
     }
     found.remove("");
@@ -378,7 +382,10 @@ fn whatever_writes_headers_has_golden_bytes() {
         }
         for kept in kept() {
             let start = format!("{} | ", kept.label);
-            assert!(golden.lines().any(|line| line.starts_with(&start)), "{start}");
+            assert!(
+                golden.lines().any(|line| line.starts_with(&start)),
+                "{start}"
+            );
         }
     }
 }
@@ -426,7 +433,9 @@ fn every_constructor_has_golden_bytes() {
         let mut of = None;
         for line in source.lines() {
             if line.starts_with("impl") {
-                let name = line.strip_prefix("impl ").and_then(|name| name.strip_suffix(" {"));
+                let name = line
+                    .strip_prefix("impl ")
+                    .and_then(|name| name.strip_suffix(" {"));
                 of = name.filter(|name| !name.contains(' '));
             } else if line.starts_with("    pub const fn new(") {
                 found.extend(of.map(str::to_owned));

@@ -4,9 +4,7 @@ use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
 
 use ipencap::checksum::Sum;
-use ipencap::decap::{
-    Decapsulate, Opened, PointToPoint, Prefix, Receiver, inspect_without_filter,
-};
+use ipencap::decap::{Decapsulate, Opened, PointToPoint, Prefix, Receiver, inspect_without_filter};
 use ipencap::encap::{
     EcnPolicy, Encapsulate, InnerChecksum, OuterPolicy, PerPacket, TtlPolicy, Tunnel,
 };

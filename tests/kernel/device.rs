@@ -5,11 +5,13 @@ use core::num::NonZeroU8;
 
 use ipencap::decap::{Opened, inspect_without_filter};
 use ipencap::encap::{
-    self, AnyTunnel, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, OuterPolicy, PerPacket,
+    AnyTunnel, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, OuterPolicy, PerPacket,
     Role, TtlPolicy,
 };
 use ipencap::error::{EncapError, Refused};
-use ipencap::shim::{ChecksumPolicy, Fou, Gre, GreInUdp, Gue, InUdp, IpIp, PortRange, SourcePort, Udp};
+use ipencap::shim::{
+    ChecksumPolicy, Fou, Gre, GreInUdp, Gue, InUdp, IpIp, PortRange, SourcePort, Udp,
+};
 use ipencap::wire::{Dscp, Ipv4};
 use ipencap::{Span, encap};
 

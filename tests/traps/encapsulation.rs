@@ -117,7 +117,10 @@ fn t34_f_01_f_04_identification_is_never_the_inner_one() {
 fn t35_ttl_0_and_1_and_the_checksum_after_the_decrement() {
     let with_ttl = |ttl| Plain { ttl, ..inner() }.packet(b"payload");
     assert_eq!(wrap(&forwarding(), &with_ttl(0)), Err(EncapError::TtlZero));
-    assert_eq!(wrap(&forwarding(), &with_ttl(1)), Err(EncapError::TtlExpired));
+    assert_eq!(
+        wrap(&forwarding(), &with_ttl(1)),
+        Err(EncapError::TtlExpired)
+    );
     assert_eq!(wrap(&tunnel(), &with_ttl(0)), Err(EncapError::TtlZero));
     assert_eq!(wrap(&tunnel(), &with_ttl(1)).unwrap()[20..], with_ttl(1));
     for ttl in 2..=255 {

@@ -3,7 +3,9 @@
 
 use core::net::Ipv4Addr;
 
-use ipencap::decap::{Decapsulate, Receiver, inspect_minimal_without_filter, inspect_without_filter};
+use ipencap::decap::{
+    Decapsulate, Receiver, inspect_minimal_without_filter, inspect_without_filter,
+};
 use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
     AnyTunnel, Encapsulate, InnerChecksum, MinEnc, OuterPolicy, PerPacket, Role, Tunnel,

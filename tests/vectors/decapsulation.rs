@@ -91,9 +91,8 @@ pub(crate) fn opened_by_policy<S: Copy>(
     let peers = [Peer::new(Prefix::host(L), &sources)];
     let edge = Edge::new(&[R], &peers);
     let accesses: [&dyn Access; 2] = [&point_to_point, &edge];
-    let [first, second] = accesses.map(|access| {
-        adjust(Receiver::new(shim, access).with_inner_tunnels(InnerTunnels::Refuse))
-    });
+    let [first, second] = accesses
+        .map(|access| adjust(Receiver::new(shim, access).with_inner_tunnels(InnerTunnels::Refuse)));
     assert_eq!(first, second, "{id}: PointToPoint, Edge");
     first
 }

@@ -307,7 +307,8 @@ fn tmpl_rows_with_tos_and_identification() {
                 .set_flags(flags);
         });
         let facts = Facts::trusted(&inner);
-        let outer = ipencap::encap::header::<20, _>(&with_df(df), &facts, &PerPacket::new()).unwrap();
+        let outer =
+            ipencap::encap::header::<20, _>(&with_df(df), &facts, &PerPacket::new()).unwrap();
         assert_eq!(outer.as_slice(), header.as_bytes(), "TOS {tos:#04x}");
     }
 }

@@ -49,7 +49,9 @@ fn row(name: &str) -> (Overhead, Vec<Box<dyn Encapsulate>>) {
     let stamped = tcp.with_timestamps(1, 2);
     let framings = [LengthPrefix::Exclusive, LengthPrefix::Inclusive];
     let framed = |tcp: Tcp| -> Vec<Box<dyn Encapsulate>> {
-        framings.map(|framing| boxed(tcp.with_framing(framing))).into()
+        framings
+            .map(|framing| boxed(tcp.with_framing(framing)))
+            .into()
     };
     let gre = Gre::new();
     let word = Overhead::of(4);
@@ -82,9 +84,7 @@ fn row(name: &str) -> (Overhead, Vec<Box<dyn Encapsulate>>) {
             (overhead, vec![Box::new(outside), Box::new(inside)])
         }
         "TCP segment, 20-byte hdr" => (Overhead::TCP, vec![boxed(tcp)]),
-        "TCP segment, 32-byte hdr (timestamps)" => {
-            (Overhead::TCP_TIMESTAMPS, vec![boxed(stamped)])
-        }
+        "TCP segment, 32-byte hdr (timestamps)" => (Overhead::TCP_TIMESTAMPS, vec![boxed(stamped)]),
         "TCP stream, 20-byte hdr + 2-byte prefix" => {
             (Overhead::TCP.around(Overhead::STREAM_PREFIX), framed(tcp))
         }

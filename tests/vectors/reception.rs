@@ -180,8 +180,7 @@ pub(crate) fn gr(book: &mut Book) {
 pub(crate) fn me(book: &mut Book) {
     book.each(RECEIVED, "ME", |id, vector| {
         let packet = hex(&vector["packet"]);
-        let verdict =
-            opened_by_policy(id, Minimal, |receiver| opened(id, &receiver, &packet));
+        let verdict = opened_by_policy(id, Minimal, |receiver| opened(id, &receiver, &packet));
         compare(id, vector, &verdict);
     });
 }
