@@ -256,7 +256,7 @@ fn v_03_v_04_d_01_d_09_d_11_every_ihl_of_every_cut_packet() {
         }
     }
     assert!(
-        opened >= 101 && refused > 100_000,
+        opened > 50 && refused > 100_000,
         "{opened} opened, {refused} refused"
     );
 }

@@ -26,7 +26,13 @@ fn e_08_e_09_e_21_m_01_u_16_every_flags_and_offset_word_goes_in() {
         .into_iter()
         .filter(|form| chosen.contains(&form.name.as_str()));
     let (mut accepted, mut refused) = (0, 0);
+    let (mut expected_accepted, mut expected_refused) = (0, 0);
     for form in typical.chain(chosen) {
+        // Those without MF and offset are four; minimal encapsulation refuses the others.
+        let is_minimal = form.name.contains("MinEnc");
+        let refuses = if is_minimal { 0x1_0000 - 4 } else { 0 };
+        expected_refused += refuses;
+        expected_accepted += 0x1_0000 - refuses;
         let naive = form.subject.naive();
         let mut packet = inner_for(&form).packet(DATAGRAM);
         for word in 0..=0xffff {
@@ -50,8 +56,8 @@ fn e_08_e_09_e_21_m_01_u_16_every_flags_and_offset_word_goes_in() {
             }
         }
     }
-    // Those without MF and offset are four; MinEnc by itself and inside of TCP refuses the others.
-    assert_eq!((accepted, refused), (17 * 0x1_0000 + 8, 2 * (0x1_0000 - 4)));
+    assert_eq!((accepted, refused), (expected_accepted, expected_refused));
+    assert!(accepted > 10 * 0x1_0000 && refused > 0x1_0000);
 }
 
 /// Every flags and offset word of an outer packet: fragments are refused, and nothing else is.

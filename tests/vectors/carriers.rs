@@ -121,7 +121,7 @@ pub(crate) fn udp(book: &mut Book) {
             "UDP-04" => {
                 let gue = GueVariant1::new().with_source_port(SOURCE_PORT);
                 udp_both_ways(id, gue, summed, &wire);
-                // Either variant's receiver takes both (G-01).
+                // The receivers of both variants take both.
                 comes_back(id, Gue::new(), &wire);
             }
             "UDP-05" => udp_both_ways(id, glb(), zero, &wire),
