@@ -4,16 +4,16 @@
 //! What is delivered after such a flip is the inner packet unchanged, unless the field is the inner
 //! payload: that has the flipped bit then, and the inner transport's checksum to find it.
 
-use core::fmt::Write;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipencap::Span;
 use ipencap::decap::{Decapsulate, Opened, OuterPacket};
 use ipencap::error::Refused;
+use ipencap::packet::{Facts, Rules};
 use ipencap::wire::Ipv4;
 use ipencap_kit::oracle::{self, Plain};
 
-use crate::{DATAGRAM, Form, default_policy, forms, inner_for, wrap};
+use crate::{DATAGRAM, Form, default_policy, forms, inner_for, said, wrap};
 
 const TABLE: &str = include_str!("unprotected.txt");
 const RULES: &str = include_str!("../compliance/rules.txt");
@@ -109,10 +109,21 @@ impl Names {
     }
 }
 
+/// How many tunnels `form` puts around a packet.
+fn layers(form: &Form) -> u8 {
+    let packet = inner_for(form).packet(DATAGRAM);
+    let inner = Facts::read(&packet).unwrap();
+    let outer = form
+        .subject
+        .encapsulator()
+        .check(&inner, &said(), Rules::Explained);
+    outer.unwrap().layers()
+}
+
 /// The name of every bit of what `form` has made, read from the outside inwards.
 fn names(form: &Form, packet: &[u8]) -> Vec<&'static str> {
     let mut names = Names(Vec::new());
-    let layers = form.subject.encapsulator().layers();
+    let layers = layers(form);
     for layer in 0..=layers {
         let start = names.at();
         let is_inner = layer == layers;
@@ -156,19 +167,31 @@ fn names(form: &Form, packet: &[u8]) -> Vec<&'static str> {
     names.0
 }
 
-/// What of a form decides about its protection: the encapsulators, and whether the outer one's optional
-/// checksum is there.
+/// What of a form decides about its protection: the encapsulators, and whether the outermost one's
+/// optional checksums are there.
 fn family(form: &Form) -> String {
     let (kind, form) = form.name.split_once(" | ").unwrap();
-    let mut family = kind.to_owned();
-    let outer = kind.trim_start_matches("Stack<");
-    if outer.starts_with("Udp") || outer.starts_with("Gre") {
-        let has_none =
-            form.ends_with("zero") || outer.starts_with("Gre") && !form.contains("checksum");
-        let with = if has_none { "without" } else { "with" };
-        write!(family, " {with} checksum").unwrap();
-    }
-    family
+    // Of a tuple the last is the outermost.
+    let outermost = kind.rsplit(", ").next().unwrap();
+    let has_gre_checksum = form.contains("checksum");
+    let checksum = if outermost.starts_with("Tunnel<Gre>") {
+        if has_gre_checksum {
+            " with checksum"
+        } else {
+            " without checksum"
+        }
+    } else if form.ends_with("zero") {
+        if has_gre_checksum {
+            " with a checksum of GRE alone"
+        } else {
+            " without checksum"
+        }
+    } else if form.contains(", ") && !outermost.starts_with("Tunnel<Tcp>") {
+        " with checksum"
+    } else {
+        ""
+    };
+    format!("{kind}{checksum}")
 }
 
 /// How many flips were accepted, by family and field, and of how many.
@@ -347,7 +370,7 @@ fn u_05_missing_checks_and_rows_are_reported() {
     let forms = forms(default_policy());
     let ipip = forms
         .iter()
-        .find(|form| form.name == "IpIp | plain")
+        .find(|form| form.name == "Tunnel<IpIp> | plain")
         .unwrap();
     let packet = inner_for(ipip).packet(DATAGRAM);
     let mut found = Found::default();
@@ -356,20 +379,26 @@ fn u_05_missing_checks_and_rows_are_reported() {
 
     let row = TABLE
         .lines()
-        .find(|line| line.starts_with("IpIp |"))
+        .find(|line| line.starts_with("Tunnel<IpIp> |"))
         .unwrap();
     let reported = complaints(&TABLE.replace(row, "# nothing"), &found);
     assert!(
         reported
             .iter()
-            .any(|one| one.starts_with("not in the table: IpIp | inner payload"))
+            .any(|one| one.starts_with("not in the table: Tunnel<IpIp> | inner payload"))
     );
-    let reported = complaints(&format!("{row}\nTcp | TCP checksum | S-02 | why\n"), &found);
-    assert_eq!(reported, ["all flips are refused: Tcp | TCP checksum"]);
+    let reported = complaints(
+        &format!("{row}\nTunnel<Tcp> | TCP checksum | S-02 | why\n"),
+        &found,
+    );
+    assert_eq!(
+        reported,
+        ["all flips are refused: Tunnel<Tcp> | TCP checksum"]
+    );
     assert_eq!(complaints(&format!("{row}\n{row}\n"), &found).len(), 1);
     assert_eq!(
         complaints(
-            &format!("{row}\nTcp | TCP checksum | no rule | why\n"),
+            &format!("{row}\nTunnel<Tcp> | TCP checksum | no rule | why\n"),
             &found
         )
         .len(),
@@ -384,11 +413,11 @@ fn u_05_missing_checks_and_rows_are_reported() {
         12,
         "every field of both headers: {reported:?}"
     );
-    let changed = "not in the table: IpIp | inner header, and another packet comes out";
+    let changed = "not in the table: Tunnel<IpIp> | inner header, and another packet comes out";
     assert!(reported.iter().any(|one| one.starts_with(changed)));
     assert!(
         reported
             .iter()
-            .any(|one| one.starts_with("not in the table: IpIp | IPv4 TTL"))
+            .any(|one| one.starts_with("not in the table: Tunnel<IpIp> | IPv4 TTL"))
     );
 }

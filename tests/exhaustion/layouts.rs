@@ -11,6 +11,7 @@
 use ipencap::decap::{Decapsulate, Receiver};
 use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::error::{ParseError, Reason};
+use ipencap::shim::IpIp;
 use ipencap::wire::{HeaderOptions, Ipv4};
 use ipencap_kit::oracle::Plain;
 
@@ -129,7 +130,7 @@ fn v_13_s_03_every_layout() {
 #[test]
 fn v_14_d_08_source_route_in_every_layout() {
     static ANY: [Prefix; 1] = [Prefix::ANY];
-    let receiver = Receiver::ipip(PointToPoint::new(R.into(), L.into(), &ANY));
+    let receiver = Receiver::new(IpIp, PointToPoint::new(R.into(), L.into(), &ANY));
     let mut header = Plain {
         protocol: 4,
         source: L,

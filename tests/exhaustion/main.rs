@@ -24,7 +24,7 @@ use ipencap_kit::oracle::{
 };
 use ipencap_kit::registry::{Door, ENCAPSULATORS, Endpoints, Enrolled, Subject};
 use ipencap_kit::subjects::{
-    GreSubject, IpIpSubject, StackSubject, TcpSubject, UdpSubject, single_policies,
+    FouSubject, GreSubject, IpIpSubject, StackSubject, TcpSubject, single_policies,
 };
 
 mod ecn;
@@ -44,8 +44,8 @@ const ENDPOINTS: Endpoints = Endpoints {
 
 /// Nestings beside those of the registry.
 const NESTED: [Enrolled; 2] = [
-    Enrolled::new::<StackSubject<IpIpSubject, UdpSubject<0>>>("Stack<IpIp, Udp>"),
-    Enrolled::new::<StackSubject<GreSubject, TcpSubject>>("Stack<Gre, Tcp>"),
+    Enrolled::new::<StackSubject<IpIpSubject, FouSubject>>("(Tunnel<Fou>, Tunnel<IpIp>)"),
+    Enrolled::new::<StackSubject<GreSubject, TcpSubject>>("(Tunnel<Tcp>, Tunnel<Gre>)"),
 ];
 
 /// An encapsulator in one of its forms.

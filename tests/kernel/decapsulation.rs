@@ -4,17 +4,15 @@ use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
 
 use ipencap::checksum::Sum;
-use ipencap::decap::{
-    Carrier, Decapsulate, Opened, PointToPoint, Prefix, Receiver, inspect_without_filter,
-};
+use ipencap::decap::{Decapsulate, Opened, PointToPoint, Prefix, Receiver, inspect_without_filter};
 use ipencap::encap::{
-    ChecksumPolicy, EcnPolicy, Encapsulate, GreCarrier, InnerChecksum, IpIpCarrier, PerPacket,
-    SequenceWindow, SourcePort, TtlPolicy, Udp, UdpCarrier,
+    EcnPolicy, Encapsulate, InnerChecksum, OuterPolicy, PerPacket, TtlPolicy, Tunnel,
 };
 use ipencap::error::Refused;
 use ipencap::packet::Packet;
+use ipencap::shim::{ChecksumPolicy, Fou, Gre, Gue, IpIp, SequenceWindow, Shim, SourcePort};
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header};
-use ipencap::{Span, decap};
+use ipencap::{Span, decap, encap};
 use serde_json::Value;
 
 use crate::verdicts::{DIFFERENCES, REFUSED_BY_BOTH};
@@ -24,7 +22,7 @@ use crate::{drops, icmp, packets, records, text};
 const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-/// `inspect_without_filter` of a carrier.
+/// `inspect_without_filter` of a shim.
 type Inspect = Box<dyn Fn(&[u8]) -> Result<Opened, Refused>>;
 
 /// How the corpus configured Linux, and the same here.
@@ -42,16 +40,12 @@ struct Configuration {
 }
 
 impl Configuration {
-    fn new<C: Carrier + Copy + 'static>(
-        names: &'static [&'static str],
-        carrier: C,
-        opened: usize,
-    ) -> Self {
+    fn new<S: Shim + 'static>(names: &'static [&'static str], shim: S, opened: usize) -> Self {
         let access = PointToPoint::new(LOCAL, PEER, &[Prefix::ANY]);
         Self {
             names,
-            receiver: Box::new(Receiver::new(carrier, access)),
-            inspect: Box::new(move |packet| inspect_without_filter(&carrier, packet)),
+            receiver: Box::new(Receiver::new(shim, access)),
+            inspect: Box::new(move |packet| inspect_without_filter(&shim, packet)),
             device: "t0",
             ordered: false,
             opened,
@@ -60,15 +54,15 @@ impl Configuration {
 }
 
 fn configurations() -> Vec<Configuration> {
-    let gre = GreCarrier::new();
+    let gre = Gre::new();
     let ipip = &["ipip", "ipip-any", "ipip-rpf1", "ipip-rpf2", "ipip-ttl64"];
     let [inner_local, inner_peer] = [1, 2].map(|end| Ipv4Addr::new(10, 0, 0, end));
     let [outer, inner] = [(LOCAL, PEER), (inner_local, inner_peer)]
-        .map(|(local, peer)| Receiver::ipip(PointToPoint::new(local, peer, &[Prefix::ANY])));
+        .map(|(local, peer)| Receiver::new(IpIp, PointToPoint::new(local, peer, &[Prefix::ANY])));
     vec![
-        Configuration::new(ipip, IpIpCarrier, 41),
-        Configuration::new(&["fou"], UdpCarrier::fou(5555), 14),
-        Configuration::new(&["gue"], UdpCarrier::gue(), 22),
+        Configuration::new(ipip, IpIp, 41),
+        Configuration::new(&["fou"], Fou::new(5555), 14),
+        Configuration::new(&["gue"], Gue::new(), 22),
         Configuration::new(&["gre"], gre, 20),
         Configuration::new(&["gre-key42"], gre.with_key(42), 0),
         Configuration::new(&["gre-csum"], gre.with_checksum(), 1),
@@ -79,7 +73,7 @@ fn configurations() -> Vec<Configuration> {
         Configuration {
             receiver: Box::new((inner, outer)),
             device: "t1",
-            ..Configuration::new(&["ipip2"], IpIpCarrier, 38)
+            ..Configuration::new(&["ipip2"], IpIp, 38)
         },
     ]
 }
@@ -134,8 +128,8 @@ fn opened(id: &str, receiver: &dyn Decapsulate, packet: &[u8]) -> Result<(Vec<u8
     }
     let mut again = packet.to_vec();
     let mut borrowed = Packet::new(&mut again, Span::new(0, packet.len()));
-    assert_eq!(borrowed.decap(receiver).is_ok(), answer.is_ok(), "{id}");
-    assert_eq!(again, buffer, "{id}: Packet::decap");
+    assert_eq!(borrowed.open(receiver).is_ok(), answer.is_ok(), "{id}");
+    assert_eq!(again, buffer, "{id}: Packet::open");
     answer
 }
 
@@ -264,7 +258,7 @@ fn check_rows<'a>(rows: impl Iterator<Item = &'a str>, needed: &BTreeSet<String>
 #[test]
 fn g_13_c_22_checksums_of_linux_not_filled_in() {
     let access = PointToPoint::new(PEER, LOCAL, &[Prefix::ANY]);
-    let receiver = Receiver::udp(UdpCarrier::gue(), access);
+    let receiver = Receiver::new(Gue::new(), access);
     let (mut refused, mut rebuilt) = (0, 0);
     for record in records(include_str!("../data/kernel/remcsum.jsonl")) {
         let options = text(&record, "opt");
@@ -284,18 +278,22 @@ fn g_13_c_22_checksums_of_linux_not_filled_in() {
             _ => ChecksumPolicy::Zero,
         };
         let source_port = u16::from_be_bytes([wire[20], wire[21]]);
-        let tunnel = Udp::gue(LOCAL, PEER)
-            .unwrap()
-            .with_ttl(TtlPolicy::Inherit)
-            .with_ecn(EcnPolicy::Rfc3168)
-            .with_atomic_identification(outer.header().identification())
+        let gue = Gue::new()
             .with_source_port(SourcePort::Fixed(source_port))
             .with_checksum(policy);
+        let tunnel = Tunnel::new(LOCAL, PEER, gue).unwrap();
+        let tunnel = tunnel.with_policy(OuterPolicy {
+            ttl: TtlPolicy::Inherit,
+            ecn: EcnPolicy::Rfc3168,
+            atomic_identification: outer.header().identification(),
+            ..OuterPolicy::DEFAULT
+        });
 
         let filled_in = unfill(&mut inner);
         let mut sent = [&vec![0; tunnel.overhead()], &inner[..]].concat();
         let packet = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
-        tunnel.encap(&mut sent, &packet).expect(&id);
+        let span = Span::new(tunnel.overhead(), inner.len());
+        encap(&tunnel, &mut sent, span, &packet).expect(&id);
         sent[tunnel.overhead()..].copy_from_slice(&filled_in);
         assert_eq!(sent, *wire, "{id}: C-22");
         rebuilt += 1;

@@ -5,10 +5,13 @@ use core::num::NonZeroU8;
 
 use ipencap::decap::{Opened, inspect_without_filter};
 use ipencap::encap::{
-    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp,
-    IpIpCarrier, PerPacket, PortRange, Role, SourcePort, Stack, TtlPolicy, Udp, UdpCarrier,
+    AnyTunnel, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, OuterPolicy, PerPacket,
+    Role, TtlPolicy,
 };
 use ipencap::error::{EncapError, Refused};
+use ipencap::shim::{
+    ChecksumPolicy, Fou, Gre, GreInUdp, Gue, InUdp, IpIp, PortRange, SourcePort, Udp,
+};
 use ipencap::wire::{Dscp, Ipv4};
 use ipencap::{Span, encap};
 
@@ -170,106 +173,97 @@ impl Device {
         role: Role,
         link_mtu: Option<u16>,
         checksum: ChecksumPolicy,
-    ) -> Box<dyn Encapsulate> {
-        let (local, remote) = (self.local, self.remote);
-        macro_rules! boxed {
-            ($tunnel:expr) => {{
-                let df = if self.copies_df {
-                    DfPolicy::Copy(IdSource::Constant(drawn.identification))
-                } else {
-                    DfPolicy::Set
-                };
-                let tunnel = $tunnel
-                    .with_ttl(self.ttl)
-                    .with_dscp(self.dscp)
-                    .with_ecn(EcnPolicy::Rfc3168)
-                    .with_df(df)
-                    .with_atomic_identification(drawn.identification)
-                    .with_role(role);
-                let tunnel: Box<dyn Encapsulate> = match link_mtu {
-                    Some(mtu) => Box::new(tunnel.with_link_mtu(mtu)),
-                    None => Box::new(tunnel),
-                };
-                tunnel
-            }};
-        }
-        let Some(udp) = self.udp else {
-            return match self.gre {
-                None => boxed!(IpIp::new(local, remote).unwrap()),
-                Some(fields) => {
-                    let mut gre = Gre::new(local, remote).unwrap();
-                    if let Some(key) = fields.key {
-                        gre = gre.with_key(key);
-                    }
-                    if fields.checksum {
-                        gre = gre.with_checksum();
-                    }
-                    if fields.sequence {
-                        gre = gre.with_sequence();
-                    }
-                    boxed!(gre)
-                }
+    ) -> AnyTunnel {
+        let df = if self.copies_df {
+            DfPolicy::Copy(IdSource::Constant(drawn.identification))
+        } else {
+            DfPolicy::Set
+        };
+        let policy = OuterPolicy {
+            ttl: self.ttl,
+            dscp: self.dscp,
+            ecn: EcnPolicy::Rfc3168,
+            df,
+            atomic_identification: drawn.identification,
+            role,
+            link_mtu,
+            hairpin: false,
+        };
+        macro_rules! tunnel {
+            ($shim:expr) => {
+                encap::Tunnel::new(self.local, self.remote, $shim)
+                    .unwrap()
+                    .with_policy(policy)
+                    .into()
             };
-        };
-        let port = udp.destination_port;
-        let tunnel = match self.gre {
-            None if udp.has_gue_header => Udp::gue(local, remote),
-            None => Udp::fou(local, remote, port),
-            Some(GreFields {
-                key,
-                checksum: false,
-                sequence: false,
-            }) => Udp::gre(local, remote, key),
-            Some(fields) => panic!("{fields:?} over UDP is not known here"),
-        };
-        let source_port = match udp.source_port {
+        }
+        match (self.gre, self.udp) {
+            (None, None) => tunnel!(IpIp),
+            (Some(fields), None) => tunnel!(fields.shim()),
+            (None, Some(udp)) if udp.has_gue_header => {
+                tunnel!(udp.sender(Gue::new(), checksum))
+            }
+            (None, Some(udp)) => {
+                tunnel!(udp.sender(Fou::new(udp.destination_port), checksum))
+            }
+            (Some(fields), Some(udp)) => {
+                tunnel!(udp.sender(GreInUdp::new(fields.shim()), checksum))
+            }
+        }
+    }
+
+    /// What the other end finds in `outer`, whoever may have sent it; for what is not offered, it expects
+    /// GUE.
+    pub(crate) fn inspect(&self, outer: &[u8]) -> Result<Opened, Refused> {
+        match (self.gre, self.udp) {
+            (None, None) => inspect_without_filter(&IpIp, outer),
+            (Some(fields), None) => inspect_without_filter(&fields.shim(), outer),
+            (_, Some(udp)) if udp.has_gue_header => {
+                let gue = Gue::new().with_destination_port(udp.destination_port);
+                inspect_without_filter(&gue, outer)
+            }
+            (None, Some(udp)) => inspect_without_filter(&Fou::new(udp.destination_port), outer),
+            (Some(fields), Some(udp)) => {
+                let gre = GreInUdp::new(fields.shim());
+                inspect_without_filter(&gre.with_destination_port(udp.destination_port), outer)
+            }
+        }
+    }
+}
+
+impl GreFields {
+    fn shim(self) -> Gre {
+        let mut gre = Gre::new();
+        if let Some(key) = self.key {
+            gre = gre.with_key(key);
+        }
+        if self.checksum {
+            gre = gre.with_checksum();
+        }
+        if self.sequence {
+            gre = gre.with_sequence();
+        }
+        gre
+    }
+}
+
+impl UdpFields {
+    /// `shim` as the device sends it; the checksum is `checksum` if it sends one.
+    fn sender<I: InUdp>(self, shim: Udp<I>, checksum: ChecksumPolicy) -> Udp<I> {
+        let source_port = match self.source_port {
             Some(port) => SourcePort::Fixed(port),
             None => SourcePort::Entropy {
                 seed: 0,
                 range: PortRange::Linux,
             },
         };
-        let checksum = if udp.checksum {
-            checksum
-        } else {
-            ChecksumPolicy::Zero
-        };
-        boxed!(
-            tunnel
-                .unwrap()
-                .with_destination_port(port)
-                .with_source_port(source_port)
-                .with_checksum(checksum)
-        )
-    }
-
-    /// What the other end finds in `outer`, whoever may have sent it; for what is not offered, it expects
-    /// GUE.
-    pub(crate) fn inspect(&self, outer: &[u8]) -> Result<Opened, Refused> {
-        let fields = self.gre.unwrap_or_default();
-        let mut gre = GreCarrier::new();
-        if let Some(key) = fields.key {
-            gre = gre.with_key(key);
-        }
-        if fields.checksum {
-            gre = gre.with_checksum();
-        }
-        if fields.sequence {
-            gre = gre.with_sequence();
-        }
-        match (self.gre, self.udp) {
-            (None, None) => inspect_without_filter(&IpIpCarrier, outer),
-            (Some(_), None) => inspect_without_filter(&gre, outer),
-            (gre_fields, Some(udp)) => {
-                let carrier = match gre_fields {
-                    _ if udp.has_gue_header => UdpCarrier::gue(),
-                    None => UdpCarrier::fou(udp.destination_port),
-                    Some(_) => UdpCarrier::gre(gre),
-                };
-                let carrier = carrier.with_destination_port(udp.destination_port);
-                inspect_without_filter(&carrier, outer)
-            }
-        }
+        shim.with_destination_port(self.destination_port)
+            .with_source_port(source_port)
+            .with_checksum(if self.checksum {
+                checksum
+            } else {
+                ChecksumPolicy::Zero
+            })
     }
 }
 
@@ -293,11 +287,11 @@ pub(crate) struct Tunnel<'a> {
 
 impl Tunnel<'_> {
     pub(crate) fn overhead(&self) -> usize {
-        let none = self.layers(&[]);
-        none.iter().map(|layer| layer.overhead()).sum()
+        self.layers(&[]).overhead()
     }
 
-    fn layers(&self, drawn: &[Drawn]) -> Vec<Box<dyn Encapsulate>> {
+    /// The tunnels of the devices, the innermost first.
+    fn layers(&self, drawn: &[Drawn]) -> Vec<AnyTunnel> {
         let innermost = self.devices.len() - 1;
         let layer = |(place, device): (usize, &Device)| {
             let drawn = drawn.get(place).copied().unwrap_or(Drawn::NOTHING);
@@ -309,7 +303,7 @@ impl Tunnel<'_> {
             let link_mtu = self.link_mtu.filter(|_| place == 0);
             device.tunnel(drawn, role, link_mtu, self.checksum)
         };
-        self.devices.iter().enumerate().map(layer).collect()
+        self.devices.iter().enumerate().rev().map(layer).collect()
     }
 
     /// What Linux drew for each header of `outer`.
@@ -361,16 +355,13 @@ impl Tunnel<'_> {
             let span = Span::new(overhead, inner.len());
             encap(layer, &mut buffer, span, &packet).map(|outer| outer.to_vec())
         };
-        let mut at_once = None;
-        stacked(&layers, &mut |stack| {
-            at_once = Some(wrap_in(stack, inner, packet_of(path_mtu)));
-        });
-        let at_once = at_once.unwrap();
+        let at_once = wrap_in(&layers.as_slice(), inner, packet_of(path_mtu));
 
         let mut one_by_one = Ok(inner.to_vec());
-        for (place, layer) in layers.iter().enumerate().rev() {
-            let packet = packet_of(path_mtu.filter(|_| place == 0));
-            one_by_one = one_by_one.and_then(|inner| wrap_in(&**layer, &inner, packet));
+        let outermost = layers.len() - 1;
+        for (place, layer) in layers.iter().enumerate() {
+            let packet = packet_of(path_mtu.filter(|_| place == outermost));
+            one_by_one = one_by_one.and_then(|inner| wrap_in(layer, &inner, packet));
         }
         // A refusal counts what is left from the layer that refuses.
         let reason =
@@ -387,18 +378,5 @@ impl Tunnel<'_> {
                 let opened = device.inspect(&outer).unwrap();
                 opened.apply(&mut outer).to_vec()
             })
-    }
-}
-
-/// All `layers`, the outermost first, as one encapsulator.
-fn stacked(layers: &[Box<dyn Encapsulate>], run: &mut dyn FnMut(&dyn Encapsulate)) {
-    match layers {
-        [] => run(&()),
-        [outer, inner @ ..] => stacked(inner, &mut |inner| {
-            run(&Stack {
-                outer: &**outer,
-                inner,
-            });
-        }),
     }
 }

@@ -5,9 +5,10 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use ipencap::checksum::Sum;
-use ipencap::encap::{ChecksumPolicy, Role};
+use ipencap::encap::Role;
 use ipencap::error::EncapError;
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
+use ipencap::shim::ChecksumPolicy;
 use ipencap::wire::{FragmentOffset, Ipv4, Ipv4Flags, Ipv4Header};
 use serde_json::Value;
 
@@ -219,7 +220,7 @@ fn equals_whole(
         checksum: ChecksumPolicy::Offload,
         ..tunnel
     };
-    let known = PacketMeta::read(inner).unwrap().known_sum();
+    let known = Facts::read(inner).unwrap().known_sum();
     let right = known.is_none_or(|known| Sum::new().add_u16(!known).add_bytes(inner).is_valid());
     let same = offload.wrap(inner, &drawn, ordinal, None).as_deref() == Ok(whole);
     let unchecked = Tunnel {
@@ -450,11 +451,11 @@ fn u_15_e_22_flows_of_linux() {
             let (inners, _) = entered(record);
             let wholes = joined(&packets(&record["outer"]));
             for (inner, whole) in inners.iter().zip(&wholes) {
-                let meta = PacketMeta::read(inner).unwrap();
-                fragments += usize::from(meta.header().is_fragment());
+                let facts = Facts::read(inner).unwrap();
+                fragments += usize::from(facts.is_fragment());
                 let port = [whole[20], whole[21]];
-                let known = *ports.entry(meta.flow().hash(0)).or_insert(port);
-                assert_eq!(known, port, "{}: {:?}", text(record, "id"), meta.flow());
+                let known = *ports.entry(facts.flow().hash(0)).or_insert(port);
+                assert_eq!(known, port, "{}: {:?}", text(record, "id"), facts.flow());
             }
         }
     }

@@ -5,16 +5,15 @@ use std::collections::BTreeSet;
 use ipencap::checksum::Sum;
 use ipencap::decap::PointToPoint;
 use ipencap::decap::Receiver;
-use ipencap::encap::{
-    ChecksumPolicy, Encapsulate, Gre, InnerChecksum, MinEnc, PerPacket, SourcePort, Tcp, Udp,
-};
+use ipencap::encap::{Encapsulate, InnerChecksum, MinEnc, PerPacket};
 use ipencap::error::{EncapError, ParseError};
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::packet::{Facts, Packet};
+use ipencap::shim::{ChecksumPolicy, Fou, Gre, SourcePort, Tcp};
 use ipencap::wire::{IpProtocol, Ipv4};
 use ipencap::{Span, encap};
 use ipencap_kit::oracle;
 
-use crate::{A, ANY, B, L, R, inner};
+use crate::{A, ANY, B, L, R, inner, over};
 
 /// The header moves forwards over itself by less than its own length: a copy in the wrong direction
 /// would smear it.
@@ -80,10 +79,9 @@ fn t39_c_22_partial_inner_checksum() {
     let said = PerPacket::new()
         .with_inner_checksum(InnerChecksum::Partial)
         .with_identification(1);
-    let udp = Udp::fou(L.into(), R.into(), 5555)
-        .unwrap()
-        .with_source_port(SourcePort::Fixed(7));
-    let tcp = Tcp::new((L.into(), 7), (R.into(), 443)).unwrap();
+    let fou = Fou::new(5555).with_source_port(SourcePort::Fixed(7));
+    let udp = over(fou);
+    let tcp = over(Tcp::new(7, 443));
     let wrap = |tunnel: &dyn Encapsulate, packet: &[u8], said: &PerPacket| {
         let overhead = tunnel.overhead();
         let mut buffer = [&vec![0xa5; overhead][..], packet].concat();
@@ -106,8 +104,8 @@ fn t39_c_22_partial_inner_checksum() {
             wrap(tunnel, &complete, &PerPacket::new().with_identification(1)).unwrap()
         );
     }
-    let summed = udp.with_checksum(ChecksumPolicy::Full);
-    let gre = Gre::new(L.into(), R.into()).unwrap().with_checksum();
+    let summed = over(fou.with_checksum(ChecksumPolicy::Full));
+    let gre = over(Gre::new().with_checksum());
     let tunnels: [&dyn Encapsulate; 2] = [&summed, &gre];
     for tunnel in tunnels {
         assert_eq!(
@@ -157,7 +155,7 @@ fn t42_truncated_quoted_datagram() {
 #[test]
 fn t46_partial_checksum_of_a_packet_too_short_for_it() {
     let said = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
-    let udp = Udp::fou(L.into(), R.into(), 5555).unwrap();
+    let udp = over(Fou::new(5555));
     for payload_len in 0..20 {
         let mut plain = inner();
         plain.protocol = 6;
@@ -175,7 +173,7 @@ fn t46_partial_checksum_of_a_packet_too_short_for_it() {
 /// spread them by and no checksum to trust.
 #[test]
 fn t49_e_22_c_20_fragments_have_no_transport() {
-    let tunnel = Udp::fou(L.into(), R.into(), 5555).unwrap();
+    let tunnel = over(Fou::new(5555));
     let mut ports = BTreeSet::new();
     for (flags_offset, first_bytes) in [
         (0x2000, [0x9c, 0x40, 0x00, 0x35]), // the first: ports are there, and not to be used
@@ -188,17 +186,15 @@ fn t49_e_22_c_20_fragments_have_no_transport() {
         let mut payload = vec![0x42; 64];
         payload[..4].copy_from_slice(&first_bytes);
         let packet = plain.packet(&payload);
-        let meta = PacketMeta::read(&packet).unwrap();
-        assert_eq!(meta.flow().protocol, IpProtocol::UDP);
-        assert_eq!(
-            (meta.flow().source_port, meta.flow().destination_port),
-            (0, 0)
-        );
-        assert_eq!(meta.known_sum(), None);
+        let facts = Facts::read(&packet).unwrap();
+        let flow = facts.flow();
+        assert_eq!(flow.protocol, IpProtocol::UDP);
+        assert_eq!((flow.source_port, flow.destination_port), (0, 0));
+        assert_eq!(facts.known_sum(), None);
 
         let mut buffer = [&[0xa5; 28], &packet[..]].concat();
         let mut place = Packet::new(&mut buffer, Span::new(28, packet.len()));
-        place.encap(&tunnel, &PerPacket::new()).unwrap();
+        place.wrap(&tunnel, &PerPacket::new()).unwrap();
         let outer = place.as_slice();
         ports.insert(oracle::u16_at(outer, 20));
         // Summed over all bytes: a trusted one would be of a checksum that is not there.

@@ -5,16 +5,17 @@ use core::net::Ipv4Addr;
 use ipencap::Span;
 use ipencap::checksum::{Delta, Sum, checksum, const_checksum, update_odd_u16, update_u16, verify};
 use ipencap::decap::Decapsulate;
-use ipencap::encap::{self};
+use ipencap::encap::OuterPolicy;
 use ipencap::error::{EncapError, ParseError};
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
+use ipencap::shim;
 use ipencap::wire::{
     Ecn, Icmpv4, Icmpv4Header, IpProtocol, Ipv4, Ipv4Header, Ipv4Mut, Tcp, TcpHeader, Udp,
     UdpChecksum, UdpHeader,
 };
 use ipencap_kit::oracle::{self, Plain};
 
-use crate::{A, B, inner, outer, reason, receiver, tunnel, wrap};
+use crate::{A, B, L, R, inner, outer, over, reason, receiver, tunnel, wrap};
 
 #[test]
 fn t01_carry_chain_is_not_lost() {
@@ -93,7 +94,10 @@ fn t03_both_zeros_verify_and_only_0000_is_emitted() {
     let payload = inner().packet(&[]);
     let first = wrap(&tunnel(), &payload).unwrap();
     let identification = oracle::u16_at(&first, 10);
-    let zeroed = tunnel().with_atomic_identification(identification);
+    let zeroed = tunnel().with_policy(OuterPolicy {
+        atomic_identification: identification,
+        ..OuterPolicy::DEFAULT
+    });
     let wrapped = wrap(&zeroed, &payload).unwrap();
     assert_eq!(oracle::u16_at(&wrapped, 10), 0x0000);
     assert!(Ipv4::parse(&wrapped).is_ok());
@@ -414,8 +418,8 @@ fn t14_tcp_options_that_carry_are_summed_whole() {
         [0x80, 0x00, 0x7f, 0xff],
     ] {
         for words in 0..=10 {
-            let tunnel = tcp().with_options(&word.repeat(words)).unwrap();
-            assert!(writes_valid_segments(&tunnel), "{words} of {word:?}");
+            let shim = tcp().with_options(&word.repeat(words)).unwrap();
+            assert!(writes_valid_segments(shim), "{words} of {word:?}");
         }
     }
 }
@@ -427,19 +431,19 @@ fn s_02_shorter_options_leave_nothing_of_longer_ones() {
         let once = tcp().with_options(shorter).unwrap();
         let again = tcp().with_timestamps(7, 9).with_options(shorter).unwrap();
         assert_eq!(again, once);
-        assert!(writes_valid_segments(&again), "{shorter:?}");
+        assert!(writes_valid_segments(again), "{shorter:?}");
     }
 }
 
-fn tcp() -> encap::Tcp {
-    encap::Tcp::new((A.into(), 40000), (B.into(), 443)).unwrap()
+fn tcp() -> shim::Tcp {
+    shim::Tcp::new(40000, 443)
 }
 
-fn writes_valid_segments(tunnel: &encap::Tcp) -> bool {
-    let packet = wrap(tunnel, &inner().packet(b"payload")).unwrap();
+fn writes_valid_segments(shim: shim::Tcp) -> bool {
+    let packet = wrap(&over(shim), &inner().packet(b"payload")).unwrap();
     Tcp::parse(&packet[20..])
         .unwrap()
-        .verifies(A.into(), B.into())
+        .verifies(L.into(), R.into())
 }
 
 /// V-05.
@@ -451,7 +455,7 @@ fn t15_corrupt_checksum_is_refused() {
         corrupt[bit / 8] ^= 1 << (bit % 8);
         assert!(Ipv4::parse(&corrupt).is_err(), "bit {bit}");
         assert!(Ipv4Mut::parse(&mut corrupt).is_err(), "bit {bit}");
-        assert!(PacketMeta::read(&corrupt).is_err(), "bit {bit}");
+        assert!(Facts::read(&corrupt).is_err(), "bit {bit}");
         assert!(wrap(&tunnel(), &corrupt).is_err(), "bit {bit}");
         assert!(reason(&outer().packet(&corrupt)).is_some(), "bit {bit}");
     }

@@ -2,9 +2,9 @@
 
 use ipencap::Span;
 use ipencap::decap::inspect_without_filter;
-use ipencap::encap::IpIpCarrier;
 use ipencap::error::{ParseError, Reason};
 use ipencap::packet::Packet;
+use ipencap::shim::IpIp;
 use ipencap::wire::{IpProtocol, Ipv4};
 use ipencap_kit::oracle::Plain;
 
@@ -20,7 +20,7 @@ fn t40_protocol_94_is_not_ip_in_ip() {
     }
     .packet(&inner().packet(&[]));
     assert_eq!(reason(&packet), Some(Reason::NotTunnel));
-    let unfiltered = inspect_without_filter(&IpIpCarrier, &packet);
+    let unfiltered = inspect_without_filter(&IpIp, &packet);
     assert_eq!(unfiltered.unwrap_err().reason, Reason::NotTunnel);
 }
 
@@ -91,7 +91,7 @@ fn t41_failed_decapsulation_changes_nothing() {
         let before = buffer.clone();
         let span = Span::new(3, packet.len());
         let mut place = Packet::new(&mut buffer, span);
-        assert_eq!(place.decap(&receiver()).unwrap_err().reason, expected);
+        assert_eq!(place.open(&receiver()).unwrap_err().reason, expected);
         assert_eq!(place.span(), span);
         assert_eq!(place.as_slice(), packet);
         let refused = ipencap::decap(&receiver(), span.get_mut(&mut buffer).unwrap());

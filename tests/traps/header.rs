@@ -2,8 +2,9 @@
 
 use ipencap::decap::PointToPoint;
 use ipencap::decap::{Decapsulate, Receiver, inspect_without_filter};
-use ipencap::encap::{Encapsulate, IpIpCarrier};
+use ipencap::encap::Encapsulate;
 use ipencap::error::{EncapError, ParseError, Reason};
+use ipencap::shim::IpIp;
 use ipencap::wire::{
     Dscp, Ecn, FragmentOffset, GreFlags, GreHeader, HeaderOption, HeaderOptions, IpProtocol, Ipv4,
     Ipv4Flags, Ipv4Header, Ipv4Mut, Tcp, TcpFlags, TcpHeader, Udp,
@@ -39,7 +40,7 @@ fn t17_ihl_0_with_protocol_4_does_not_recurse() {
     packet[0] = 0x40;
     oracle::fill_checksum(&mut packet);
     assert_eq!(reason(&packet), Some(Reason::OuterBadIhl));
-    let unfiltered = inspect_without_filter(&IpIpCarrier, &packet);
+    let unfiltered = inspect_without_filter(&IpIp, &packet);
     assert_eq!(unfiltered.unwrap_err().reason, Reason::OuterBadIhl);
     let mut nested = outer().packet(&packet);
     assert_eq!(reason(&nested), Some(Reason::InnerBadIhl));
@@ -47,7 +48,7 @@ fn t17_ihl_0_with_protocol_4_does_not_recurse() {
     for _ in 0..64 {
         nested = outer().packet(&nested);
     }
-    let opened = inspect_without_filter(&IpIpCarrier, &nested).unwrap();
+    let opened = inspect_without_filter(&IpIp, &nested).unwrap();
     assert_eq!((opened.layers(), opened.span().start), (1, 20));
     assert_eq!(reason(&nested), Some(Reason::InnerEqualsOuter));
 }
@@ -357,7 +358,7 @@ fn t30_e_15_d_09_options_survive_and_are_skipped() {
     }
 }
 
-/// D-12: it was that of the innermost layer alone.
+/// D-12: it was the slack of the innermost layer only.
 #[test]
 fn the_slack_of_a_stack_is_that_of_all_its_layers() {
     let (near, far) = ([192, 0, 2, 1], [192, 0, 2, 2]);
@@ -369,6 +370,6 @@ fn the_slack_of_a_stack_is_that_of_all_its_layers() {
     let middle = middle.packet(&[&inner().packet(b"ok")[..], &[0xff; 3]].concat());
     let packet = outer().packet(&[&middle[..], &[0xff; 5]].concat());
     let access = PointToPoint::new(far.into(), near.into(), &ANY);
-    let stack = (Receiver::ipip(access), receiver());
+    let stack = (Receiver::new(IpIp, access), receiver());
     assert_eq!(stack.inspect(&packet).unwrap().slack(), 8);
 }

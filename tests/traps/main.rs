@@ -21,8 +21,9 @@ mod streams;
 use ipencap::Span;
 use ipencap::decap::{Decapsulate, Receiver};
 use ipencap::decap::{PointToPoint, Prefix};
-use ipencap::encap::{Encapsulate, IpIp, IpIpCarrier, PerPacket};
+use ipencap::encap::{Encapsulate, OuterPolicy, PerPacket, Role, Tunnel};
 use ipencap::error::{EncapError, Reason};
+use ipencap::shim::{IpIp, Shim};
 use ipencap_kit::oracle::Plain;
 
 const A: [u8; 4] = [10, 1, 0, 5];
@@ -56,14 +57,27 @@ const fn outer() -> Plain {
     }
 }
 
-fn tunnel() -> IpIp {
-    IpIp::new(L.into(), R.into()).unwrap()
+/// A tunnel from L to R with the default policies.
+fn over<S: Shim>(shim: S) -> Tunnel<S> {
+    Tunnel::new(L.into(), R.into(), shim).unwrap()
+}
+
+fn tunnel() -> Tunnel<IpIp> {
+    over(IpIp)
+}
+
+/// The same on the packets' way.
+fn forwarding() -> Tunnel<IpIp> {
+    tunnel().with_policy(OuterPolicy {
+        role: Role::Forward,
+        ..OuterPolicy::DEFAULT
+    })
 }
 
 static ANY: [Prefix; 1] = [Prefix::ANY];
 
-fn receiver() -> Receiver<IpIpCarrier, PointToPoint<'static>> {
-    Receiver::ipip(PointToPoint::new(R.into(), L.into(), &ANY))
+fn receiver() -> Receiver<IpIp, PointToPoint<'static>> {
+    Receiver::new(IpIp, PointToPoint::new(R.into(), L.into(), &ANY))
 }
 
 fn reason(packet: &[u8]) -> Option<Reason> {

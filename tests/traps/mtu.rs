@@ -1,8 +1,9 @@
 //! T43 and T47: overheads that exceed the link, and padding.
 
-use ipencap::encap::{IpIp, PerPacket, Stack};
+use ipencap::encap::{PerPacket, Tunnel};
 use ipencap::error::EncapError;
 use ipencap::mtu::Overhead;
+use ipencap::shim::IpIp;
 use ipencap::{Span, encap};
 
 use crate::{inner, tunnel};
@@ -32,11 +33,8 @@ fn t43_o_05_overhead_beyond_the_link_is_none() {
 /// An MTU that somebody has forged makes an error, not a length below zero, and no byte changes.
 #[test]
 fn t43_silly_mtu_of_the_link() {
-    let far = IpIp::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into()).unwrap();
-    let stack = Stack {
-        outer: far,
-        inner: tunnel(),
-    };
+    let far = Tunnel::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into(), IpIp).unwrap();
+    let stack = (tunnel(), far);
     let packet = inner().packet(&[0x42; 100]);
     for (mtu, expected) in [
         (0, 0),

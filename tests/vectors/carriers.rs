@@ -4,21 +4,25 @@
 use core::net::Ipv4Addr;
 
 use ipencap::decap::{
-    Carrier, Decapsulate, Receiver, inspect_minimal_without_filter, inspect_without_filter,
+    Decapsulate, Receiver, inspect_minimal_without_filter, inspect_without_filter,
 };
 use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{
-    ChecksumPolicy, Encapsulate, Gre, GreCarrier, InnerChecksum, IpIp, IpIpCarrier, MinEnc,
-    PerPacket, PortRange, Role, SourcePort, Stack, Tcp, TcpCarrier, Udp, UdpCarrier,
+    AnyTunnel, Encapsulate, InnerChecksum, MinEnc, OuterPolicy, PerPacket, Role, Tunnel,
 };
 use ipencap::error::EncapError;
+use ipencap::packet::Facts;
+use ipencap::shim::{
+    ChecksumPolicy, Fou, Gre, GreInUdp, Gue, GueVariant1, InUdp, IpIp, PortRange, Shim, SourcePort,
+    Tcp, Udp,
+};
 use ipencap::wire::{LengthPrefix, Udp as UdpView, UdpChecksum, UdpHeader};
 use ipencap::{checksum::Sum, decap};
 
 use crate::Book;
 use crate::decapsulation::{opened, opened_by_policy};
 use crate::doors::through_doors;
-use crate::oracle::{A, B, L, P, R, hex, mend, p_with, tunnel};
+use crate::oracle::{A, B, L, P, R, hex, mend, over, p_with, tunnel};
 use crate::reception::check_payload_form;
 
 /// The ends of the tunnel inside the UDP tunnel of UDP-07.
@@ -49,43 +53,56 @@ fn tcp_transmission() {
     tcp(&mut Book::open());
 }
 
-/// A vector's packet is P again behind `carrier`, with the policy of the vectors and without.
-fn comes_back<C: Carrier + Copy>(id: &str, carrier: C, wire: &[u8]) {
-    let verdict = opened_by_policy(id, carrier, |receiver| opened(id, &receiver, wire));
+/// A vector's packet is P again behind `shim`, with the policy of the vectors and without.
+fn comes_back<S: Shim>(id: &str, shim: S, wire: &[u8]) {
+    let verdict = opened_by_policy(id, shim, |receiver| opened(id, &receiver, wire));
     assert_eq!(verdict, Ok((P.to_vec(), 0, None)), "{id}: P-02");
-    structurally_p(id, carrier, wire);
+    structurally_p(id, shim, wire);
 }
 
-fn structurally_p<C: Carrier>(id: &str, carrier: C, wire: &[u8]) {
+fn structurally_p<S: Shim>(id: &str, shim: S, wire: &[u8]) {
     let mut buffer = wire.to_vec();
-    let opened = inspect_without_filter(&carrier, wire).expect(id);
+    let opened = inspect_without_filter(&shim, wire).expect(id);
     assert_eq!(opened.apply(&mut buffer), P, "{id}: inspect_without_filter");
 }
 
-/// The UDP tunnel of a vector, and how it is received; UDP-07 is apart.
-pub(crate) fn udp_tunnel(id: &str) -> (Udp, UdpCarrier) {
-    let (tunnel, carrier) = match id {
-        "UDP-01" | "UDP-02" | "UDP-07" => (Udp::fou(L, R, 5555), UdpCarrier::fou(5555)),
-        "UDP-03" => (Udp::gue(L, R), UdpCarrier::gue()),
-        "UDP-04" => (Udp::gue_variant_1(L, R), UdpCarrier::gue()),
-        "UDP-06" => (Udp::gre(L, R, None), UdpCarrier::gre(GreCarrier::new())),
-        "UDP-08" => (Udp::fou(L, R, 60524), UdpCarrier::fou(60524)),
+/// The source port of most vectors.
+const SOURCE_PORT: SourcePort = SourcePort::Fixed(0xc123);
+
+/// FOU as in UDP-01.
+pub(crate) fn fou() -> Fou {
+    Fou::new(5555).with_source_port(SOURCE_PORT)
+}
+
+fn gre_in_udp() -> GreInUdp {
+    GreInUdp::new(Gre::new()).with_source_port(SOURCE_PORT)
+}
+
+/// The UDP tunnel of a vector, the outer one of UDP-07; UDP-05 is apart.
+pub(crate) fn udp_tunnel(id: &str, policy: ChecksumPolicy) -> AnyTunnel {
+    fn any<I: InUdp>(shim: Udp<I>, policy: ChecksumPolicy) -> AnyTunnel
+    where
+        AnyTunnel: From<Tunnel<Udp<I>>>,
+    {
+        over(shim.with_source_port(SOURCE_PORT).with_checksum(policy)).into()
+    }
+    match id {
+        "UDP-01" | "UDP-02" | "UDP-07" => any(fou(), policy),
+        "UDP-03" => any(Gue::new(), policy),
+        "UDP-04" => any(GueVariant1::new(), policy),
+        "UDP-06" => any(gre_in_udp(), policy),
+        "UDP-08" => any(Fou::new(60524), policy),
         _ => panic!("{id}: no check for this vector"),
-    };
-    let tunnel = tunnel.unwrap().with_source_port(SourcePort::Fixed(0xc123));
-    (tunnel, carrier)
+    }
 }
 
 /// UDP-05: a private word and one hop, as the GLB director has it.
-fn glb_tunnel() -> (Udp<2>, UdpCarrier) {
+fn glb() -> Gue<2> {
     let hop = Ipv4Addr::new(192, 0, 2, 77);
     let words = [0x0000_0001, hop.to_bits()];
-    let tunnel = Udp::gue(L, R).and_then(|gue| gue.with_private_words(words));
-    let tunnel = tunnel
-        .unwrap()
-        .with_destination_port(19523)
-        .with_source_port(SourcePort::Fixed(0x8abc));
-    (tunnel, UdpCarrier::gue().with_destination_port(19523))
+    let gue = Gue::new().with_private_words(words).unwrap();
+    gue.with_destination_port(19523)
+        .with_source_port(SourcePort::Fixed(0x8abc))
 }
 
 pub(crate) fn udp(book: &mut Book) {
@@ -93,62 +110,87 @@ pub(crate) fn udp(book: &mut Book) {
         let wire = hex(wire);
         // P is a whole datagram with a checksum, so C-20 holds.
         let summed = &[ChecksumPolicy::Full, ChecksumPolicy::Offload];
+        let zero = &[ChecksumPolicy::Zero];
         match id {
-            "UDP-05" => udp_both_ways(id, glb_tunnel(), &[ChecksumPolicy::Zero], &wire),
-            "UDP-02" => udp_both_ways(id, udp_tunnel(id), &[ChecksumPolicy::Zero], &wire),
+            "UDP-01" => udp_both_ways(id, fou(), summed, &wire),
+            "UDP-02" => udp_both_ways(id, fou(), zero, &wire),
+            "UDP-03" => {
+                let gue = Gue::new().with_source_port(SOURCE_PORT);
+                udp_both_ways(id, gue, summed, &wire);
+            }
+            "UDP-04" => {
+                let gue = GueVariant1::new().with_source_port(SOURCE_PORT);
+                udp_both_ways(id, gue, summed, &wire);
+                // The receivers of both variants take both.
+                comes_back(id, Gue::new(), &wire);
+            }
+            "UDP-05" => udp_both_ways(id, glb(), zero, &wire),
+            "UDP-06" => udp_both_ways(id, gre_in_udp(), summed, &wire),
             "UDP-07" => {
                 for &policy in summed {
-                    udp_07(id, udp_tunnel(id).0.with_checksum(policy), &wire);
+                    udp_07(id, over(fou().with_checksum(policy)), &wire);
                 }
             }
-            _ => udp_both_ways(id, udp_tunnel(id), summed, &wire),
+            "UDP-08" => {
+                let fou = Fou::new(60524).with_source_port(SOURCE_PORT);
+                udp_both_ways(id, fou, summed, &wire);
+            }
+            _ => panic!("{id}: no check for this vector"),
         }
     });
 }
 
-fn udp_both_ways<const WORDS: usize>(
-    id: &str,
-    (tunnel, carrier): (Udp<WORDS>, UdpCarrier),
-    policies: &[ChecksumPolicy],
-    wire: &Vec<u8>,
-) {
+fn udp_both_ways<I: InUdp>(id: &str, shim: Udp<I>, policies: &[ChecksumPolicy], wire: &Vec<u8>) {
     for &policy in policies {
-        let tunnel = tunnel.with_checksum(policy);
+        let shim = shim.with_checksum(policy);
+        let tunnel = over(shim);
         let none = PerPacket::new();
         let outer = through_doors(id, &tunnel, P, none);
         assert_eq!(outer.as_ref(), Ok(wire), "{id}: {policy:?}");
 
         let payload_form = &mut [&vec![0xa5; tunnel.payload_overhead()], &P[..]].concat();
-        let meta = tunnel.encap_payload(payload_form, &none).expect(id);
+        let outer = tunnel.encap_payload(payload_form, &none).expect(id);
         assert_eq!(payload_form[..], wire[28..], "{id}: encap_payload");
-        assert_eq!(meta.header().as_bytes()[..], wire[..20], "{id}");
+        check_facts(id, &outer, wire);
 
-        by_flow_hash(id, tunnel, wire);
-        with_partial_checksum(id, tunnel, policy, wire);
+        by_flow_hash(id, shim, wire);
+        with_partial_checksum(id, &tunnel, policy, wire);
     }
-    comes_back(id, carrier, wire);
-    let access = PointToPoint::new(R, L, &[Prefix::ANY]);
-    let receiver = Receiver::udp(carrier, access);
+    comes_back(id, shim, wire);
+    let receiver = over(shim).receiver(PointToPoint::new(R, L, &[Prefix::ANY]));
     assert!(check_payload_form(id, &receiver, wire), "{id}");
 }
 
+/// The facts of an outer packet are those that are read from it.
+fn check_facts(id: &str, outer: &Facts, wire: &[u8]) {
+    let read = Facts::read(wire).expect(id);
+    assert_eq!(outer.len(), read.len(), "{id}");
+    assert_eq!(outer.source(), read.source(), "{id}");
+    assert_eq!(outer.flow(), read.flow(), "{id}");
+    let marks = |facts: &Facts| (facts.tos(), facts.ttl(), facts.has_df());
+    assert_eq!(marks(outer), marks(&read), "{id}");
+    assert_eq!(outer.known_sum(), read.known_sum(), "{id}");
+    let added = wire.len() - P.len();
+    assert_eq!(usize::from(outer.overhead()), added, "{id}: O-06");
+}
+
 /// The source port out of a flow hash that the caller has (U-13, U-15).
-fn by_flow_hash<const WORDS: usize>(id: &str, tunnel: Udp<WORDS>, wire: &[u8]) {
+fn by_flow_hash<I: InUdp>(id: &str, shim: Udp<I>, wire: &[u8]) {
     let (range, hash) = match id {
         "UDP-05" => (PortRange::Glb, 0x7654_0abc),
         _ => (PortRange::Dynamic, 0x7654_0123),
     };
-    let spread = tunnel.with_source_port(SourcePort::Entropy { seed: 9, range });
+    let spread = shim.with_source_port(SourcePort::Entropy { seed: 9, range });
     let packet = PerPacket::new().with_flow_hash(hash);
-    let outer = through_doors(id, &spread, P, packet);
+    let outer = through_doors(id, &over(spread), P, packet);
     assert_eq!(outer.as_deref(), Ok(wire), "{id}: U-15");
 }
 
 /// The inner checksum is filled in only afterwards (C-22): right from the headers alone, refused
 /// where all bytes would have to be summed.
-fn with_partial_checksum<const WORDS: usize>(
+fn with_partial_checksum<I: InUdp>(
     id: &str,
-    tunnel: Udp<WORDS>,
+    tunnel: &Tunnel<Udp<I>>,
     policy: ChecksumPolicy,
     wire: &[u8],
 ) {
@@ -156,7 +198,7 @@ fn with_partial_checksum<const WORDS: usize>(
     let mut inner = *P;
     inner[26..28].copy_from_slice(&pseudo.to_be_bytes());
     let packet = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
-    let answer = through_doors(id, &tunnel, &inner, packet);
+    let answer = through_doors(id, tunnel, &inner, packet);
     if policy == ChecksumPolicy::Full {
         assert_eq!(answer, Err(EncapError::PartialChecksum), "{id}: C-22");
         return;
@@ -169,24 +211,24 @@ fn with_partial_checksum<const WORDS: usize>(
 }
 
 /// IP-in-IP inside UDP: in one call, and layer by layer.
-fn udp_07(id: &str, outside: Udp, wire: &[u8]) {
+fn udp_07(id: &str, outside: Tunnel<Fou>, wire: &[u8]) {
     let none = PerPacket::new();
-    let inside = IpIp::new(MIDDLE, MIDDLE_EXIT).unwrap();
-    let stack = Stack {
-        outer: outside,
-        inner: inside,
-    };
+    let inside = Tunnel::new(MIDDLE, MIDDLE_EXIT, IpIp).unwrap();
+    let stack = (inside, outside);
     assert_eq!(stack.overhead(), 48, "{id}: O-06");
     let outer = through_doors(id, &stack, P, none);
     assert_eq!(outer.as_deref(), Ok(wire), "{id}: in one call");
+    let chosen = [AnyTunnel::from(inside), outside.into()];
+    let outer = through_doors(id, &chosen, P, none);
+    assert_eq!(outer.as_deref(), Ok(wire), "{id}: chosen at run time");
 
     let middle = through_doors(id, &inside, P, none).expect(id);
     let outer = through_doors(id, &outside, &middle, none);
     assert_eq!(outer.as_deref(), Ok(wire), "{id}: layer by layer");
 
     let any = &[Prefix::ANY];
-    let outside = Receiver::udp(UdpCarrier::fou(5555), PointToPoint::new(R, L, any));
-    let inside = Receiver::ipip(PointToPoint::new(MIDDLE_EXIT, MIDDLE, any));
+    let outside = Receiver::new(Fou::new(5555), PointToPoint::new(R, L, any));
+    let inside = Receiver::new(IpIp, PointToPoint::new(MIDDLE_EXIT, MIDDLE, any));
     let receiver = (inside, outside);
     let verdict = receiver.inspect(wire).expect(id);
     assert_eq!(verdict.layers(), 2, "{id}");
@@ -201,43 +243,41 @@ fn udp_07(id: &str, outside: Udp, wire: &[u8]) {
 #[test]
 fn u_16_fragments_in_gre_in_udp_have_a_checksum() {
     let fragment = p_with(|p| p[6] = 0x20);
-    let carry = |tunnel: Udp, inner: &[u8]| {
-        let tunnel = tunnel.with_checksum(ChecksumPolicy::Zero);
-        let outer = through_doors("U-16", &tunnel, inner, PerPacket::new()).unwrap();
+    let carry = |tunnel: &dyn Encapsulate, inner: &[u8]| {
+        let outer = through_doors("U-16", tunnel, inner, PerPacket::new()).unwrap();
         UdpView::parse(&outer[20..]).unwrap().checksum_status(L, R)
     };
-    let (gre_in_udp, fou) = (udp_tunnel("UDP-06").0, udp_tunnel("UDP-01").0);
-    assert_eq!(carry(gre_in_udp, &fragment), UdpChecksum::Valid, "U-16");
-    assert_eq!(carry(gre_in_udp, P), UdpChecksum::Absent, "U-04");
-    assert_eq!(carry(fou, &fragment), UdpChecksum::Absent, "U-04");
+    let gre_in_udp = over(gre_in_udp().with_checksum(ChecksumPolicy::Zero));
+    let fou = over(fou().with_checksum(ChecksumPolicy::Zero));
+    assert_eq!(carry(&gre_in_udp, &fragment), UdpChecksum::Valid, "U-16");
+    assert_eq!(carry(&gre_in_udp, P), UdpChecksum::Absent, "U-04");
+    assert_eq!(carry(&fou, &fragment), UdpChecksum::Absent, "U-04");
 }
 
 pub(crate) fn gre(book: &mut Book) {
     book.each("encap", "GRE", |id, wire| {
         let wire = hex(wire);
-        let plain = Gre::new(L, R).unwrap();
-        let expected = GreCarrier::new();
-        let (tunnel, carrier) = match id {
-            "GRE-01" => (plain, expected),
-            "GRE-02" => (plain.with_checksum(), expected.with_checksum()),
-            "GRE-03" => (plain.with_key(0xdead_beef), expected.with_key(0xdead_beef)),
+        let plain = Gre::new();
+        let gre = match id {
+            "GRE-01" => plain,
+            "GRE-02" => plain.with_checksum(),
+            "GRE-03" => plain.with_key(0xdead_beef),
             "GRE-04" => {
-                let tunnel = plain.with_key(0xdead_beef).with_checksum();
-                let carrier = expected.with_key(0xdead_beef).with_checksum();
-                let numbered = tunnel.with_sequence();
+                let numbered = plain.with_key(0xdead_beef).with_checksum().with_sequence();
                 let unnumbered = PerPacket::new().with_identification(7);
-                let answer = through_doors(id, &numbered, P, unnumbered);
+                let answer = through_doors(id, &over(numbered), P, unnumbered);
                 assert_eq!(answer, Err(EncapError::NoSequence), "{id}: R-11");
-                (numbered, carrier.with_sequence())
+                numbered
             }
             _ => panic!("{id}: no check for this vector"),
         };
+        let tunnel = over(gre);
         let packet = PerPacket::new().with_sequence(7);
         let outer = through_doors(id, &tunnel, P, packet);
         assert_eq!(outer.as_ref(), Ok(&wire), "{id}");
-        comes_back(id, carrier, &wire);
+        comes_back(id, gre, &wire);
 
-        let opened = inspect_without_filter(&carrier, &wire).expect(id);
+        let opened = inspect_without_filter(&gre, &wire).expect(id);
         let sequence = (id == "GRE-04").then_some(7);
         assert_eq!(opened.sequence(), sequence, "{id}: R-11");
         let whole = matches!(id, "GRE-02" | "GRE-04");
@@ -337,15 +377,15 @@ fn c_09_m_07_a_header_checksum_of_ffff_comes_back_as_0() {
         }
     }
     // Every other tunnel leaves the inner bytes alone.
-    let outer = through_doors("E-16", &IpIp::new(L, R).unwrap(), &ones, PerPacket::new()).unwrap();
+    let outer = through_doors("E-16", &tunnel(), &ones, PerPacket::new()).unwrap();
     assert_eq!(outer[20..], ones, "E-16");
 }
 
 pub(crate) fn tcp(book: &mut Book) {
     book.each("encap", "TCP", |id, wire| {
         let wire = hex(wire);
-        let plain = Tcp::new((L, 40001), (R, 443)).unwrap();
-        let (tunnels, framing) = match id {
+        let plain = Tcp::new(40001, 443);
+        let (shims, framing) = match id {
             "TCP-01" => (vec![plain], LengthPrefix::Exclusive),
             "TCP-02" => {
                 let stamps = b"\x01\x01\x08\x0a\x11\x22\x33\x44\x55\x66\x77\x88";
@@ -356,18 +396,20 @@ pub(crate) fn tcp(book: &mut Book) {
             _ => panic!("{id}: no check for this vector"),
         };
         let packet = PerPacket::new().with_tcp_numbers(0x0102_0304, 0x0a0b_0c0d);
-        for tunnel in tunnels {
-            let outer = through_doors(id, &tunnel.with_framing(framing), P, packet);
+        for shim in shims {
+            let tunnel = over(shim.with_framing(framing));
+            assert_eq!(tunnel.policy(), OuterPolicy::CONNECTION, "{id}");
+            let outer = through_doors(id, &tunnel, P, packet);
             assert_eq!(outer.as_ref(), Ok(&wire), "{id}");
         }
-        let carrier = TcpCarrier::new(443).with_framing(framing);
-        comes_back(id, carrier, &wire);
+        let expected = Tcp::new(0, 443).with_framing(framing);
+        comes_back(id, expected, &wire);
         let access = PointToPoint::new(R, L, &[Prefix::ANY]);
-        let receiver = Receiver::tcp(carrier, access);
+        let receiver = Receiver::new(expected, access);
         assert!(check_payload_form(id, &receiver, &wire), "{id}");
 
         // No header is another's: the same bytes are no IP-in-IP packet (D-04).
-        let refused = inspect_without_filter(&IpIpCarrier, &wire).unwrap_err();
+        let refused = inspect_without_filter(&IpIp, &wire).unwrap_err();
         assert_eq!(refused.name(), "NotTunnel", "{id}: D-04");
     });
 }
@@ -376,7 +418,7 @@ pub(crate) fn tcp(book: &mut Book) {
 #[test]
 fn q_08_n_02_one_dscp_and_no_ecn_on_a_connection() {
     let marked = p_with(|p| p[1] = 0xbb);
-    let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
+    let tcp = over(Tcp::new(40001, 443));
     let outer = through_doors("Q-08", &tcp, &marked, PerPacket::new()).unwrap();
     assert_eq!(outer[1], 0, "Q-08, N-02");
     let outer = through_doors("Q-02", &tunnel(), &marked, PerPacket::new()).unwrap();

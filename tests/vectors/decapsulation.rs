@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use ipencap::decap::{Access, Edge, Peer, PointToPoint, Prefix};
 use ipencap::decap::{Decapsulate, EgressDscp, InnerTunnels, Receiver};
-use ipencap::encap::{IpIp, IpIpCarrier, PerPacket, Role};
+use ipencap::encap::{PerPacket, Role, Tunnel};
 use ipencap::error::Refused;
 use ipencap::packet::Packet;
+use ipencap::shim::IpIp;
 use ipencap::wire::{Ecn, EcnAlarm};
 use ipencap::{Span, decap};
 use serde_json::Value;
@@ -49,12 +50,12 @@ pub(crate) fn opened<D: Decapsulate>(id: &str, receiver: &D, packet: &[u8]) -> V
 
     let mut apart = [&[0xa5; 9], packet, &[0x5a; 3]].concat();
     let mut borrowed = Packet::new(&mut apart, Span::new(9, packet.len()));
-    let by_packet = borrowed.decap(receiver);
+    let by_packet = borrowed.open(receiver);
     let inner = borrowed.as_slice().to_vec();
     let by_packet = by_packet.map(|opened| (inner, opened.slack(), opened.alarm()));
-    assert_eq!(by_packet, verdict, "{id}: Packet::decap");
-    assert_eq!(apart[9..9 + packet.len()], buffer, "{id}: Packet::decap");
-    assert_eq!(apart[..9], [0xa5; 9], "{id}: Packet::decap");
+    assert_eq!(by_packet, verdict, "{id}: Packet::open");
+    assert_eq!(apart[9..9 + packet.len()], buffer, "{id}: Packet::open");
+    assert_eq!(apart[..9], [0xa5; 9], "{id}: Packet::open");
 
     match (&verdict, inspected) {
         (Ok((inner, slack, alarm)), Ok(opened)) => {
@@ -80,19 +81,18 @@ pub(crate) fn opened<D: Decapsulate>(id: &str, receiver: &D, packet: &[u8]) -> V
 }
 
 /// The policy of the vectors, by both of the ready-made forms of [`Access`].
-pub(crate) fn opened_by_policy<C: Copy>(
+pub(crate) fn opened_by_policy<S: Copy>(
     id: &str,
-    carrier: C,
-    adjust: impl Fn(Receiver<C, &dyn Access>) -> Verdict,
+    shim: S,
+    adjust: impl Fn(Receiver<S, &dyn Access>) -> Verdict,
 ) -> Verdict {
     let sources = [Prefix::new(Ipv4Addr::new(10, 1, 0, 0), 16).unwrap()];
     let point_to_point = PointToPoint::new(R, L, &sources);
     let peers = [Peer::new(Prefix::host(L), &sources)];
     let edge = Edge::new(&[R], &peers);
     let accesses: [&dyn Access; 2] = [&point_to_point, &edge];
-    let [first, second] = accesses.map(|access| {
-        adjust(Receiver::new(carrier, access).with_inner_tunnels(InnerTunnels::Refuse))
-    });
+    let [first, second] = accesses
+        .map(|access| adjust(Receiver::new(shim, access).with_inner_tunnels(InnerTunnels::Refuse)));
     assert_eq!(first, second, "{id}: PointToPoint, Edge");
     first
 }
@@ -117,7 +117,7 @@ fn nested(count: u8) -> Vec<u8> {
         };
         let outer = plain_outer(source, destination, 0, packet.len() + 20);
         let by_hand = [&outer[..], &packet].concat();
-        let tunnel = IpIp::new(source, destination).unwrap();
+        let tunnel = Tunnel::new(source, destination, IpIp).unwrap();
         let wrapped = wrapped("DC-37", &tunnel, Role::Originate, &packet, PerPacket::new());
         assert_eq!(wrapped.as_ref(), Ok(&by_hand), "DC-37: header {k}");
         packet = by_hand;
@@ -146,7 +146,7 @@ pub(crate) fn dc(book: &mut Book) {
             Some((_, depth)) => depth.parse().unwrap(),
             None => 1,
         };
-        let verdict = opened_by_policy(id, IpIpCarrier, |receiver| {
+        let verdict = opened_by_policy(id, IpIp, |receiver| {
             opened(id, &receiver.with_max_depth(depth), &packet)
         });
         match (vector["result"].as_str().unwrap(), verdict) {
@@ -193,8 +193,8 @@ pub(crate) fn ec(book: &mut Book) {
         let mark = alarm(vector["alarm"].as_str().unwrap());
         assert_eq!(inner_ecn.alarm(outer_ecn), mark, "{id}: N-13");
 
-        let kept = opened_by_policy(id, IpIpCarrier, |receiver| opened(id, &receiver, &packet));
-        let replaced = opened_by_policy(id, IpIpCarrier, |receiver| {
+        let kept = opened_by_policy(id, IpIp, |receiver| opened(id, &receiver, &packet));
+        let replaced = opened_by_policy(id, IpIp, |receiver| {
             let uniform = receiver.with_egress_dscp(EgressDscp::Uniform);
             opened(id, &uniform, &packet)
         });

@@ -1,9 +1,12 @@
 //! Every way into a tunnel, which must all give the same bytes.
 
-use ipencap::encap::{Encapsulate, PerPacket};
+use ipencap::encap::{Encapsulate, PerPacket, Rules, header};
 use ipencap::error::EncapError;
-use ipencap::packet::Packet;
+use ipencap::packet::{Facts, Packet};
 use ipencap::{Span, encap};
+
+/// More than the headers of any tunnel in these tests.
+const MOST_HEADERS: usize = 256;
 
 /// The answer of `tunnel` to `inner`, the same through every door.
 ///
@@ -37,22 +40,21 @@ pub(crate) fn through_doors<E: Encapsulate + ?Sized>(
 
     let mut buffer = before.clone();
     let mut borrowed = Packet::new(&mut buffer, span);
-    let answer = borrowed.encap(tunnel, &packet);
+    let answer = borrowed.wrap(tunnel, &packet);
     let answer = answer.map(|()| borrowed.as_slice().to_vec());
-    record("Packet::encap", buffer, answer);
+    record("Packet::wrap", buffer, answer);
 
     let mut buffer = before.clone();
     let proven = Packet::new(&mut buffer, span).prove();
     let answer = match proven {
-        Ok(proven) => proven.encap(tunnel, &packet).map(|outer| outer.to_vec()),
+        Ok(proven) => proven.wrap(tunnel, &packet).map(|outer| outer.to_vec()),
         Err(error) => Err(error.into()),
     };
-    record("Proven::encap", buffer, answer);
+    record("Proven::wrap", buffer, answer);
 
     let mut buffer = before.clone();
-    let frame = &mut buffer[headroom - overhead..headroom + inner.len()];
-    let answer = tunnel.encap(frame, &packet).map(|_| frame.to_vec());
-    record("Encapsulate::encap", buffer, answer);
+    let answer = check_and_write(tunnel, &mut buffer[7..headroom + inner.len()], &packet);
+    record("check and write", buffer, answer);
 
     let mut buffer = before.clone();
     let dynamic: &dyn Encapsulate = &tunnel;
@@ -63,7 +65,7 @@ pub(crate) fn through_doors<E: Encapsulate + ?Sized>(
     {
         let mut owned = ipencap::packet::PacketBuf::<66_000>::new(headroom, inner).unwrap();
         let answer = owned
-            .with_packet(|borrowed| borrowed.encap(tunnel, &packet))
+            .with_packet(|borrowed| borrowed.wrap(tunnel, &packet))
             .map(|()| owned.as_slice().to_vec());
         answers.push(("PacketBuf", answer));
     }
@@ -72,6 +74,7 @@ pub(crate) fn through_doors<E: Encapsulate + ?Sized>(
     for (door, answer) in answers {
         assert_eq!(answer, first, "{id}, {door}: another answer than encap()");
     }
+    check_headers(id, tunnel, inner, &packet, &first);
 
     // E-19: a byte too little in front is an error that says so, and nothing is written.
     if let (Ok(_), Some(have)) = (&first, overhead.checked_sub(1)) {
@@ -84,4 +87,39 @@ pub(crate) fn through_doors<E: Encapsulate + ?Sized>(
         assert_eq!(buffer, untouched, "{id}: E-19");
     }
     first
+}
+
+/// The two steps that [`encap`] makes, for callers who make them apart.
+fn check_and_write<E: Encapsulate + ?Sized>(
+    tunnel: &E,
+    frame: &mut [u8],
+    packet: &PerPacket,
+) -> Result<Vec<u8>, EncapError> {
+    let inner = Facts::read(&frame[tunnel.overhead()..])?;
+    let outer = tunnel.check(&inner, packet, Rules::Explained)?;
+    let len = usize::try_from(outer.len()).unwrap();
+    let frame = &mut frame[..len];
+    let written = tunnel.write(frame, &inner, packet, Rules::Explained);
+    assert_eq!(written, outer, "the facts of the outer packet");
+    Ok(frame.to_vec())
+}
+
+/// By value the headers are the same, where the tunnel can make them without the packet.
+fn check_headers<E: Encapsulate + ?Sized>(
+    id: &str,
+    tunnel: &E,
+    inner: &[u8],
+    packet: &PerPacket,
+    expected: &Result<Vec<u8>, EncapError>,
+) {
+    let summed = Facts::summed(inner).map_err(EncapError::from);
+    match summed.and_then(|facts| header::<MOST_HEADERS, _>(tunnel, &facts, packet)) {
+        // Minimal encapsulation changes the packet itself.
+        Err(EncapError::NotByValue) => {}
+        Ok(headers) => {
+            let outer = expected.as_ref().map(|outer| &outer[..tunnel.overhead()]);
+            assert_eq!(Ok(headers.as_slice()), outer, "{id}: by value");
+        }
+        Err(error) => assert_eq!(expected, &Err(error), "{id}: by value"),
+    }
 }

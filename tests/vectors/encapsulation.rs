@@ -5,10 +5,12 @@ use core::num::NonZeroU8;
 
 use ipencap::checksum::{const_checksum, update_u16};
 use ipencap::encap::{
-    DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, IpIp, PerPacket, Role, Stack, TtlPolicy,
+    DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, OuterPolicy, PerPacket, Role, Rules,
+    TtlPolicy, Tunnel, header,
 };
 use ipencap::error::EncapError;
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
+use ipencap::shim::IpIp;
 use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Flags, Ipv4Header};
 
 use crate::doors::through_doors;
@@ -34,29 +36,44 @@ fn tmpl_outer_checksums() {
     tmpl(&mut Book::open());
 }
 
+fn with_df(df: DfPolicy) -> Tunnel<IpIp> {
+    tunnel().with_policy(OuterPolicy {
+        df,
+        ..OuterPolicy::DEFAULT
+    })
+}
+
+fn with_ecn(ecn: EcnPolicy) -> Tunnel<IpIp> {
+    tunnel().with_policy(OuterPolicy {
+        ecn,
+        ..OuterPolicy::DEFAULT
+    })
+}
+
 /// The answer of `tunnel` to `inner`, the same through every door and by value.
 pub(crate) fn wrapped(
     id: &str,
-    tunnel: &IpIp,
+    tunnel: &Tunnel<IpIp>,
     role: Role,
     inner: &[u8],
     packet: PerPacket,
 ) -> Result<Vec<u8>, EncapError> {
-    let tunnel = &tunnel.with_role(role);
+    let policy = tunnel.policy();
+    let tunnel = &tunnel.with_policy(OuterPolicy { role, ..policy });
     let answer = through_doors(id, tunnel, inner, packet);
 
     // By value: the two parts stand wherever the caller has them; the inner TTL is the caller's.
-    let header = PacketMeta::read(inner)
+    let headers = Facts::read(inner)
         .map_err(EncapError::from)
-        .and_then(|meta| tunnel.header(&meta, &packet));
-    let by_value = header.map(|header| {
+        .and_then(|facts| header::<20, _>(tunnel, &facts, &packet));
+    let by_value = headers.map(|header| {
         let mut inner = inner.to_vec();
         if role == Role::Forward {
             assert!(Ipv4Header::split_mut(&mut inner).unwrap().0.decrement_ttl());
         }
-        [&header[..], &inner].concat()
+        [header.as_slice(), &inner].concat()
     });
-    assert_eq!(by_value, answer, "{id}, IpIp::header");
+    assert_eq!(by_value, answer, "{id}, by value");
     answer
 }
 
@@ -72,7 +89,7 @@ pub(crate) fn enc(book: &mut Book) {
         let none = PerPacket::new();
         let with_tos = |tos| p_with(|p| p[1] = tos);
         let with_flags = |high| p_with(|p| p[6] = high);
-        let copying_df = tunnel().with_df(DfPolicy::Copy(IdSource::PerPacket));
+        let copying_df = with_df(DfPolicy::Copy(IdSource::PerPacket));
 
         let (inner, layers) = match id {
             "ENC-01" | "ENC-02" => (P.to_vec(), vec![tunnel()]),
@@ -80,16 +97,18 @@ pub(crate) fn enc(book: &mut Book) {
             "ENC-04a" => (with_tos(0x2b), vec![tunnel()]),
             "ENC-04b" => {
                 let ecn = EcnPolicy::Compatibility;
-                (with_tos(0x2b), vec![tunnel().with_ecn(ecn)])
+                (with_tos(0x2b), vec![with_ecn(ecn)])
             }
             "ENC-04c" => {
                 let ecn = EcnPolicy::Rfc3168;
-                (with_tos(0x2b), vec![tunnel().with_ecn(ecn)])
+                (with_tos(0x2b), vec![with_ecn(ecn)])
             }
             "ENC-04d" => {
-                let linux_default = tunnel()
-                    .with_dscp(DscpPolicy::Fixed(Dscp::DEFAULT))
-                    .with_ecn(EcnPolicy::Rfc3168);
+                let linux_default = tunnel().with_policy(OuterPolicy {
+                    dscp: DscpPolicy::Fixed(Dscp::DEFAULT),
+                    ecn: EcnPolicy::Rfc3168,
+                    ..OuterPolicy::DEFAULT
+                });
                 (with_tos(0x2b), vec![linux_default])
             }
             "ENC-05a" => (with_flags(0x00), vec![tunnel()]),
@@ -99,7 +118,7 @@ pub(crate) fn enc(book: &mut Book) {
                 let error = EncapError::NoIdentification;
                 let answer = wrapped(id, &copying_df, Role::Originate, &inner, none);
                 assert_eq!(answer, Err(error), "{id} without an identification");
-                let constant = tunnel().with_df(DfPolicy::Copy(IdSource::Constant(0xbeef)));
+                let constant = with_df(DfPolicy::Copy(IdSource::Constant(0xbeef)));
                 let answer = wrapped(id, &constant, Role::Originate, &inner, none);
                 assert_eq!(answer.as_ref(), Ok(&wire), "{id} with a constant");
                 (inner, vec![copying_df])
@@ -121,9 +140,9 @@ pub(crate) fn enc(book: &mut Book) {
                     [198, 18, 0, 2],
                 ];
                 let [second, second_exit, third, third_exit] = ends.map(Ipv4Addr::from);
-                let mut layers = vec![tunnel(), IpIp::new(second, second_exit).unwrap()];
+                let mut layers = vec![tunnel(), Tunnel::new(second, second_exit, IpIp).unwrap()];
                 if id == "ENC-10" {
-                    layers.push(IpIp::new(third, third_exit).unwrap());
+                    layers.push(Tunnel::new(third, third_exit, IpIp).unwrap());
                 }
                 (P.to_vec(), layers)
             }
@@ -140,8 +159,8 @@ pub(crate) fn enc(book: &mut Book) {
             wrapped(id, layer, role, &inner, packet).expect(id)
         });
         assert_eq!(outer, wire, "{id}");
-        if let [first, second, rest @ ..] = &layers[..] {
-            enc_as_stack(id, *first, *second, rest.first().copied(), &wire);
+        if layers.len() > 1 {
+            enc_as_stack(id, &layers, &wire);
         }
         if id == "ENC-01" {
             assert_eq!(&outer[20..], P, "E-16");
@@ -149,57 +168,32 @@ pub(crate) fn enc(book: &mut Book) {
     });
 }
 
-/// All layers in one call (L-08), in both groupings and with the identity at any place.
-fn enc_as_stack(id: &str, first: IpIp, second: IpIp, third: Option<IpIp>, wire: &[u8]) {
+/// All layers in one call (L-08): as tuples in both groupings, with the identity at any place, as an
+/// array and as a slice.
+fn enc_as_stack(id: &str, layers: &[Tunnel<IpIp>], wire: &[u8]) {
     let none = PerPacket::new();
-    let two = Stack {
-        outer: second,
-        inner: first,
-    };
-    let check = |stack: &dyn Encapsulate, layers| {
-        assert_eq!(stack.layers(), layers, "{id}");
-        assert_eq!(stack.overhead(), usize::from(layers) * 20, "{id}: O-06");
+    let inner = Facts::read(P).unwrap();
+    let check = |stack: &dyn Encapsulate| {
+        let outer = stack.check(&inner, &none, Rules::Explained).expect(id);
+        assert_eq!(usize::from(outer.layers()), layers.len(), "{id}");
+        assert_eq!(stack.overhead(), layers.len() * 20, "{id}: O-06");
         let outer = through_doors(id, stack, P, none);
-        assert_eq!(outer.as_deref(), Ok(wire), "{id}: Stack");
+        assert_eq!(outer.as_deref(), Ok(wire), "{id}: as one");
     };
-    match third {
-        None => {
-            check(&two, 2);
-            check(
-                &Stack {
-                    outer: (),
-                    inner: two,
-                },
-                2,
-            );
-            check(
-                &Stack {
-                    outer: two,
-                    inner: (),
-                },
-                2,
-            );
+    check(&layers);
+    match *layers {
+        [first, second] => {
+            check(&[first, second]);
+            check(&(first, second));
+            check(&((first, second), ()));
+            check(&((), (first, second)));
         }
-        Some(third) => {
-            check(
-                &Stack {
-                    outer: third,
-                    inner: two,
-                },
-                3,
-            );
-            let outer = Stack {
-                outer: third,
-                inner: second,
-            };
-            check(
-                &Stack {
-                    outer,
-                    inner: first,
-                },
-                3,
-            );
+        [first, second, third] => {
+            check(&[first, second, third]);
+            check(&((first, second), third));
+            check(&(first, (second, third)));
         }
+        _ => panic!("{id}: {} layers", layers.len()),
     }
 }
 
@@ -227,8 +221,12 @@ pub(crate) fn tx(book: &mut Book) {
             (result, answer) => panic!("{id}: {result} expected, got {answer:?}"),
         }
 
-        let meta = PacketMeta::read(&inner).unwrap();
-        let loops = tunnel().with_role(role).would_loop(&meta);
+        let facts = Facts::read(&inner).unwrap();
+        let in_role = OuterPolicy {
+            role,
+            ..OuterPolicy::DEFAULT
+        };
+        let loops = tunnel().with_policy(in_role).would_loop(&facts);
         assert_eq!(loops, matches!(id, "TX-05" | "TX-06"), "{id}: L-04");
         if id == "TX-05" {
             let local = wrapped(id, &tunnel(), Role::Originate, &inner, PerPacket::new());
@@ -237,7 +235,10 @@ pub(crate) fn tx(book: &mut Book) {
                 Err(EncapError::LoopToExit { layer: 0 }),
                 "{id}, E-17"
             );
-            let hairpin = tunnel().allowing_hairpin();
+            let hairpin = tunnel().with_policy(OuterPolicy {
+                hairpin: true,
+                ..OuterPolicy::DEFAULT
+            });
             let answer = wrapped(id, &hairpin, role, &inner, PerPacket::new());
             assert!(answer.is_ok(), "{id}: hairpin allowed");
         }
@@ -305,10 +306,10 @@ fn tmpl_rows_with_tos_and_identification() {
                 .set_ecn(Ecn::from_bits_truncated(tos))
                 .set_flags(flags);
         });
-        let outer = tunnel()
-            .with_df(df)
-            .header(&PacketMeta::trusted(inner), &PerPacket::new());
-        assert_eq!(outer.as_ref(), Ok(header.as_bytes()), "TOS {tos:#04x}");
+        let facts = Facts::trusted(&inner);
+        let outer =
+            ipencap::encap::header::<20, _>(&with_df(df), &facts, &PerPacket::new()).unwrap();
+        assert_eq!(outer.as_slice(), header.as_bytes(), "TOS {tos:#04x}");
     }
 }
 
@@ -322,7 +323,7 @@ fn e_06_outer_length_ends_at_65535() {
     let encapsulate =
         |inner: &[u8]| wrapped("E-06", &tunnel(), Role::Originate, inner, PerPacket::new());
 
-    let longest = inner_of(IpIp::MAX_INNER_LEN);
+    let longest = inner_of(65515);
     let outer = encapsulate(&longest).unwrap();
     assert_eq!(
         outer[..20],
@@ -350,7 +351,10 @@ fn t_02_to_t_06_ttl_at_encapsulation() {
     for (ttl, forwarded) in rows {
         let inner = with_ttl(ttl);
         let encapsulate = |policy, role| {
-            let tunnel = tunnel().with_ttl(policy);
+            let tunnel = tunnel().with_policy(OuterPolicy {
+                ttl: policy,
+                ..OuterPolicy::DEFAULT
+            });
             wrapped("T-03", &tunnel, role, &inner, PerPacket::new())
         };
         let outer = encapsulate(TtlPolicy::DEFAULT, Role::Forward);
@@ -391,7 +395,7 @@ fn n_01_n_02_n_06_ecn_at_ingress() {
     for (policy, outer_tos) in rows {
         for (ecn, tos) in ECN_ROWS.into_iter().zip(outer_tos) {
             let inner = p_with(|p| p[1] = Dscp::EF.with_ecn(ecn));
-            let tunnel = tunnel().with_ecn(policy);
+            let tunnel = with_ecn(policy);
             let outer = wrapped("N-01", &tunnel, Role::Originate, &inner, PerPacket::new());
             let expected = [&plain_outer(L, R, tos, 56)[..], &inner].concat();
             assert_eq!(outer, Ok(expected), "N-01 to N-03: {policy:?} over {ecn}");
@@ -409,7 +413,10 @@ fn q_02_q_03_dscp_at_ingress() {
     ];
     for (inner_tos, policy, outer_tos) in rows {
         let inner = p_with(|p| p[1] = inner_tos);
-        let tunnel = tunnel().with_dscp(policy);
+        let tunnel = tunnel().with_policy(OuterPolicy {
+            dscp: policy,
+            ..OuterPolicy::DEFAULT
+        });
         let outer = wrapped("Q-02", &tunnel, Role::Originate, &inner, PerPacket::new());
         let expected = [&plain_outer(L, R, outer_tos, 56)[..], &inner].concat();
         assert_eq!(outer, Ok(expected), "Q-02, Q-03: {policy:?}");

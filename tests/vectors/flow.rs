@@ -1,11 +1,12 @@
 //! Source ports: the hash of a flow, and the ranges it is spread over.
 
-use ipencap::encap::{PerPacket, PortRange, SourcePort, Udp};
-use ipencap::packet::PacketMeta;
+use ipencap::encap::PerPacket;
+use ipencap::packet::Facts;
+use ipencap::shim::{Gue, PortRange, SourcePort};
 
 use crate::Book;
 use crate::doors::through_doors;
-use crate::oracle::{L, P, R, hex, number, p_with};
+use crate::oracle::{P, hex, number, over, p_with};
 
 /// U-13 and U-15.
 #[test]
@@ -22,7 +23,7 @@ pub(crate) fn fh(book: &mut Book) {
     book.each("flow_hash", "FH", |id, vector| {
         let packet = hex(&vector["packet"]);
         let (seed, expected) = (number(&vector["seed"]), number(&vector["hash"]));
-        let flow = PacketMeta::read(&packet).expect(id).flow();
+        let flow = Facts::read(&packet).expect(id).flow();
         let [source_port, destination_port] =
             [flow.source_port, flow.destination_port].map(u16::to_be_bytes);
         let key = [
@@ -38,7 +39,7 @@ pub(crate) fn fh(book: &mut Book) {
         // The port that an encapsulator makes of it, and of the same hash from the caller.
         for range in RANGES {
             let source_port = SourcePort::Entropy { seed, range };
-            let tunnel = Udp::gue(L, R).unwrap().with_source_port(source_port);
+            let tunnel = over(Gue::new().with_source_port(source_port));
             let outer = through_doors(id, &tunnel, &packet, PerPacket::new()).expect(id);
             assert_eq!(outer[20..22], range.port(expected).to_be_bytes(), "{id}");
             let said = PerPacket::new().with_flow_hash(expected);
@@ -67,7 +68,7 @@ pub(crate) fn ports(book: &mut Book) {
 
 #[test]
 fn u_15_e_22_what_a_flow_is() {
-    let flow_of = |packet: &[u8]| PacketMeta::read(packet).unwrap().flow();
+    let flow_of = |packet: &[u8]| Facts::read(packet).unwrap().flow();
     let p = flow_of(P);
     // Not in the flow: TTL, identification, TOS, checksum, payload.
     let others = [

@@ -6,7 +6,8 @@ use ipencap::Span;
 use ipencap::checksum::Sum;
 use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::decap::{Receiver, inspect_without_filter};
-use ipencap::encap::{ChecksumPolicy, PerPacket, SourcePort, TtlPolicy, Udp, UdpCarrier};
+use ipencap::encap::{OuterPolicy, PerPacket, TtlPolicy, Tunnel};
+use ipencap::shim::{ChecksumPolicy, Gue, IpIp, SourcePort};
 use ipencap::wire::{Icmpv4, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Udp as UdpView, UdpChecksum};
 
 use crate::Book;
@@ -41,7 +42,7 @@ pub(crate) fn lin(book: &mut Book) {
 
         // An IP-in-IP tunnel must not take it for its own (D-04).
         let access = PointToPoint::new(ends[1], ends[0], &[Prefix::ANY]);
-        let refused = opened(id, &Receiver::ipip(access), &packet).unwrap_err();
+        let refused = opened(id, &Receiver::new(IpIp, access), &packet).unwrap_err();
         assert_eq!(refused.name(), "NotTunnel", "{id}: D-04");
 
         let shim_len = usize::from(udp.payload()[0] & 0x1f) * 4 + 4;
@@ -49,9 +50,9 @@ pub(crate) fn lin(book: &mut Book) {
         assert_eq!(inner.slack(), 0, "{id}");
         let (source, destination) = (inner.header().source(), inner.header().destination());
         // A GUE tunnel does, if the inner checksum is complete (G-13).
-        let carrier = UdpCarrier::gue();
-        let verdict = opened(id, &Receiver::udp(carrier, access), &packet);
-        let structural = inspect_without_filter(&carrier, &packet).map(|opened| opened.span());
+        let gue = Gue::new();
+        let verdict = opened(id, &Receiver::new(gue, access), &packet);
+        let structural = inspect_without_filter(&gue, &packet).map(|opened| opened.span());
         match id {
             "LIN-01" => {
                 let bytes = &packet[20 + 8 + 4..];
@@ -59,12 +60,15 @@ pub(crate) fn lin(book: &mut Book) {
                 assert_eq!(structural, Ok(Span::new(32, bytes.len())), "{id}");
 
                 // And it would have sent the same bytes (G-14).
-                let tunnel = Udp::gue(ends[0], ends[1])
-                    .unwrap()
-                    .with_ttl(TtlPolicy::Inherit)
-                    .with_atomic_identification(0xf89d)
+                let gue = gue
                     .with_source_port(SourcePort::Fixed(udp.header().source_port()))
                     .with_checksum(ChecksumPolicy::Zero);
+                let tunnel = Tunnel::new(ends[0], ends[1], gue).unwrap();
+                let tunnel = tunnel.with_policy(OuterPolicy {
+                    ttl: TtlPolicy::Inherit,
+                    atomic_identification: 0xf89d,
+                    ..OuterPolicy::DEFAULT
+                });
                 let sent = through_doors(id, &tunnel, bytes, PerPacket::new());
                 assert_eq!(sent.as_ref(), Ok(&packet), "{id}: G-14");
 

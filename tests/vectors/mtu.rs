@@ -2,15 +2,16 @@
 
 use core::net::Ipv4Addr;
 
-use ipencap::encap::{Encapsulate, Gre, IpIp, MinEnc, PerPacket, Stack, Tcp, Udp};
+use ipencap::encap::{Encapsulate, MinEnc, PerPacket, Tunnel};
 use ipencap::error::EncapError;
 use ipencap::mtu::{Efficiency, Overhead};
+use ipencap::shim::{Fou, Gre, GreInUdp, Gue, GueVariant1, IpIp, Shim, Tcp};
 use ipencap::wire::LengthPrefix;
 use ipencap::{Span, encap};
 use serde_json::Value;
 
 use crate::Book;
-use crate::oracle::{B, L, R, plain_outer};
+use crate::oracle::{B, L, R, over, plain_outer};
 
 /// And O-06.
 #[test]
@@ -30,61 +31,60 @@ fn o_03_o_04_required_link_mtu() {
 }
 
 /// Layer `number` of a nested tunnel, counted from the inside.
-fn layer(number: u8) -> IpIp {
+fn layer(number: u8) -> Tunnel<IpIp> {
     let [source, destination] = [1, 2].map(|end| Ipv4Addr::new(198, 18, number, end));
-    IpIp::new(source, destination).unwrap()
+    Tunnel::new(source, destination, IpIp).unwrap()
 }
 
-fn stack<O: Encapsulate + 'static, I: Encapsulate + 'static>(
-    outer: O,
-    inner: I,
-) -> Box<dyn Encapsulate> {
-    Box::new(Stack { outer, inner })
+fn boxed<S: Shim + 'static>(shim: S) -> Box<dyn Encapsulate> {
+    Box::new(over(shim))
 }
 
 /// A row's overhead, as the calculator says it, and the encapsulators that have it.
 fn row(name: &str) -> (Overhead, Vec<Box<dyn Encapsulate>>) {
-    let fou = Udp::fou(L, R, 5555).unwrap();
-    let gue = Udp::gue(L, R).unwrap();
+    let fou = Fou::new(5555);
+    let gue = Gue::new();
     let with_words = gue.with_private_words([0; 2]).unwrap();
-    let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
+    let tcp = Tcp::new(40001, 443);
     let stamped = tcp.with_timestamps(1, 2);
     let framings = [LengthPrefix::Exclusive, LengthPrefix::Inclusive];
     let framed = |tcp: Tcp| -> Vec<Box<dyn Encapsulate>> {
         framings
-            .map(|framing| -> Box<dyn Encapsulate> { Box::new(tcp.with_framing(framing)) })
+            .map(|framing| boxed(tcp.with_framing(framing)))
             .into()
     };
-    let gre = Gre::new(L, R).unwrap();
+    let gre = Gre::new();
     let word = Overhead::of(4);
     match name {
         "plain" => (Overhead::NONE, vec![Box::new(())]),
         "IPIP (RFC 2003)" => (Overhead::IPIP, vec![Box::new(layer(1))]),
-        "IPIP×2" => (Overhead::IPIP.repeat(2), vec![stack(layer(2), layer(1))]),
+        "IPIP×2" => {
+            let two = [layer(1), layer(2)];
+            (Overhead::IPIP.repeat(2), vec![Box::new(two)])
+        }
         "IPIP×3" => {
-            let two = Stack {
-                outer: layer(2),
-                inner: layer(1),
-            };
-            (Overhead::IPIP.repeat(3), vec![stack(layer(3), two)])
+            let (tuple, array) = ((layer(1), (layer(2), layer(3))), [1, 2, 3].map(layer));
+            (
+                Overhead::IPIP.repeat(3),
+                vec![Box::new(tuple), Box::new(array)],
+            )
         }
         "UDP / FOU (IP+UDP)" => {
-            let variant_1 = Udp::gue_variant_1(L, R).unwrap();
-            (Overhead::FOU, vec![Box::new(fou), Box::new(variant_1)])
+            let tunnels = vec![boxed(fou), boxed(GueVariant1::new())];
+            (Overhead::FOU, tunnels)
         }
-        "GUE v0, no ext (IP+UDP+4)" => (Overhead::GUE, vec![Box::new(gue)]),
+        "GUE v0, no ext (IP+UDP+4)" => (Overhead::GUE, vec![boxed(gue)]),
         "GUE v0 + RCO ext (Hlen 2)" | "GLB GUE, 1 extra hop (Hlen 2)" => {
             let overhead = Overhead::GUE.around(word.repeat(2));
-            (overhead, vec![Box::new(with_words)])
+            (overhead, vec![boxed(with_words)])
         }
         "IPIP+UDP (IP+UDP+IP)" => {
             let overhead = Overhead::FOU.around(Overhead::IPIP);
-            (overhead, vec![stack(fou, layer(1)), stack(layer(1), fou)])
+            let (outside, inside) = ((layer(1), over(fou)), (over(fou), layer(1)));
+            (overhead, vec![Box::new(outside), Box::new(inside)])
         }
-        "TCP segment, 20-byte hdr" => (Overhead::TCP, vec![Box::new(tcp)]),
-        "TCP segment, 32-byte hdr (timestamps)" => {
-            (Overhead::TCP_TIMESTAMPS, vec![Box::new(stamped)])
-        }
+        "TCP segment, 20-byte hdr" => (Overhead::TCP, vec![boxed(tcp)]),
+        "TCP segment, 32-byte hdr (timestamps)" => (Overhead::TCP_TIMESTAMPS, vec![boxed(stamped)]),
         "TCP stream, 20-byte hdr + 2-byte prefix" => {
             (Overhead::TCP.around(Overhead::STREAM_PREFIX), framed(tcp))
         }
@@ -92,21 +92,18 @@ fn row(name: &str) -> (Overhead, Vec<Box<dyn Encapsulate>>) {
             let overhead = Overhead::TCP_TIMESTAMPS.around(Overhead::STREAM_PREFIX);
             (overhead, framed(stamped))
         }
-        "GRE base" => (Overhead::GRE, vec![Box::new(gre)]),
+        "GRE base" => (Overhead::GRE, vec![boxed(gre)]),
         "GRE +key or +csum" => {
-            let (key, checksum) = (gre.with_key(42), gre.with_checksum());
-            (
-                Overhead::GRE.around(word),
-                vec![Box::new(key), Box::new(checksum)],
-            )
+            let tunnels = vec![boxed(gre.with_key(42)), boxed(gre.with_checksum())];
+            (Overhead::GRE.around(word), tunnels)
         }
         "GRE +csum+key+seq" => {
             let all = gre.with_key(42).with_checksum().with_sequence();
-            (Overhead::GRE.around(word.repeat(3)), vec![Box::new(all)])
+            (Overhead::GRE.around(word.repeat(3)), vec![boxed(all)])
         }
         "GRE-in-UDP (RFC 8086)" => {
-            let gre_in_udp = Udp::gre(L, R, None).unwrap();
-            (Overhead::GRE_IN_UDP, vec![Box::new(gre_in_udp)])
+            let gre_in_udp = GreInUdp::new(gre);
+            (Overhead::GRE_IN_UDP, vec![boxed(gre_in_udp)])
         }
         "Minimal encap S=1 (RFC 2004)" => (
             Overhead::MINIMAL,
@@ -170,7 +167,7 @@ pub(crate) fn overheads(book: &mut Book) {
             check_percentage(name, on_the_wire, &cell["mss_over_wire_pct"]);
 
             let link = PerPacket::new().with_link_mtu(link_mtu.try_into().unwrap());
-            for tunnel in tunnels.iter().filter(|tunnel| tunnel.layers() > 0) {
+            for tunnel in tunnels.iter().filter(|tunnel| tunnel.overhead() > 0) {
                 let fits = outer_len(&**tunnel, inner_mtu, link);
                 assert_eq!(fits, Ok(link_mtu), "{name}: P-14, with a packet");
                 let mtu = inner_mtu.try_into().unwrap();
@@ -205,7 +202,7 @@ pub(crate) fn required(book: &mut Book) {
         assert_eq!(overhead.link_mtu(1500), Some(link_mtu), "{name}: O-03");
         let longest = length(&vector["max_inner_len"]);
         assert_eq!(overhead.max_inner_len(), Some(longest), "{name}: O-04");
-        for tunnel in tunnels.iter().filter(|tunnel| tunnel.layers() > 0) {
+        for tunnel in tunnels.iter().filter(|tunnel| tunnel.overhead() > 0) {
             let none = PerPacket::new();
             assert_eq!(
                 outer_len(&**tunnel, 1500, none),

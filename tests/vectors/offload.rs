@@ -2,16 +2,16 @@
 
 use ipencap::checksum::Sum;
 use ipencap::decap::inspect_without_filter;
-use ipencap::encap::{
-    ChecksumPolicy, Encapsulate, IpIp, PerPacket, SourcePort, Stack, Tcp, Udp, UdpCarrier,
-};
-use ipencap::packet::PacketMeta;
+use ipencap::encap::{Encapsulate, InnerChecksum, PerPacket, Tunnel};
+use ipencap::error::EncapError;
+use ipencap::packet::Facts;
+use ipencap::shim::{ChecksumPolicy, Fou, IpIp, Tcp};
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header, TcpFlags, TcpHeader, Udp as UdpView};
 
 use crate::Book;
-use crate::carriers::{MIDDLE, MIDDLE_EXIT, udp_tunnel};
+use crate::carriers::{MIDDLE, MIDDLE_EXIT, fou, udp_tunnel};
 use crate::doors::through_doors;
-use crate::oracle::{A, B, L, P, R, hex, p_with, word};
+use crate::oracle::{A, B, L, P, R, hex, over, p_with, word};
 
 /// C-20 and P-06, by the table of outer checksums.
 #[test]
@@ -34,7 +34,7 @@ pub(crate) fn lco(book: &mut Book) {
                 return;
             };
             assert_eq!(inner_pseudo_sum(Ipv4::parse(P).unwrap()), s_pi, "{id}");
-            let inner = PacketMeta::read(P).unwrap();
+            let inner = Facts::read(P).unwrap();
             assert_eq!(inner.known_sum(), Some(!s_pi), "{id}: C-20");
 
             let wire = hex(&transmitted[id]);
@@ -50,12 +50,9 @@ pub(crate) fn lco(book: &mut Book) {
             assert_eq!(by_formula.checksum(), expected, "{id}: by LCO");
 
             for policy in [ChecksumPolicy::Offload, ChecksumPolicy::Full] {
-                let outside = udp_tunnel(id).0.with_checksum(policy);
-                let inside = IpIp::new(MIDDLE, MIDDLE_EXIT).unwrap();
-                let stack = Stack {
-                    outer: outside,
-                    inner: inside,
-                };
+                let outside = udp_tunnel(id, policy);
+                let inside = Tunnel::new(MIDDLE, MIDDLE_EXIT, IpIp).unwrap();
+                let stack = (inside, outside);
                 let tunnel: &dyn Encapsulate = if id == "UDP-07" { &stack } else { &outside };
                 let outer = through_doors(id, tunnel, P, PerPacket::new()).expect(id);
                 let udp = UdpView::parse(&outer[20..]).expect(id);
@@ -90,12 +87,9 @@ fn segment(number: u16, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn c_30_c_31_equal_segments_have_equal_outer_checksums() {
-    let tunnel = Udp::fou(L, R, 5555)
-        .unwrap()
-        .with_source_port(SourcePort::Fixed(0xc123));
     let outer_of = |inner: &[u8]| {
         let [offload, full] = [ChecksumPolicy::Offload, ChecksumPolicy::Full].map(|policy| {
-            let tunnel = tunnel.with_checksum(policy);
+            let tunnel = over(fou().with_checksum(policy));
             through_doors("C-30", &tunnel, inner, PerPacket::new()).unwrap()
         });
         assert_eq!(offload, full, "P-06");
@@ -140,18 +134,18 @@ fn c_20_c_23_where_the_headers_do_not_tell_the_sum() {
         ("ICMP", icmp),
         ("UDP shorter than its packet", longer_than_its_datagram),
     ];
-    let fou = udp_tunnel("UDP-01").0;
-    let tcp = Tcp::new((L, 40001), (R, 443)).unwrap();
+    let fou = over(fou());
+    let tcp = over(Tcp::new(40001, 443));
     for (name, inner) in rows {
-        let meta = PacketMeta::read(&inner).unwrap();
+        let meta = Facts::read(&inner).unwrap();
         assert_eq!(meta.known_sum(), None, "C-20: {name}");
         let outer = through_doors(name, &fou, &inner, PerPacket::new()).unwrap();
         assert!(
-            inspect_without_filter(&UdpCarrier::fou(5555), &outer).is_ok(),
+            inspect_without_filter(&Fou::new(5555), &outer).is_ok(),
             "{name}"
         );
-        let partial = PerPacket::new().with_inner_checksum(ipencap::encap::InnerChecksum::Partial);
-        let refused = Err(ipencap::error::EncapError::PartialChecksum);
+        let partial = PerPacket::new().with_inner_checksum(InnerChecksum::Partial);
+        let refused = Err(EncapError::PartialChecksum);
         assert_eq!(
             through_doors(name, &fou, &inner, partial),
             refused,
@@ -169,9 +163,9 @@ fn c_20_c_23_where_the_headers_do_not_tell_the_sum() {
 #[test]
 fn c_21_an_inner_error_is_kept() {
     let broken = p_with(|p| p[28] ^= 0x20);
-    let fou = udp_tunnel("UDP-01").0;
+    let fou = over(fou());
     let outer = through_doors("C-21", &fou, &broken, PerPacket::new()).unwrap();
-    let refused = inspect_without_filter(&UdpCarrier::fou(5555), &outer).unwrap_err();
+    let refused = inspect_without_filter(&Fou::new(5555), &outer).unwrap_err();
     assert_eq!(refused.name(), "UdpBadChecksum", "C-21");
     let sum = |packet: &[u8], protocol: u8| {
         let packet = Ipv4::parse(packet).unwrap();

@@ -2,7 +2,8 @@
 
 use core::net::Ipv4Addr;
 
-use ipencap::encap::IpIp;
+use ipencap::encap::Tunnel;
+use ipencap::shim::{IpIp, Shim};
 use serde_json::Value;
 
 pub(crate) const A: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 5);
@@ -87,6 +88,11 @@ pub(crate) fn plain_outer(
     header
 }
 
-pub(crate) fn tunnel() -> IpIp {
-    IpIp::new(L, R).unwrap()
+/// A tunnel from L to R with the default policies.
+pub(crate) fn over<S: Shim>(shim: S) -> Tunnel<S> {
+    Tunnel::new(L, R, shim).unwrap()
+}
+
+pub(crate) fn tunnel() -> Tunnel<IpIp> {
+    over(IpIp)
 }

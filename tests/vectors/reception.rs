@@ -1,9 +1,9 @@
 //! UR, GU, GR and ME: what comes out of UDP, GUE, GRE and minimal encapsulation, by every door.
 
 use ipencap::decap::Access;
-use ipencap::decap::{Decapsulate, MinEncCarrier, OuterMeta, Receiver, SocketCarrier};
-use ipencap::encap::{GreCarrier, UdpCarrier};
+use ipencap::decap::{Decapsulate, Minimal, OuterMeta, Receiver};
 use ipencap::error::{Reason, Refused};
+use ipencap::shim::{Fou, Gre, Gue, SocketShim};
 use ipencap::wire::{IpProtocol, Ipv4, Tcp, Udp, UdpChecksum};
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ fn me_reception_of_minimal_encapsulation() {
     me(&mut Book::open());
 }
 
-/// Accepted is P, whatever the carrier; refused is what the vector says.
+/// Accepted is P, whatever the shim; refused is what the vector says.
 fn compare(id: &str, vector: &Value, verdict: &Verdict) {
     let desc = vector["desc"].as_str().unwrap();
     // Some name the protocol number behind the reason.
@@ -95,9 +95,9 @@ fn through_socket(packet: &[u8]) -> Option<(OuterMeta, &[u8])> {
 ///
 /// One thing is beyond a socket: that a datagram has no checksum. Answers whether there was a
 /// payload to inspect.
-pub(crate) fn check_payload_form<C: SocketCarrier, A: Access>(
+pub(crate) fn check_payload_form<S: SocketShim, A: Access>(
     id: &str,
-    receiver: &Receiver<C, A>,
+    receiver: &Receiver<S, A>,
     packet: &[u8],
 ) -> bool {
     let Some((meta, payload)) = through_socket(packet) else {
@@ -128,9 +128,9 @@ pub(crate) fn check_payload_form<C: SocketCarrier, A: Access>(
     true
 }
 
-/// The verdict on a vector over a carrier with sockets, by packet and by payload.
-fn over_socket(id: &str, carrier: UdpCarrier, packet: &[u8]) -> Verdict {
-    opened_by_policy(id, carrier, |receiver| {
+/// The verdict on a vector over a shim with sockets, by packet and by payload.
+fn over_socket<S: SocketShim>(id: &str, shim: S, packet: &[u8]) -> Verdict {
+    opened_by_policy(id, shim, |receiver| {
         let verdict = opened(id, &receiver, packet);
         let reached = check_payload_form(id, &receiver, packet);
         // The host drops what it finds wrong itself, and hands on all the rest.
@@ -148,31 +148,31 @@ fn over_socket(id: &str, carrier: UdpCarrier, packet: &[u8]) -> Verdict {
 
 pub(crate) fn ur(book: &mut Book) {
     book.each(RECEIVED, "UR", |id, vector| {
-        let carrier = match id {
-            "UR-02" => UdpCarrier::fou(5555).requiring_checksum(),
-            _ => UdpCarrier::fou(5555),
+        let fou = match id {
+            "UR-02" => Fou::new(5555).requiring_checksum(),
+            _ => Fou::new(5555),
         };
-        let verdict = over_socket(id, carrier, &hex(&vector["packet"]));
+        let verdict = over_socket(id, fou, &hex(&vector["packet"]));
         compare(id, vector, &verdict);
     });
 }
 
 pub(crate) fn gu(book: &mut Book) {
     book.each(RECEIVED, "GU", |id, vector| {
-        let verdict = over_socket(id, UdpCarrier::gue(), &hex(&vector["packet"]));
+        let verdict = over_socket(id, Gue::new(), &hex(&vector["packet"]));
         compare(id, vector, &verdict);
     });
 }
 
 pub(crate) fn gr(book: &mut Book) {
     book.each(RECEIVED, "GR", |id, vector| {
-        let carrier = match id {
-            "GR-06" => GreCarrier::new().with_checksum(),
-            "GR-07" => GreCarrier::new().with_key(0xdead_beef),
-            _ => GreCarrier::new(),
+        let gre = match id {
+            "GR-06" => Gre::new().with_checksum(),
+            "GR-07" => Gre::new().with_key(0xdead_beef),
+            _ => Gre::new(),
         };
         let packet = hex(&vector["packet"]);
-        let verdict = opened_by_policy(id, carrier, |receiver| opened(id, &receiver, &packet));
+        let verdict = opened_by_policy(id, gre, |receiver| opened(id, &receiver, &packet));
         compare(id, vector, &verdict);
     });
 }
@@ -180,8 +180,7 @@ pub(crate) fn gr(book: &mut Book) {
 pub(crate) fn me(book: &mut Book) {
     book.each(RECEIVED, "ME", |id, vector| {
         let packet = hex(&vector["packet"]);
-        let verdict =
-            opened_by_policy(id, MinEncCarrier, |receiver| opened(id, &receiver, &packet));
+        let verdict = opened_by_policy(id, Minimal, |receiver| opened(id, &receiver, &packet));
         compare(id, vector, &verdict);
     });
 }
