@@ -6,26 +6,32 @@ use arbitrary::{Result, Unstructured};
 use ipencap::Span;
 use ipencap::decap::Access;
 use ipencap::decap::{Decapsulate, Opened, OuterMeta};
-use ipencap::encap::{Encapsulate, Layer, PerPacket};
+use ipencap::encap::{AnyTunnel, Encapsulate, PerPacket};
 use ipencap::error::{EncapError, Refused};
-use ipencap::packet::{Packet, PacketMeta};
+use ipencap::packet::{Facts, Packet};
 
 use crate::oracle::{NaiveCarrier, NaiveEncapsulator, OuterPolicy, Switches};
 use crate::subjects::{
-    GreSubject, IpIpSubject, MinEncSubject, StackSubject, TcpSubject, UdpSubject,
+    AnyTunnels, Array, FouSubject, GreInUdpSubject, GreSubject, GueSubject, GueVariant1Subject,
+    IpIpSubject, MinEncSubject, RuntimeForm, StackSubject, TcpSubject,
 };
 
 /// The encapsulators of the library.
 pub const ENCAPSULATORS: &[Enrolled] = &[
-    Enrolled::new::<IpIpSubject>("IpIp"),
-    Enrolled::new::<UdpSubject<0>>("Udp"),
-    Enrolled::new::<UdpSubject<2>>("Udp<2>"),
-    Enrolled::new::<TcpSubject>("Tcp"),
-    Enrolled::new::<GreSubject>("Gre"),
+    Enrolled::new::<IpIpSubject>("Tunnel<IpIp>"),
+    Enrolled::new::<FouSubject>("Tunnel<Fou>"),
+    Enrolled::new::<GueSubject<0>>("Tunnel<Gue>"),
+    Enrolled::new::<GueSubject<2>>("Tunnel<Gue<2>>"),
+    Enrolled::new::<GueVariant1Subject>("Tunnel<GueVariant1>"),
+    Enrolled::new::<GreInUdpSubject>("Tunnel<GreInUdp>"),
+    Enrolled::new::<TcpSubject>("Tunnel<Tcp>"),
+    Enrolled::new::<GreSubject>("Tunnel<Gre>"),
     Enrolled::new::<MinEncSubject>("MinEnc"),
-    Enrolled::new::<StackSubject<IpIpSubject, IpIpSubject>>("Stack<IpIp, IpIp>"),
-    Enrolled::new::<StackSubject<UdpSubject<0>, IpIpSubject>>("Stack<Udp, IpIp>"),
-    Enrolled::new::<StackSubject<TcpSubject, MinEncSubject>>("Stack<Tcp, MinEnc>"),
+    Enrolled::new::<StackSubject<IpIpSubject, IpIpSubject>>("(Tunnel<IpIp>, Tunnel<IpIp>)"),
+    Enrolled::new::<StackSubject<FouSubject, IpIpSubject>>("(Tunnel<IpIp>, Tunnel<Fou>)"),
+    Enrolled::new::<StackSubject<TcpSubject, MinEncSubject>>("(MinEnc, Tunnel<Tcp>)"),
+    Enrolled::new::<StackSubject<FouSubject, FouSubject, Array>>("[Tunnel<Fou>; 2]"),
+    Enrolled::new::<StackSubject<GreInUdpSubject, GreSubject, AnyTunnels>>("[AnyTunnel; 2]"),
 ];
 
 /// An encapsulator by name, with the two ways to make one.
@@ -96,7 +102,13 @@ pub struct Wishes {
 }
 
 /// An encapsulator that can be made for a law.
-pub trait Enrol: Subject + Sized {
+pub trait Enrol: Subject + Sized + 'static {
+    /// The encapsulator's type.
+    type Tunnel: RuntimeForm;
+
+    /// The encapsulator.
+    fn tunnel(&self) -> Self::Tunnel;
+
     /// One with arbitrary policies.
     ///
     /// # Errors
@@ -115,8 +127,14 @@ pub trait Subject: Debug {
     /// The encapsulator, by dynamic dispatch.
     fn encapsulator(&self) -> &dyn Encapsulate;
 
+    /// The same encapsulator as a stack of [`AnyTunnel`]s, the innermost first, if it has that form.
+    fn any_tunnels(&self) -> Option<Vec<AnyTunnel>>;
+
     /// A decapsulator at the other end that takes any inner packet from the encapsulator.
     fn decapsulator(&self) -> &dyn Decapsulate;
+
+    /// The one that is made from the encapsulator: `Tunnel::receiver`.
+    fn matching_receiver(&self) -> Box<dyn Decapsulate + '_>;
 
     /// [`Door::encap`] by static dispatch.
     ///
@@ -130,20 +148,6 @@ pub trait Subject: Debug {
         packet: &PerPacket,
     ) -> core::result::Result<Span, EncapError>;
 
-    /// The outer header by value, from those that offer it.
-    fn header(
-        &self,
-        _inner: &PacketMeta,
-        _packet: &PerPacket,
-    ) -> Option<core::result::Result<Vec<u8>, EncapError>> {
-        None
-    }
-
-    /// The encapsulator as a layer of a template, from those that can be one.
-    fn layer(&self) -> Option<Layer> {
-        None
-    }
-
     /// The bytes in front of the inner packet in its payload form, from those that have one.
     fn payload_overhead(&self) -> Option<usize> {
         None
@@ -154,7 +158,17 @@ pub trait Subject: Debug {
         &self,
         _frame: &mut [u8],
         _packet: &PerPacket,
-    ) -> Option<core::result::Result<PacketMeta, EncapError>> {
+    ) -> Option<core::result::Result<Facts, EncapError>> {
+        None
+    }
+
+    /// `Tunnel::encap_payload_train`, from those that have a payload form.
+    fn encap_payload_train(
+        &self,
+        _segments: &mut [u8],
+        _segment_len: usize,
+        _packet: &PerPacket,
+    ) -> Option<core::result::Result<(usize, Facts), EncapError>> {
         None
     }
 
@@ -196,17 +210,15 @@ pub trait CarrierSubject {
 pub enum Door {
     /// `ipencap::encap`.
     Function,
-    /// `Encapsulate::encap`, whose frame begins with the headroom: there must be enough.
-    Method,
-    /// `Packet::encap`.
+    /// `Packet::wrap`.
     Packet,
-    /// `Packet::prove`, then `Proven::encap`.
+    /// `Packet::prove`, then `Proven::wrap`.
     Proven,
 }
 
 impl Door {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Function, Self::Method, Self::Packet, Self::Proven];
+    pub const ALL: [Self; 3] = [Self::Function, Self::Packet, Self::Proven];
 
     /// Wraps the packet at `inner` through this door; returns where the outer packet lies.
     ///
@@ -225,19 +237,10 @@ impl Door {
                 let outer = ipencap::encap(tunnel, buffer, inner, packet)?;
                 Ok(Span::new(outer_start, outer.len()))
             }
-            Self::Method => {
-                let end = inner.end().min(buffer.len());
-                let frame = &mut buffer[outer_start..end];
-                let outer = tunnel.encap(frame, packet)?;
-                Ok(Span::new(
-                    outer_start,
-                    usize::try_from(outer.len()).unwrap(),
-                ))
-            }
             Self::Packet => {
                 let mut place = Packet::new(buffer, inner);
                 let before = place.span();
-                let result = place.encap(tunnel, packet);
+                let result = place.wrap(tunnel, packet);
                 if result.is_err() {
                     assert_eq!(
                         place.span(),
@@ -249,7 +252,7 @@ impl Door {
             }
             Self::Proven => {
                 let proven = Packet::new(buffer, inner).prove()?;
-                let outer = proven.encap(tunnel, packet)?;
+                let outer = proven.wrap(tunnel, packet)?;
                 Ok(Span::new(outer_start, outer.len()))
             }
         }

@@ -110,7 +110,7 @@ pub fn law_decap_is_all_or_nothing(case: &DecapCase) {
         let mut buffer = [&[0xa5; 7], packet, &[0x5a; 3]].concat();
         let before = buffer.clone();
         let mut place = Packet::new(&mut buffer, Span::new(7, packet.len()));
-        if place.decap(receiver).is_err() {
+        if place.open(receiver).is_err() {
             assert_eq!(place.span(), Span::new(7, packet.len()));
             assert_eq!(buffer, before);
         }
@@ -129,7 +129,7 @@ pub fn law_inspect_apply_agree(case: &DecapCase) {
 
         let mut buffer = [&[0xa5; 7], packet, &[0x5a; 3]].concat();
         let mut place = Packet::new(&mut buffer, Span::new(7, packet.len()));
-        assert_eq!(place.decap(receiver), inspected);
+        assert_eq!(place.open(receiver), inspected);
         let Ok(opened) = inspected else {
             return;
         };

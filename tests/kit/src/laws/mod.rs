@@ -5,28 +5,35 @@
 use crate::generate::from_bytes;
 use ipencap::encap::PerPacket;
 
-mod batch;
+mod composition;
 mod decap;
 mod encap;
 mod lengths;
 mod nest;
 mod parse;
 mod payload;
+mod rules;
 mod setters;
 mod stream;
 mod sums;
-mod template;
 
-pub use batch::law_batch_equals_one_by_one;
+pub use composition::law_all_compositions_agree;
 pub use decap::{law_decap_is_all_or_nothing, law_decap_matches_oracle, law_inspect_apply_agree};
 pub use encap::{
     law_dirty_headroom, law_doors_agree, law_emitted_checksums_verify, law_encap_is_all_or_nothing,
     law_encap_matches_oracle, law_overhead_is_exact, law_untouched_payload,
 };
 pub use lengths::law_lengths_match_oracle;
-pub use nest::{law_nested_inspection_equals_sequential, law_roundtrip, law_stack_is_associative};
+pub use nest::{
+    law_matching_receiver_opens, law_nested_inspection_equals_sequential, law_roundtrip,
+    law_stack_is_associative,
+};
 pub use parse::{law_no_panic, law_parse_matches_oracle, law_parse_never_reads_past_total_len};
-pub use payload::{law_payload_equals_packet, law_payload_form_is_the_packets_payload};
+pub use payload::{
+    law_payload_equals_packet, law_payload_form_is_the_packets_payload,
+    law_payload_train_equals_one_by_one,
+};
+pub use rules::{law_header_by_value_equals_in_place, law_rules_agree};
 pub use setters::{
     law_icmpv4_setters_keep_the_checksum, law_setters_commute, law_setters_then_getters,
     law_tcp_setters_keep_the_checksum, law_udp_setters_keep_the_checksum,
@@ -35,7 +42,6 @@ pub use stream::{law_decoder_matches_oracle, law_frame_matches_oracle};
 pub use sums::{
     law_checksum_ignores_word_order, law_checksum_matches_oracle, law_incremental_equals_full,
 };
-pub use template::law_template_equals_stack;
 
 /// A law by name, for engines that know only bytes.
 #[derive(Clone, Copy, Debug)]
@@ -74,15 +80,18 @@ laws! {
     law_emitted_checksums_verify,
     law_dirty_headroom,
     law_doors_agree,
+    law_rules_agree,
+    law_header_by_value_equals_in_place,
     law_roundtrip,
+    law_matching_receiver_opens,
     law_nested_inspection_equals_sequential,
     law_stack_is_associative,
-    law_template_equals_stack,
-    law_batch_equals_one_by_one,
+    law_all_compositions_agree,
     law_decap_matches_oracle,
     law_decap_is_all_or_nothing,
     law_payload_equals_packet,
     law_payload_form_is_the_packets_payload,
+    law_payload_train_equals_one_by_one,
     law_inspect_apply_agree,
     law_frame_matches_oracle,
     law_decoder_matches_oracle,

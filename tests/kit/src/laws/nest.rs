@@ -1,6 +1,6 @@
 use ipencap::Span;
 use ipencap::decap::{Decapsulate, MAX_NESTING, Opened, OuterPacket, inspect_nested};
-use ipencap::encap::{Encapsulate, PerPacket, Stack};
+use ipencap::encap::Encapsulate;
 use ipencap::error::{EncapError, Reason};
 use ipencap::packet::Packet;
 use ipencap::wire::{EcnAlarm, Ipv4};
@@ -26,7 +26,7 @@ fn travelled(case: &NestCase) -> Vec<u8> {
 /// more, a stack, whose layers hand on what the innermost has found, and one layer after the other,
 /// which each look again, choose different source ports.
 fn is_looked_through(case: &NestCase) -> bool {
-    let layers = case.layers.iter().map(|it| it.encapsulator().layers());
+    let layers = case.layers.iter().map(|it| it.decapsulator().layers());
     let layers: usize = layers.map(usize::from).sum();
     oracle::depth(&case.inner.bytes.0) + layers <= 9
 }
@@ -51,13 +51,13 @@ fn nested(case: &NestCase) -> Option<Vec<u8>> {
     for layer in &case.layers {
         if objections == [EncapError::Fragment] {
             assert_eq!(
-                packet.encap(layer.encapsulator(), &said),
+                packet.wrap(layer.encapsulator(), &said),
                 Err(EncapError::Fragment)
             );
             return None;
         }
         let expected = layer.naive().outer(packet.as_slice(), &said);
-        packet.encap(layer.encapsulator(), &said).unwrap();
+        packet.wrap(layer.encapsulator(), &said).unwrap();
         assert_eq!(Bytes(packet.as_slice().to_vec()), Bytes(expected));
     }
     assert_eq!(packet.headroom(), 0);
@@ -72,11 +72,26 @@ pub fn law_roundtrip(case: &NestCase) {
     let len = buffer.len();
     let mut packet = Packet::new(&mut buffer, Span::new(0, len));
     for layer in case.layers.iter().rev() {
-        let opened = packet.decap(layer.decapsulator()).unwrap();
+        let opened = packet.open(layer.decapsulator()).unwrap();
         assert_eq!(opened.slack(), 0);
-        assert_eq!(opened.layers(), layer.encapsulator().layers());
+        assert_eq!(opened.layers(), layer.decapsulator().layers());
     }
     assert_eq!(packet.tailroom(), 0);
+    assert_eq!(Bytes(packet.as_slice().to_vec()), Bytes(travelled(case)));
+}
+
+/// P-02: the receiver that a tunnel makes opens what the tunnel sends, with what is inside.
+pub fn law_matching_receiver_opens(case: &NestCase) {
+    let Some(mut buffer) = nested(case) else {
+        return;
+    };
+    let len = buffer.len();
+    let mut packet = Packet::new(&mut buffer, Span::new(0, len));
+    for layer in case.layers.iter().rev() {
+        let opened = packet.open(&*layer.matching_receiver()).unwrap();
+        assert_eq!(opened.slack(), 0);
+        assert_eq!(opened.layers(), layer.decapsulator().layers());
+    }
     assert_eq!(Bytes(packet.as_slice().to_vec()), Bytes(travelled(case)));
 }
 
@@ -145,7 +160,7 @@ pub fn law_nested_inspection_equals_sequential(case: &NestCase) {
         .into_iter()
         .find(|alarm| alarms.contains(alarm));
     assert_eq!(opened.alarm(), worst, "N-13");
-    let layers = case.layers.iter().map(|it| it.encapsulator().layers());
+    let layers = case.layers.iter().map(|it| it.decapsulator().layers());
     if depth > 1 && layers.into_iter().all(|layers| layers == 1) {
         let refused = inspect_nested(&tunnels, &marked, depth - 1).unwrap_err();
         let expected = (Reason::NestingLimit, depth - 1);
@@ -164,25 +179,12 @@ pub fn law_stack_is_associative(case: &NestCase) {
         let layer = case.layers.get(place);
         layer.map_or(identity, |layer| layer.encapsulator())
     });
-    let left = Stack {
-        outer: Stack { outer: c, inner: b },
-        inner: a,
-    };
-    let right = Stack {
-        outer: c,
-        inner: Stack { outer: b, inner: a },
-    };
-    let with_identities = Stack {
-        outer: (),
-        inner: Stack {
-            outer: right,
-            inner: (),
-        },
-    };
+    let left = ((a, b), c);
+    let right = (a, (b, c));
+    let with_identities = (((), right), ());
     let overhead = left.overhead();
     assert_eq!(right.overhead(), overhead);
     assert_eq!(with_identities.overhead(), overhead);
-    assert_eq!(left.layers(), a.layers() + b.layers() + c.layers());
 
     let inner = &case.inner.bytes.0;
     let said = numbered(case.ordinal);
@@ -200,7 +202,7 @@ pub fn law_stack_is_associative(case: &NestCase) {
     let mut place = Packet::new(&mut one_by_one, Span::new(overhead, inner.len()));
     let result = [a, b, c]
         .iter()
-        .try_for_each(|tunnel| place.encap(*tunnel, &said));
+        .try_for_each(|tunnel| place.wrap(*tunnel, &said));
     assert_eq!(result.err(), made.as_ref().err().copied());
     let Ok(Bytes(made)) = made else {
         return;

@@ -3,12 +3,13 @@ use core::net::Ipv4Addr;
 use ipencap::Span;
 use ipencap::decap::Prefix;
 use ipencap::decap::inspect_without_filter;
-use ipencap::encap::{IpIpCarrier, PerPacket};
+use ipencap::encap::PerPacket;
 use ipencap::error::ParseError;
-use ipencap::packet::{Flow, Packet, PacketMeta};
+use ipencap::packet::{Facts, Flow, Packet, Rules};
+use ipencap::shim::IpIp;
 use ipencap::wire::{
-    Dscp, FragmentOffset, HeaderOptions, Icmpv4, Icmpv4Header, IpProtocol, Ipv4, Ipv4Header,
-    Ipv4Mut, Tcp, TcpHeader, Udp, UdpHeader,
+    Dscp, FragmentOffset, HeaderOptions, Icmpv4, Icmpv4Header, Ipv4, Ipv4Header, Ipv4Mut, Tcp,
+    TcpHeader, Udp, UdpHeader,
 };
 
 use super::setters::assert_getters;
@@ -49,16 +50,26 @@ pub fn law_parse_matches_oracle(case: &MutatedPacket) {
         (parsed, expected) => assert_eq!(parsed.err(), expected.as_ref().err().copied()),
     }
 
-    let meta = PacketMeta::read(bytes);
-    assert_eq!(meta.err(), expected.as_ref().err().copied());
-    if let (Ok(meta), Ok(fields)) = (meta, &expected) {
-        assert_eq!(meta.header().as_bytes(), &bytes[..20]);
-        assert_eq!(meta.version(), 4);
-        assert_eq!(usize::try_from(meta.len()), Ok(fields.total_len));
+    let facts = Facts::read(bytes);
+    assert_eq!(facts.err(), expected.as_ref().err().copied());
+    if let (Ok(facts), Ok(fields)) = (facts, &expected) {
+        assert_facts(&facts, fields);
+        let summed = Facts::summed(bytes).unwrap();
+        assert_facts(&summed, fields);
+        let sum = !oracle::checksum(&bytes[..fields.total_len]) % 0xffff;
+        assert_eq!(summed.byte_sum().map(|told| told % 0xffff), Some(sum));
+        assert_eq!(
+            (summed.flow(), summed.known_sum()),
+            (facts.flow(), facts.known_sum())
+        );
+        assert_facts(
+            &Facts::trusted(Ipv4::parse(bytes).unwrap().header()),
+            fields,
+        );
         let proven = Packet::new(&mut copy, Span::new(0, bytes.len()))
             .prove()
             .unwrap();
-        assert_eq!(*proven.meta(), meta);
+        assert_eq!(*proven.facts(), facts);
         assert_eq!(proven.as_slice(), &bytes[..fields.total_len]);
 
         // RFC 792: wherever a router cuts the packet, its flow is told right or not at all.
@@ -68,17 +79,28 @@ pub fn law_parse_matches_oracle(case: &MutatedPacket) {
             };
             let flow = Flow::of_quoted(quoted);
             assert!(
-                flow.is_none_or(|flow| flow == meta.flow()),
+                flow.is_none_or(|flow| flow == facts.flow()),
                 "{len}: {flow:?}"
             );
             let has_8 = quoted.payload().len() >= 8 || !quoted.is_cut();
-            let is_plain = meta.header().protocol() != IpProtocol::IPENCAP;
+            let is_plain = fields.protocol != 4;
             assert!(flow.is_some() || !(has_8 && is_plain), "{len}");
             assert!(flow.is_some() || quoted.is_cut(), "{len}");
         }
     }
 
     assert_quoted(bytes);
+}
+
+/// The facts that a header alone tells.
+fn assert_facts(facts: &Facts, fields: &oracle::Fields<'_>) {
+    assert_eq!(facts.version(), 4);
+    assert_eq!(usize::try_from(facts.len()), Ok(fields.total_len));
+    assert_eq!(facts.source().octets(), fields.source);
+    assert_eq!((facts.tos(), facts.ttl()), (fields.tos, fields.ttl));
+    assert_eq!(facts.has_df(), fields.flags_offset & 0x4000 != 0);
+    assert_eq!(facts.is_fragment(), fields.is_fragment());
+    assert_eq!((facts.layers(), facts.overhead()), (0, 0));
 }
 
 fn assert_shows(packet: Ipv4<'_>, fields: &oracle::Fields<'_>, bytes: &[u8]) {
@@ -133,14 +155,14 @@ pub fn law_parse_never_reads_past_total_len(case: &SlackCase) {
     assert_eq!(first.payload(), second.payload());
     assert_eq!((first.slack(), second.slack()), (0, slack.len()));
     assert_eq!(first.payload().as_ptr_range().end, alone.as_ptr_range().end);
-    assert_eq!(PacketMeta::read(alone), PacketMeta::read(&followed));
+    assert_eq!(Facts::read(alone), Facts::read(&followed));
 
     // A decapsulator does not look behind the outer total length either.
     let mut outer = case.packet.bytes.0.clone();
     outer[9] = 4;
     oracle::fill_checksum(&mut outer);
     let followed = [&outer[..], slack].concat();
-    let inspect = |bytes: &[u8]| inspect_without_filter(&IpIpCarrier, bytes);
+    let inspect = |bytes: &[u8]| inspect_without_filter(&IpIp, bytes);
     assert_eq!(inspect(&outer), inspect(&followed));
 }
 
@@ -214,18 +236,23 @@ pub fn law_no_panic(case: &Anything) {
             let tunnel = subject.encapsulator();
             let _ = ipencap::encap(tunnel, &mut copy, span, &PerPacket::new());
             copy.clone_from(bytes);
-            let _ = tunnel.encap(&mut copy, &PerPacket::new());
-            copy.clone_from(bytes);
             if let Some(carrier) = subject.carrier() {
                 let _ = carrier.inspect_without_filter(bytes);
             }
             let _ = ipencap::decap(subject.decapsulator(), &mut copy);
             copy.clone_from(bytes);
-            // A frame that nobody judged: too short, or not what was judged.
-            if let Ok(meta) = PacketMeta::read(bytes) {
-                let short = &mut copy[..usize::from(number(7)).min(bytes.len())];
-                tunnel.write(short, &meta, &meta, &PerPacket::new());
-                copy.clone_from(bytes);
+            // A frame that nobody checked: too short, or not what was checked.
+            if let Ok(facts) = Facts::read(bytes) {
+                for rules in [
+                    Rules::Common,
+                    Rules::All,
+                    Rules::Explained,
+                    Rules::HeadersOnly,
+                ] {
+                    let short = &mut copy[..usize::from(number(7)).min(bytes.len())];
+                    tunnel.write(short, &facts, &PerPacket::new(), rules);
+                    copy.clone_from(bytes);
+                }
             }
         }
     }

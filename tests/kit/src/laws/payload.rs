@@ -1,10 +1,13 @@
+use ipencap::Span;
 use ipencap::decap::OuterMeta;
 use ipencap::error::{EncapError, Reason};
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
 use ipencap::wire::{IpProtocol, Ipv4, Tcp, Udp, UdpChecksum};
 
 use super::decap::for_each_access;
-use crate::generate::{Bytes, DecapCase, EncapCase};
+use super::encap::assert_same_packet;
+use super::numbered;
+use crate::generate::{Bytes, DecapCase, EncapCase, TrainCase};
 
 /// What a socket of the host would hand over of this packet: ports and payload, if the host finds
 /// nothing wrong with its outer headers.
@@ -113,10 +116,12 @@ pub fn law_payload_form_is_the_packets_payload(case: &EncapCase) {
 
         let mut whole = vec![0xa5; overhead];
         whole.extend(&case.inner.0);
-        let answer = tunnel.encap(&mut whole, &case.packet);
+        let place = Span::new(overhead, case.inner.0.len());
+        let answer = ipencap::encap(tunnel, &mut whole, place, &case.packet);
+        let answer = answer.map(|outer| Facts::read(outer).unwrap());
         match (formed, answer) {
-            (Ok(meta), Ok(outer)) => {
-                assert_eq!(meta, outer);
+            (Ok(facts), Ok(outer)) => {
+                assert_same_packet(&facts, &outer);
                 assert_eq!(Bytes(frame), Bytes(whole[overhead - free..].to_vec()));
             }
             (Err(EncapError::PartialChecksum), Ok(_)) => {
@@ -134,9 +139,54 @@ pub fn law_payload_form_is_the_packets_payload(case: &EncapCase) {
                 assert_eq!(Bytes(frame), Bytes(before));
             }
             (formed, answer) => {
-                let valid = PacketMeta::read(&case.inner.0);
+                let valid = Facts::read(&case.inner.0);
                 panic!("{formed:?}, but {answer:?} for {valid:?}")
             }
         }
+    }
+}
+
+/// C-35: what a socket with segmentation offload sends are the datagrams that are sent one by one, with
+/// the same outer headers, and no more of them than one call takes.
+pub fn law_payload_train_equals_one_by_one(case: &TrainCase) {
+    let Some(free) = case.tunnel.payload_overhead() else {
+        return;
+    };
+    let segment_len = free + case.packets[0].0.len();
+    let mut segments = Vec::new();
+    for Bytes(packet) in &case.packets {
+        segments.extend(vec![0xa5; free]);
+        segments.extend(packet);
+    }
+    let before = segments.clone();
+    let said = numbered(case.ordinal);
+    let encap = |frame: &mut [u8]| case.tunnel.encap_payload(frame, &said).unwrap();
+    let train = case
+        .tunnel
+        .encap_payload_train(&mut segments, segment_len, &said)
+        .unwrap();
+    let (taken, outer) = match train {
+        Ok(taken) => taken,
+        Err(error) => {
+            let mut first = before[..segment_len].to_vec();
+            assert_eq!(encap(&mut first).err(), Some(error));
+            assert_eq!(Bytes(segments), Bytes(before));
+            return;
+        }
+    };
+    assert_eq!(
+        Bytes(segments[taken..].to_vec()),
+        Bytes(before[taken..].to_vec())
+    );
+    assert!(taken.div_ceil(segment_len) <= 64 && (taken <= 65_507 || taken == segment_len));
+    for (segment, original) in segments[..taken]
+        .chunks(segment_len)
+        .zip(before[..taken].chunks(segment_len))
+    {
+        let mut single = original.to_vec();
+        let facts = encap(&mut single).unwrap();
+        assert_eq!(Bytes(segment.to_vec()), Bytes(single));
+        let tell = |facts: &Facts| (facts.tos(), facts.ttl(), facts.has_df(), facts.flow());
+        assert_eq!(tell(&outer), tell(&facts));
     }
 }

@@ -57,6 +57,10 @@ impl NaiveEncapsulator for NaiveIpIp {
         20
     }
 
+    fn link_mtus(&self) -> Vec<(usize, Option<u16>)> {
+        vec![(self.overhead(), self.0.link_mtu)]
+    }
+
     fn objections(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError> {
         match inner_fields(inner) {
             Ok(fields) => self.0.objections(&fields, said, 20),
@@ -186,6 +190,10 @@ impl NaiveEncapsulator for NaiveGre {
         20 + self.shim_len()
     }
 
+    fn link_mtus(&self) -> Vec<(usize, Option<u16>)> {
+        vec![(self.overhead(), self.outer.link_mtu)]
+    }
+
     fn objections(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError> {
         match inner_fields(inner) {
             Ok(fields) => {
@@ -237,9 +245,9 @@ pub enum UdpKind {
     Gue(Vec<u32>),
     /// GRE (RFC 8086).
     Gre {
-        /// As the encapsulator writes it: with a key, or without.
+        /// As the encapsulator writes it.
         sent: NaiveGre,
-        /// As the receiver wants it: checksum and number may come from other senders.
+        /// As the receiver wants it: there may be other senders.
         expected: NaiveGre,
     },
 }
@@ -287,7 +295,7 @@ impl NaiveUdp {
         }
     }
 
-    fn shimmed(&self, payload: &[u8]) -> Vec<u8> {
+    fn shimmed(&self, payload: &[u8], sequence: Option<u32>) -> Vec<u8> {
         match &self.kind {
             UdpKind::Direct => payload.to_vec(),
             UdpKind::Gue(words) => {
@@ -296,7 +304,7 @@ impl NaiveUdp {
                 bytes.extend(payload);
                 bytes
             }
-            UdpKind::Gre { sent, .. } => sent.shimmed(payload, None),
+            UdpKind::Gre { sent, .. } => sent.shimmed(payload, sent.number.and(sequence)),
         }
     }
 
@@ -366,6 +374,10 @@ impl NaiveEncapsulator for NaiveUdp {
         28 + self.shim_len()
     }
 
+    fn link_mtus(&self) -> Vec<(usize, Option<u16>)> {
+        vec![(self.overhead(), self.outer.link_mtu)]
+    }
+
     fn objections(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError> {
         let fields = match inner_fields(inner) {
             Ok(fields) => fields,
@@ -380,6 +392,9 @@ impl NaiveEncapsulator for NaiveUdp {
         if needs_bytes && said.inner_checksum() == InnerChecksum::Partial {
             objections.push(EncapError::PartialChecksum); // C-22
         }
+        if let UdpKind::Gre { sent, .. } = &self.kind {
+            objections.extend(sent.objections_of_shim(said));
+        }
         objections
     }
 
@@ -393,14 +408,16 @@ impl NaiveEncapsulator for NaiveUdp {
             .source_port
             .unwrap_or_else(|| source_port(self.ports, hash));
         let ports = [source, self.destination_port];
-        let mut datagram = Self::datagram(&header, ports, &self.shimmed(&carried));
+        let payload = self.shimmed(&carried, said.sequence());
+        let mut datagram = Self::datagram(&header, ports, &payload);
         match self.summed(&validate(inner, true).unwrap()) {
             Summed::Zero => put_u16(&mut datagram, 6, 0), // U-04
             Summed::Full => {}
             Summed::Offload => {
                 // C-20, C-21: the checksum as if the inner one were right.
                 if let Some(corrected) = known_sum_of(&carried) {
-                    let right = Self::datagram(&header, ports, &self.shimmed(&corrected));
+                    let shim = &payload[..self.shim_len()];
+                    let right = Self::datagram(&header, ports, &[shim, &corrected].concat());
                     put_u16(&mut datagram, 6, u16_at(&right, 6));
                 }
             }
@@ -460,7 +477,7 @@ impl NaiveCarrier for NaiveUdp {
         let ports = [self.source_port.unwrap_or(0xc123), self.destination_port];
         let payload = match &self.kind {
             UdpKind::Gre { expected, .. } => expected.shimmed(inner, expected.number),
-            _ => self.shimmed(inner),
+            _ => self.shimmed(inner, None),
         };
         let mut datagram = Self::datagram(outer, ports, &payload);
         if self.checksum == Summed::Zero {
@@ -520,6 +537,10 @@ impl NaiveTcp {
 impl NaiveEncapsulator for NaiveTcp {
     fn overhead(&self) -> usize {
         40 + self.options.len() + if self.prefix.is_some() { 2 } else { 0 }
+    }
+
+    fn link_mtus(&self) -> Vec<(usize, Option<u16>)> {
+        vec![(self.overhead(), self.outer.link_mtu)]
     }
 
     fn objections(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError> {
@@ -639,6 +660,10 @@ impl NaiveMinimal {
 impl NaiveEncapsulator for NaiveMinimal {
     fn overhead(&self) -> usize {
         if self.keeps_source { 12 } else { 8 }
+    }
+
+    fn link_mtus(&self) -> Vec<(usize, Option<u16>)> {
+        vec![(self.overhead(), self.outer.link_mtu)]
     }
 
     fn objections(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError> {

@@ -10,9 +10,20 @@ pub trait NaiveEncapsulator: Debug {
     /// Bytes in front of the inner packet.
     fn overhead(&self) -> usize;
 
+    /// How far in front of the inner packet each tunnel's headers reach, and the MTU it is configured
+    /// with; the innermost first.
+    fn link_mtus(&self) -> Vec<(usize, Option<u16>)>;
+
     /// Every reason why `inner` must not go into the tunnel: the rules give no order beyond V-01
     /// to V-07 coming first.
     fn objections(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError>;
+
+    /// [`objections`](Self::objections) to anything but lengths.
+    fn objections_but_lengths(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError> {
+        let mut objections = self.objections(inner, said);
+        objections.retain(|objection| !is_about_length(*objection));
+        objections
+    }
 
     /// The outer packet around an `inner` to which there is no objection.
     fn outer(&self, inner: &[u8], said: &PerPacket) -> Vec<u8>;
@@ -23,6 +34,11 @@ pub trait NaiveEncapsulator: Debug {
     /// Whether the inner header stays where and as it is, behind the outer one (E-16, E-19).
     fn keeps_inner_header(&self) -> bool {
         true
+    }
+
+    /// Whether its headers can be told without the packet behind them.
+    fn has_headers_by_value(&self) -> bool {
+        self.keeps_inner_header()
     }
 
     /// Whether its outer header is the inner one, changed: what happens to the one happens to the
@@ -187,21 +203,51 @@ pub struct NaiveStack<'a> {
 }
 
 impl NaiveStack<'_> {
-    fn for_outer(&self, said: &PerPacket) -> PerPacket {
-        let overhead = u16::try_from(self.inner.overhead()).unwrap();
-        match said.segment_len() {
-            Some(len) => said.with_segment_len(len.saturating_add(overhead)),
-            None => *said,
+    /// E-06 and RFC 2003 §5.1, of all tunnels at once: one MTU holds for the inner packet, the least that
+    /// any of them and the link leave.
+    fn objections_to_length(&self, inner: &Fields<'_>, said: &PerPacket) -> Vec<EncapError> {
+        let overhead = self.overhead();
+        let mut mtus = self.link_mtus();
+        let reaches: Vec<usize> = mtus.iter().map(|&(reach, _)| reach).collect();
+        mtus.push((overhead, said.link_mtu()));
+        let mtus: Vec<(usize, usize)> = mtus
+            .into_iter()
+            .filter_map(|(reach, mtu)| {
+                let mtu = mtu.filter(|&mtu| mtu < u16::MAX)?;
+                Some((reach, usize::from(mtu)))
+            })
+            .collect();
+        // What 16 bits hold is a limit, too, but none that a smaller fragment is asked for on its own.
+        let limits = mtus.iter().map(|&(reach, mtu)| mtu.saturating_sub(reach));
+        let tightest = limits.min().map(|mtu| mtu.min(65535 - overhead));
+        let binds = mtus
+            .iter()
+            .any(|&(reach, mtu)| mtu + overhead - reach < 65535);
+        // A super-packet is as long as what it will be cut into.
+        let segment_len = said.segment_len().map(usize::from);
+        let compared = segment_len.unwrap_or(inner.total_len).min(inner.total_len);
+        let exceeds = mtus.iter().any(|&(reach, mtu)| compared + reach > mtu);
+        let mut objections = Vec::new();
+        if let Some(mtu) = tightest.filter(|_| exceeds) {
+            let mtu = u16::try_from(mtu).unwrap();
+            objections.push(EncapError::FragmentationNeeded { mtu });
         }
+        let too_long = reaches
+            .iter()
+            .find(|&reach| inner.total_len + reach > 65535);
+        if let Some(reach) = too_long.filter(|_| !binds || segment_len.is_some()) {
+            let len = u32::try_from(inner.total_len + reach).unwrap();
+            objections.push(EncapError::TooLong { len });
+        }
+        objections
     }
+}
 
-    fn for_inner(&self, said: &PerPacket) -> PerPacket {
-        let overhead = u16::try_from(self.outer.overhead()).unwrap();
-        match said.link_mtu() {
-            Some(mtu) => said.with_link_mtu(mtu.saturating_sub(overhead)),
-            None => *said,
-        }
-    }
+fn is_about_length(objection: EncapError) -> bool {
+    matches!(
+        objection,
+        EncapError::FragmentationNeeded { .. } | EncapError::TooLong { .. }
+    )
 }
 
 impl NaiveEncapsulator for NaiveStack<'_> {
@@ -209,31 +255,47 @@ impl NaiveEncapsulator for NaiveStack<'_> {
         self.outer.overhead() + self.inner.overhead()
     }
 
+    fn link_mtus(&self) -> Vec<(usize, Option<u16>)> {
+        let mut mtus = self.inner.link_mtus();
+        let overhead = self.inner.overhead();
+        let around = self.outer.link_mtus().into_iter();
+        mtus.extend(around.map(|(reach, mtu)| (reach + overhead, mtu)));
+        mtus
+    }
+
     fn objections(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError> {
-        let objections = self.inner.objections(inner, &self.for_inner(said));
-        if !objections.is_empty() {
+        let mut objections = self.objections_but_lengths(inner, said);
+        if let Ok(fields) = inner_fields(inner) {
+            objections.extend(self.objections_to_length(&fields, said));
+        }
+        objections
+    }
+
+    fn objections_but_lengths(&self, inner: &[u8], said: &PerPacket) -> Vec<EncapError> {
+        let objections = self.inner.objections_but_lengths(inner, said);
+        let has_middle = objections.is_empty()
+            && inner_fields(inner)
+                .is_ok_and(|fields| fields.total_len + self.inner.overhead() <= 65535);
+        if !has_middle {
             return objections;
         }
-        let middle = self.inner.outer(inner, &self.for_inner(said));
-        let inner_overhead = u16::try_from(self.inner.overhead()).unwrap();
-        self.outer
-            .objections(&middle, &self.for_outer(said))
-            .into_iter()
-            .map(|objection| match objection {
-                EncapError::LoopToExit { layer } => EncapError::LoopToExit { layer: layer + 1 },
-                EncapError::LoopOwnSource { layer } => {
-                    EncapError::LoopOwnSource { layer: layer + 1 }
-                }
-                EncapError::FragmentationNeeded { mtu } => EncapError::FragmentationNeeded {
-                    mtu: mtu.saturating_sub(inner_overhead),
-                },
-                other => other,
-            })
-            .collect()
+        let middle = self.inner.outer(inner, said);
+        let layers = u8::try_from(self.inner.link_mtus().len()).unwrap();
+        let of_outer = self.outer.objections_but_lengths(&middle, said).into_iter();
+        let placed = of_outer.map(|objection| match objection {
+            EncapError::LoopToExit { layer } => EncapError::LoopToExit {
+                layer: layer + layers,
+            },
+            EncapError::LoopOwnSource { layer } => EncapError::LoopOwnSource {
+                layer: layer + layers,
+            },
+            other => other,
+        });
+        placed.collect()
     }
 
     fn outer(&self, inner: &[u8], said: &PerPacket) -> Vec<u8> {
-        let middle = self.inner.outer(inner, &self.for_inner(said));
+        let middle = self.inner.outer(inner, said);
         self.outer.outer(&middle, said)
     }
 
@@ -248,6 +310,10 @@ impl NaiveEncapsulator for NaiveStack<'_> {
 
     fn keeps_inner_header(&self) -> bool {
         self.inner.keeps_inner_header()
+    }
+
+    fn has_headers_by_value(&self) -> bool {
+        self.inner.has_headers_by_value() && self.outer.has_headers_by_value()
     }
 
     fn is_transparent(&self) -> bool {

@@ -1,39 +1,46 @@
 use arbitrary::{Result, Unstructured};
-use ipencap::decap::{MinEncCarrier, inspect_minimal_without_filter};
-use ipencap::encap::{MinEnc, Role};
+use ipencap::decap::{Minimal, Receiver, inspect_minimal_without_filter};
+use ipencap::encap::MinEnc;
 
-use super::{Layer, ends, generated_outer, typical_outer};
+use super::{Layer, ends, far_end, generated_outer, role, typical_outer};
 use crate::generate::odds;
 use crate::oracle::{NaiveMinimal, OuterPolicy};
 use crate::registry::{Endpoints, Enrol, Wishes};
 
 /// [`MinEnc`].
-pub type MinEncSubject = Layer<MinEnc, MinEncCarrier, NaiveMinimal>;
+pub type MinEncSubject = Layer<MinEnc, Minimal, NaiveMinimal>;
 
 impl MinEncSubject {
     fn of(naive: NaiveMinimal) -> Self {
         let (source, destination) = ends(&naive.outer);
-        let mut tunnel =
-            MinEnc::new(source, destination)
-                .unwrap()
-                .with_role(if naive.outer.forwards {
-                    Role::Forward
-                } else {
-                    Role::Originate
-                });
+        let mut tunnel = MinEnc::new(source, destination)
+            .unwrap()
+            .with_role(role(&naive.outer))
+            .with_link_mtu(naive.outer.link_mtu);
         if !naive.keeps_source {
             tunnel = tunnel.without_source();
         }
-        if let Some(mtu) = naive.outer.link_mtu {
-            tunnel = tunnel.with_link_mtu(mtu);
+        let receiver = Receiver::minimal(far_end(&naive.outer));
+        Self {
+            encapsulator: tunnel,
+            carrier: Minimal,
+            decapsulator: receiver,
+            matching: receiver,
+            naive,
+            inspect_without_filter: |_, packet| inspect_minimal_without_filter(packet),
+            inspect_payload: None,
+            payload_form: None,
         }
-        Self::with_inspection(tunnel, MinEncCarrier, naive, &naive.outer, |_, packet| {
-            inspect_minimal_without_filter(packet)
-        })
     }
 }
 
 impl Enrol for MinEncSubject {
+    type Tunnel = MinEnc;
+
+    fn tunnel(&self) -> Self::Tunnel {
+        self.encapsulator
+    }
+
     fn generate(u: &mut Unstructured<'_>, wishes: Wishes) -> Result<Self> {
         Ok(Self::of(NaiveMinimal {
             outer: OuterPolicy {

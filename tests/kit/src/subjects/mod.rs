@@ -1,19 +1,23 @@
 //! The encapsulators with what a naive one would do: a file each, an `impl Enrol` each.
 
-use core::any::Any;
 use core::fmt::{self, Debug};
 use core::net::Ipv4Addr;
+use core::num::NonZeroU8;
 
 use arbitrary::{Result, Unstructured};
 use ipencap::Span;
 use ipencap::decap::{Access, PointToPoint, Prefix};
 use ipencap::decap::{
-    Carrier, Decapsulate, EgressDscp, InnerTunnels, Opened, OuterMeta, Receiver, SocketCarrier,
-    inspect_without_filter,
+    Decapsulate, EgressDscp, InnerTunnels, Opened, OuterMeta, Receiver, inspect_without_filter,
 };
-use ipencap::encap::{self, Encapsulate, Gre, IpIp, PerPacket, Tcp, Udp};
+use ipencap::encap::{
+    self, AnyTunnel, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, MinEnc, PerPacket,
+    Role, TtlPolicy, Tunnel,
+};
 use ipencap::error::{EncapError, Refused};
-use ipencap::packet::PacketMeta;
+use ipencap::packet::Facts;
+use ipencap::shim::{Fou, Gre, GreInUdp, Gue, GueVariant1, IpIp, Shim, SocketShim, Tcp};
+use ipencap::wire::Dscp;
 
 use crate::generate::{mtu, odds};
 use crate::oracle::{self, Ids, NaiveCarrier, NaiveEncapsulator, OuterPolicy, Switches};
@@ -29,16 +33,66 @@ mod udp;
 pub use gre::GreSubject;
 pub use ipip::IpIpSubject;
 pub use minimal::MinEncSubject;
-pub use stack::StackSubject;
+pub use stack::{AnyTunnels, Array, Combine, StackSubject, Tuple};
 pub use tcp::TcpSubject;
-pub use udp::UdpSubject;
+pub use udp::{FouSubject, GreInUdpSubject, GueSubject, GueVariant1Subject, UdpSubject};
 
-/// One layer: an encapsulator `E`, a decapsulator of carrier `C` at its other end, and the naive
-/// form `N` of both.
+/// A tunnel, and the form it has among tunnels that are chosen at run time.
+pub trait RuntimeForm: Encapsulate + Copy + 'static {
+    /// The same tunnels as [`AnyTunnel`]s, the innermost first; `None` where one of them is not among
+    /// those.
+    fn any_tunnels(&self) -> Option<Vec<AnyTunnel>>;
+}
+
+macro_rules! any_tunnel {
+    ($($tunnel:ty),+) => { $(
+        impl RuntimeForm for $tunnel {
+            fn any_tunnels(&self) -> Option<Vec<AnyTunnel>> {
+                Some(vec![(*self).into()])
+            }
+        }
+    )+ };
+}
+
+any_tunnel!(
+    Tunnel<IpIp>,
+    Tunnel<Fou>,
+    Tunnel<Gue>,
+    Tunnel<GueVariant1>,
+    Tunnel<GreInUdp>,
+    Tunnel<Tcp>,
+    Tunnel<Gre>,
+    MinEnc,
+    AnyTunnel
+);
+
+/// Private words have a length that is known at compile time: there is no run-time form.
+impl RuntimeForm for Tunnel<Gue<2>> {
+    fn any_tunnels(&self) -> Option<Vec<AnyTunnel>> {
+        None
+    }
+}
+
+impl<I: RuntimeForm, O: RuntimeForm> RuntimeForm for (I, O) {
+    fn any_tunnels(&self) -> Option<Vec<AnyTunnel>> {
+        Some([self.0.any_tunnels()?, self.1.any_tunnels()?].concat())
+    }
+}
+
+impl<T: RuntimeForm, const N: usize> RuntimeForm for [T; N] {
+    fn any_tunnels(&self) -> Option<Vec<AnyTunnel>> {
+        let layers: Option<Vec<_>> = self.iter().map(RuntimeForm::any_tunnels).collect();
+        Some(layers?.concat())
+    }
+}
+
+/// One layer: an encapsulator `E`, a decapsulator of `C` at its other end, and the naive form `N` of
+/// both.
 pub struct Layer<E, C, N> {
     encapsulator: E,
     carrier: C,
     decapsulator: Receiver<C, PointToPoint<'static>>,
+    matching: Receiver<C, PointToPoint<'static>>,
     naive: N,
     inspect_without_filter: InspectWithoutFilter<C>,
     inspect_payload: Option<InspectPayload<C>>,
@@ -55,29 +109,30 @@ type InspectPayload<C> =
 /// How an encapsulator writes what goes through a socket.
 struct PayloadForm<E> {
     overhead: fn(&E) -> usize,
-    encap: fn(&E, &mut [u8], &PerPacket) -> core::result::Result<PacketMeta, EncapError>,
+    encap: fn(&E, &mut [u8], &PerPacket) -> core::result::Result<Facts, EncapError>,
+    train: PayloadTrain<E>,
 }
 
-impl<E, C: Copy + 'static, N> Layer<E, C, N> {
-    fn new(encapsulator: E, carrier: C, naive: N, ends: &OuterPolicy) -> Self
-    where
-        C: Carrier,
-    {
-        Self::with_inspection(encapsulator, carrier, naive, ends, inspect_without_filter)
-    }
+/// `Tunnel::encap_payload_train`.
+type PayloadTrain<E> =
+    fn(&E, &mut [u8], usize, &PerPacket) -> core::result::Result<(usize, Facts), EncapError>;
 
-    fn with_inspection(
-        encapsulator: E,
-        carrier: C,
-        naive: N,
-        ends: &OuterPolicy,
-        inspect_without_filter: InspectWithoutFilter<C>,
-    ) -> Self {
-        let access = PointToPoint::new(ends.destination.into(), ends.source.into(), &[Prefix::ANY]);
+/// The far end of the tunnel: it takes any inner packet.
+fn far_end(ends: &OuterPolicy) -> PointToPoint<'static> {
+    PointToPoint::new(ends.destination.into(), ends.source.into(), &[Prefix::ANY])
+}
+
+impl<S: Shim + 'static, N> Layer<Tunnel<S>, S, N> {
+    /// A tunnel with the policies of `outer` and the shim `sent`, and a receiver with `received`.
+    fn of_tunnel(outer: &OuterPolicy, sent: S, received: S, naive: N) -> Self {
+        let (source, destination) = ends(outer);
+        let tunnel = Tunnel::new(source, destination, sent).unwrap();
+        let encapsulator = tunnel.with_policy(library_policy(outer));
         Self {
             encapsulator,
-            carrier,
-            decapsulator: Receiver::new(carrier, access),
+            carrier: received,
+            decapsulator: Receiver::new(received, far_end(outer)),
+            matching: encapsulator.receiver(far_end(outer)),
             naive,
             inspect_without_filter,
             inspect_payload: None,
@@ -85,10 +140,10 @@ impl<E, C: Copy + 'static, N> Layer<E, C, N> {
         }
     }
 
-    /// The same with a carrier over a protocol that hosts have sockets for.
+    /// The same with a shim over a protocol that hosts have sockets for.
     fn over_sockets(self) -> Self
     where
-        C: SocketCarrier,
+        S: SocketShim,
     {
         Self {
             inspect_payload: Some(|carrier, access, switches, meta, payload| {
@@ -97,7 +152,9 @@ impl<E, C: Copy + 'static, N> Layer<E, C, N> {
             ..self
         }
     }
+}
 
+impl<E, C, N> Layer<E, C, N> {
     /// The same with an encapsulator that writes what goes through a socket.
     fn with_payload_form(self, payload_form: PayloadForm<E>) -> Self {
         Self {
@@ -113,19 +170,9 @@ impl<E, C, N: Debug> Debug for Layer<E, C, N> {
     }
 }
 
-/// `encapsulator` as a layer of a template, if it is one of those.
-fn template_layer<E: 'static>(encapsulator: &E) -> Option<encap::Layer> {
-    let any: &dyn Any = encapsulator;
-    let ipip = any.downcast_ref::<IpIp>().copied().map(encap::Layer::from);
-    let udp = any.downcast_ref::<Udp>().copied().map(encap::Layer::from);
-    let tcp = any.downcast_ref::<Tcp>().copied().map(encap::Layer::from);
-    let gre = any.downcast_ref::<Gre>().copied().map(encap::Layer::from);
-    ipip.or(udp).or(tcp).or(gre)
-}
-
 impl<E, C, N> Subject for Layer<E, C, N>
 where
-    E: Encapsulate + 'static,
+    E: RuntimeForm,
     C: Copy + 'static,
     for<'a> Receiver<C, PointToPoint<'a>>: Decapsulate,
     for<'a> Receiver<C, &'a dyn Access>: Decapsulate,
@@ -135,8 +182,16 @@ where
         &self.encapsulator
     }
 
+    fn any_tunnels(&self) -> Option<Vec<AnyTunnel>> {
+        self.encapsulator.any_tunnels()
+    }
+
     fn decapsulator(&self) -> &dyn Decapsulate {
         &self.decapsulator
+    }
+
+    fn matching_receiver(&self) -> Box<dyn Decapsulate + '_> {
+        Box::new(self.matching)
     }
 
     fn encap(
@@ -149,10 +204,6 @@ where
         door.encap(&self.encapsulator, buffer, inner, packet)
     }
 
-    fn layer(&self) -> Option<encap::Layer> {
-        template_layer(&self.encapsulator)
-    }
-
     fn payload_overhead(&self) -> Option<usize> {
         let form = self.payload_form.as_ref()?;
         Some((form.overhead)(&self.encapsulator))
@@ -162,9 +213,24 @@ where
         &self,
         frame: &mut [u8],
         packet: &PerPacket,
-    ) -> Option<core::result::Result<PacketMeta, EncapError>> {
+    ) -> Option<core::result::Result<Facts, EncapError>> {
         let form = self.payload_form.as_ref()?;
         Some((form.encap)(&self.encapsulator, frame, packet))
+    }
+
+    fn encap_payload_train(
+        &self,
+        segments: &mut [u8],
+        segment_len: usize,
+        packet: &PerPacket,
+    ) -> Option<core::result::Result<(usize, Facts), EncapError>> {
+        let form = self.payload_form.as_ref()?;
+        Some((form.train)(
+            &self.encapsulator,
+            segments,
+            segment_len,
+            packet,
+        ))
     }
 
     fn naive(&self) -> &dyn NaiveEncapsulator {
@@ -348,47 +414,38 @@ fn ends(outer: &OuterPolicy) -> (Ipv4Addr, Ipv4Addr) {
     (outer.source.into(), outer.destination.into())
 }
 
-/// The policies of `$outer` on the encapsulator `$tunnel`, which has the methods but no trait for
-/// them.
-macro_rules! with_outer {
-    ($tunnel:expr, $outer:expr) => {{
-        use core::num::NonZeroU8;
-        use ipencap::encap::{DfPolicy, DscpPolicy, EcnPolicy, IdSource, Role, TtlPolicy};
-        let outer: $crate::oracle::OuterPolicy = $outer;
-        let mut tunnel = $tunnel
-            .with_ttl(match outer.ttl {
-                Some(ttl) => TtlPolicy::Fixed(NonZeroU8::new(ttl).unwrap()),
-                None => TtlPolicy::Inherit,
-            })
-            .with_dscp(match outer.dscp {
-                Some(dscp) => DscpPolicy::Fixed(ipencap::wire::Dscp::new(dscp).unwrap()),
-                None => DscpPolicy::Copy,
-            })
-            .with_ecn(match outer.ecn {
-                $crate::oracle::ECN_COMPATIBILITY => EcnPolicy::Compatibility,
-                $crate::oracle::ECN_RFC3168 => EcnPolicy::Rfc3168,
-                _ => EcnPolicy::Normal,
-            })
-            .with_df(match outer.df_follows {
-                Some($crate::oracle::Ids::PerPacket) => DfPolicy::Copy(IdSource::PerPacket),
-                Some($crate::oracle::Ids::Constant(constant)) => {
-                    DfPolicy::Copy(IdSource::Constant(constant))
-                }
-                None => DfPolicy::Set,
-            })
-            .with_atomic_identification(outer.atomic_identification)
-            .with_role(if outer.forwards {
-                Role::Forward
-            } else {
-                Role::Originate
-            });
-        if outer.hairpin {
-            tunnel = tunnel.allowing_hairpin();
-        }
-        if let Some(mtu) = outer.link_mtu {
-            tunnel = tunnel.with_link_mtu(mtu);
-        }
-        tunnel
-    }};
+/// The policies of an outer header as the library takes them.
+fn library_policy(outer: &OuterPolicy) -> encap::OuterPolicy {
+    encap::OuterPolicy {
+        ttl: match outer.ttl {
+            Some(ttl) => TtlPolicy::Fixed(NonZeroU8::new(ttl).unwrap()),
+            None => TtlPolicy::Inherit,
+        },
+        dscp: match outer.dscp {
+            Some(dscp) => DscpPolicy::Fixed(Dscp::new(dscp).unwrap()),
+            None => DscpPolicy::Copy,
+        },
+        ecn: match outer.ecn {
+            oracle::ECN_COMPATIBILITY => EcnPolicy::Compatibility,
+            oracle::ECN_RFC3168 => EcnPolicy::Rfc3168,
+            _ => EcnPolicy::Normal,
+        },
+        df: match outer.df_follows {
+            Some(Ids::PerPacket) => DfPolicy::Copy(IdSource::PerPacket),
+            Some(Ids::Constant(constant)) => DfPolicy::Copy(IdSource::Constant(constant)),
+            None => DfPolicy::Set,
+        },
+        atomic_identification: outer.atomic_identification,
+        role: role(outer),
+        link_mtu: outer.link_mtu,
+        hairpin: outer.hairpin,
+    }
 }
-use with_outer;
+
+fn role(outer: &OuterPolicy) -> Role {
+    if outer.forwards {
+        Role::Forward
+    } else {
+        Role::Originate
+    }
+}

@@ -1,22 +1,21 @@
 use arbitrary::{Result, Unstructured};
-use ipencap::encap::{Tcp, TcpCarrier};
+use ipencap::encap::Tunnel;
+use ipencap::shim::Tcp;
 use ipencap::wire::{LengthPrefix, TcpFlags};
 
-use super::{Layer, ends, generated_outer, typical_outer, with_outer};
+use super::{Layer, generated_outer, typical_outer};
 use crate::generate::odds;
 use crate::oracle::{self, NaiveTcp, OuterPolicy};
 use crate::registry::{Endpoints, Enrol, Wishes};
 
 /// [`Tcp`].
-pub type TcpSubject = Layer<Tcp, TcpCarrier, NaiveTcp>;
+pub type TcpSubject = Layer<Tunnel<Tcp>, Tcp, NaiveTcp>;
 
 impl TcpSubject {
     fn of(naive: NaiveTcp) -> Self {
-        let (source, destination) = ends(&naive.outer);
         let [source_port, destination_port] = naive.ports;
-        let mut carrier = TcpCarrier::new(destination_port);
-        let tunnel = Tcp::new((source, source_port), (destination, destination_port)).unwrap();
-        let mut tunnel = with_outer!(tunnel, naive.outer)
+        let mut received = Tcp::new(0, destination_port);
+        let mut sent = Tcp::new(source_port, destination_port)
             .with_flags(TcpFlags::from_bits_truncate(naive.flags))
             .with_window(naive.window)
             .with_options(&naive.options)
@@ -27,15 +26,21 @@ impl TcpSubject {
             } else {
                 LengthPrefix::Inclusive
             };
-            tunnel = tunnel.with_framing(framing);
-            carrier = carrier.with_framing(framing);
+            sent = sent.with_framing(framing);
+            received = received.with_framing(framing);
         }
         let outer = naive.outer;
-        Self::new(tunnel, carrier, naive, &outer).over_sockets()
+        Self::of_tunnel(&outer, sent, received, naive).over_sockets()
     }
 }
 
 impl Enrol for TcpSubject {
+    type Tunnel = Tunnel<Tcp>;
+
+    fn tunnel(&self) -> Self::Tunnel {
+        self.encapsulator
+    }
+
     fn generate(u: &mut Unstructured<'_>, wishes: Wishes) -> Result<Self> {
         let option_words = if odds(u, 1, 2)? {
             u.int_in_range(0..=10usize)?
