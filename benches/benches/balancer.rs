@@ -9,7 +9,8 @@ use std::net::Ipv4Addr;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ipencap::Span;
-use ipencap::encap::IpIp;
+use ipencap::encap::Tunnel;
+use ipencap::shim::IpIp;
 use ipencap_bench::contenders::etherparse::Etherparse;
 use ipencap_bench::contenders::limit::{Load, Store};
 use ipencap_bench::contenders::ours;
@@ -23,7 +24,7 @@ use ipencap_bench::settings;
 
 const INNER_LEN: usize = 64;
 
-type Setup = (Backends<IpIp>, Backends<Layer>);
+type Setup = (Backends<Tunnel<IpIp>>, Backends<Layer>);
 
 fn parts<const PARTS: u8>() -> Vec<PacketContender<Setup>> {
     vec![

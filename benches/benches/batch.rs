@@ -10,7 +10,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ipencap::Span;
 use ipencap_bench::contenders::limit::{Load, LoadAllAndStore, Store};
 use ipencap_bench::contenders::ours::{
-    Decap, Encap, EncapProven, Ipip, Nested, ParseOnly, Setup, Tunnels, UdpFull, UdpOffload,
+    Decap, Encap, EncapProven, Ipip, ParseOnly, Setup, Tunnels, UdpFull, UdpOffload,
 };
 use ipencap_bench::contenders::peers;
 use ipencap_bench::fixtures::{self, Ring, START};
@@ -21,7 +21,7 @@ const INNER_LEN: usize = 1400;
 
 fn encap() -> Vec<PacketContender<Setup>> {
     peers::listed(
-        [contender::<_, Encap<Nested<1>>>("ipencap")],
+        [contender::<_, Encap<Ipip<1>>>("ipencap")],
         peers::ipip::<1, true>(),
         [contender::<_, Store<20>>("limit_store")],
     )
@@ -29,7 +29,7 @@ fn encap() -> Vec<PacketContender<Setup>> {
 
 fn encap_proven() -> Vec<PacketContender<Setup>> {
     peers::listed(
-        [contender::<_, EncapProven<Nested<1>>>("ipencap")],
+        [contender::<_, EncapProven<Ipip<1>>>("ipencap")],
         peers::ipip::<1, false>(),
         [contender::<_, Store<20>>("limit_store")],
     )
@@ -37,7 +37,7 @@ fn encap_proven() -> Vec<PacketContender<Setup>> {
 
 fn encap_x4() -> Vec<PacketContender<Setup>> {
     peers::listed(
-        [contender::<_, Encap<Nested<4>>>("ipencap")],
+        [contender::<_, Encap<Ipip<4>>>("ipencap")],
         peers::ipip::<4, true>(),
         [contender::<_, Store<80>>("limit_store")],
     )

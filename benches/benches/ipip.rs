@@ -11,8 +11,8 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use ipencap_bench::contenders::limit::{Load, Store};
 use ipencap_bench::contenders::ours::{
-    Choice, Decap, Encap, EncapProven, InspectWithoutFilter, Ipip, Nested, ParseOnly,
-    ProveThenEncap, Receiver, Setup, Tunnels,
+    Choice, Decap, Encap, EncapProven, InspectWithoutFilter, Ipip, IpipArray, ParseOnly,
+    ProveThenEncap, Receivers, Setup, Tunnels,
 };
 use ipencap_bench::contenders::peers;
 use ipencap_bench::fixtures::{self, Payload};
@@ -23,13 +23,13 @@ use ipencap_bench::{settings, verify};
 fn encap<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
 where
     Ipip<N>: Choice,
-    Nested<N>: Choice,
+    IpipArray<N>: Choice,
 {
     peers::listed(
         [
-            contender::<_, Encap<Nested<N>>>("ipencap"),
-            contender::<_, ProveThenEncap<Nested<N>>>("ipencap_prove"),
-            contender::<_, Encap<Ipip<N>>>("ipencap_stack"),
+            contender::<_, Encap<Ipip<N>>>("ipencap"),
+            contender::<_, ProveThenEncap<Ipip<N>>>("ipencap_prove"),
+            contender::<_, Encap<IpipArray<N>>>("ipencap_array"),
         ],
         peers::ipip::<N, true>(),
         [contender::<_, Store<LEN>>("limit_store")],
@@ -39,12 +39,12 @@ where
 fn encap_proven<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
 where
     Ipip<N>: Choice,
-    Nested<N>: Choice,
+    IpipArray<N>: Choice,
 {
     peers::listed(
         [
-            contender::<_, EncapProven<Nested<N>>>("ipencap"),
-            contender::<_, EncapProven<Ipip<N>>>("ipencap_stack"),
+            contender::<_, EncapProven<Ipip<N>>>("ipencap"),
+            contender::<_, EncapProven<IpipArray<N>>>("ipencap_array"),
         ],
         peers::ipip::<N, false>(),
         [contender::<_, Store<LEN>>("limit_store")],
@@ -61,7 +61,7 @@ fn decap_headers<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setu
 
 fn decap<const N: usize, const LEN: usize>() -> Vec<PacketContender<Setup>>
 where
-    Ipip<N>: Receiver,
+    Ipip<N>: Receivers,
 {
     let mut contenders = vec![contender::<_, Decap<Ipip<N>>>("ipencap")];
     if N == 1 {
@@ -77,8 +77,8 @@ fn depth<const N: usize, const LEN: usize, const LEN_AND_INNER: usize>(
     setup: &Setup,
     inner_lens: &[usize],
 ) where
-    Ipip<N>: Choice + Receiver,
-    Nested<N>: Choice,
+    Ipip<N>: Choice + Receivers,
+    IpipArray<N>: Choice,
 {
     let encap = encap::<N, LEN>();
     let encap_proven = encap_proven::<N, LEN>();

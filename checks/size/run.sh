@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 . ../embedded/targets.sh
 
 targets=(thumbv7em-none-eabihf thumbv6m-none-eabi)
-programs=(header encap decap doors reasons udp checksum)
+programs=(header encap decap doors reasons udp fou checksum)
 prepare_targets "${targets[@]}"
 # Apart: the compiler's note of frame sizes is in no other build.
 target_dir=${CARGO_TARGET_DIR:-$PWD/../../target}/size

@@ -1,44 +1,37 @@
-//! ipencap, by all of its doors.
+//! ipencap, by all of its functions.
 
 use core::num::NonZeroU8;
 
-use ipencap::decap::{Decapsulate, Receiver, inspect_without_filter};
-use ipencap::decap::{PointToPoint, Prefix};
-use ipencap::encap::{
-    ChecksumPolicy, Encapsulate, IpIp, IpIpCarrier, PerPacket, SourcePort, Stack, Tcp, Template,
-    TtlPolicy, Udp,
-};
-use ipencap::packet::{Packet, PacketMeta};
-use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4, Ipv4Header};
+use ipencap::decap::{Decapsulate, PointToPoint, Receiver, inspect_without_filter};
+use ipencap::encap::{Encapsulate, OuterPolicy, PerPacket, TtlPolicy, Tunnel};
+use ipencap::packet::{Facts, Packet, Rules};
+use ipencap::shim::{ChecksumPolicy, Fou, IpIp, SourcePort, Tcp};
+use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4, Ipv4Header, Prefix};
 use ipencap::{Span, checksum as sums, decap, encap};
 
 use super::peer::Backends;
 use crate::fixtures::Layer;
 use crate::packet_work::{PacketWork, REFUSED};
 
-type Ipip2 = Stack<IpIp, IpIp>;
-type Ipip3 = Stack<IpIp, Ipip2>;
-type Ipip4 = Stack<IpIp, Ipip3>;
-type From1 = Receiver<IpIpCarrier, PointToPoint<'static>>;
-type From2 = Stack<From1, From1>;
-type From3 = Stack<From1, From2>;
-type From4 = Stack<From1, From3>;
+type To1 = Tunnel<IpIp>;
+type To2 = (To1, To1);
+type To3 = (To2, To1);
+type To4 = (To3, To1);
+type From1 = Receiver<IpIp, PointToPoint<'static>>;
+type From2 = (From1, From1);
+type From3 = (From2, From1);
+type From4 = (From3, From1);
 
-/// Both ends of a tunnel of every kind and depth, and the layers for those who build headers of them.
+/// Both ends of a tunnel of every kind and depth.
 #[derive(Debug)]
 pub struct Tunnels {
-    ipip: (IpIp, Ipip2, Ipip3, Ipip4),
-    templates: (
-        Template<IpIp, 1>,
-        Template<IpIp, 2>,
-        Template<IpIp, 3>,
-        Template<IpIp, 4>,
-    ),
+    tuples: (To1, To2, To3, To4),
+    arrays: ([To1; 1], [To1; 2], [To1; 3], [To1; 4]),
     from: (From1, From2, From3, From4),
-    udp_zero: Udp,
-    udp_offload: Udp,
-    udp_full: Udp,
-    tcp: Tcp,
+    udp_zero: Tunnel<Fou>,
+    udp_offload: Tunnel<Fou>,
+    udp_full: Tunnel<Fou>,
+    tcp: Tunnel<Tcp>,
 }
 
 impl Tunnels {
@@ -60,66 +53,55 @@ impl Tunnels {
                 ..
             } = layers[place];
             let sources = Box::leak(Box::new([sources[place]]));
-            Receiver::ipip(PointToPoint::new(destination, source, sources))
+            Receiver::new(IpIp, PointToPoint::new(destination, source, sources))
         };
-        let stack2 = Stack {
-            outer: two,
-            inner: one,
-        };
-        let stack3 = Stack {
-            outer: three,
-            inner: stack2,
-        };
-        let stack4 = Stack {
-            outer: four,
-            inner: stack3,
-        };
-        let from2 = Stack {
-            outer: from(1),
-            inner: from(0),
-        };
-        let from3 = Stack {
-            outer: from(2),
-            inner: from2,
-        };
-        let from4 = Stack {
-            outer: from(3),
-            inner: from3,
-        };
+        let to_2 = (one, two);
+        let to_3 = (to_2, three);
+        let from_2 = (from(0), from(1));
+        let from_3 = (from_2, from(2));
         let layer = layers[0];
-        let udp = Udp::fou(layer.source, layer.destination, layer.destination_port)
+        let fou =
+            Fou::new(layer.destination_port).with_source_port(SourcePort::Fixed(layer.source_port));
+        let udp = |checksum| {
+            Tunnel::new(layer.source, layer.destination, fou.with_checksum(checksum))
+                .expect("addresses of documentation")
+                .with_policy(OuterPolicy {
+                    ttl: ttl(layer.ttl),
+                    ..OuterPolicy::DEFAULT
+                })
+        };
+        let segment = Tcp::new(layer.source_port, layer.destination_port).with_window(layer.window);
+        let tcp = Tunnel::new(layer.source, layer.destination, segment)
             .expect("addresses of documentation")
-            .with_ttl(ttl(layer.ttl))
-            .with_source_port(SourcePort::Fixed(layer.source_port));
-        let tcp = Tcp::new(
-            (layer.source, layer.source_port),
-            (layer.destination, layer.destination_port),
-        )
-        .expect("addresses of documentation")
-        .with_ttl(ttl(layer.ttl))
-        .with_window(layer.window);
+            .with_policy(OuterPolicy {
+                ttl: ttl(layer.ttl),
+                ..OuterPolicy::CONNECTION
+            });
         Self {
-            ipip: (one, stack2, stack3, stack4),
-            templates: (
-                Template::single(one),
-                Template::nested([one, two]),
-                Template::nested([one, two, three]),
-                Template::nested([one, two, three, four]),
+            tuples: (one, to_2, to_3, (to_3, four)),
+            arrays: (
+                [one],
+                [one, two],
+                [one, two, three],
+                [one, two, three, four],
             ),
-            from: (from(0), from2, from3, from4),
-            udp_zero: udp.with_checksum(ChecksumPolicy::Zero),
-            udp_offload: udp.with_checksum(ChecksumPolicy::Offload),
-            udp_full: udp.with_checksum(ChecksumPolicy::Full),
+            from: (from(0), from_2, from_3, (from_3, from(3))),
+            udp_zero: udp(ChecksumPolicy::Zero),
+            udp_offload: udp(ChecksumPolicy::Offload),
+            udp_full: udp(ChecksumPolicy::Full),
             tcp,
         }
     }
 }
 
 /// The IP-in-IP tunnel of a layer.
-pub fn ipip(layer: &Layer) -> IpIp {
-    IpIp::new(layer.source, layer.destination)
+pub fn ipip(layer: &Layer) -> Tunnel<IpIp> {
+    Tunnel::new(layer.source, layer.destination, IpIp)
         .expect("addresses of documentation")
-        .with_ttl(ttl(layer.ttl))
+        .with_policy(OuterPolicy {
+            ttl: ttl(layer.ttl),
+            ..OuterPolicy::DEFAULT
+        })
 }
 
 fn ttl(ttl: u8) -> TtlPolicy {
@@ -138,8 +120,8 @@ pub trait Choice {
     fn of(setup: &Setup) -> (&Self::Tunnel, PerPacket);
 }
 
-/// Decapsulators of `N` layers.
-pub trait Receiver {
+/// Receivers of `N` layers.
+pub trait Receivers {
     /// Its type.
     type Tunnel: Decapsulate;
 
@@ -147,13 +129,13 @@ pub trait Receiver {
     fn of(setup: &Setup) -> &Self::Tunnel;
 }
 
-/// `N` layers of IP-in-IP, as a stack.
+/// `N` layers of IP-in-IP, as a tuple.
 #[derive(Debug)]
 pub struct Ipip<const N: usize>;
 
-/// `N` layers of IP-in-IP, as a template.
+/// `N` layers of IP-in-IP, as an array.
 #[derive(Debug)]
-pub struct Nested<const N: usize>;
+pub struct IpipArray<const N: usize>;
 
 macro_rules! depth {
     ($N:literal, $Tunnel:ty, $From:ty, $field:tt) => {
@@ -162,20 +144,20 @@ macro_rules! depth {
 
             #[inline(always)]
             fn of((_, tunnels): &Setup) -> (&Self::Tunnel, PerPacket) {
-                (&tunnels.ipip.$field, PerPacket::new())
+                (&tunnels.tuples.$field, PerPacket::new())
             }
         }
 
-        impl Choice for Nested<$N> {
-            type Tunnel = Template<IpIp, $N>;
+        impl Choice for IpipArray<$N> {
+            type Tunnel = [To1; $N];
 
             #[inline(always)]
             fn of((_, tunnels): &Setup) -> (&Self::Tunnel, PerPacket) {
-                (&tunnels.templates.$field, PerPacket::new())
+                (&tunnels.arrays.$field, PerPacket::new())
             }
         }
 
-        impl Receiver for Ipip<$N> {
+        impl Receivers for Ipip<$N> {
             type Tunnel = $From;
 
             #[inline(always)]
@@ -186,10 +168,10 @@ macro_rules! depth {
     };
 }
 
-depth!(1, IpIp, From1, 0);
-depth!(2, Ipip2, From2, 1);
-depth!(3, Ipip3, From3, 2);
-depth!(4, Ipip4, From4, 3);
+depth!(1, To1, From1, 0);
+depth!(2, To2, From2, 1);
+depth!(3, To3, From3, 2);
+depth!(4, To4, From4, 3);
 
 /// UDP without a checksum.
 #[derive(Debug)]
@@ -208,43 +190,43 @@ pub struct UdpFull;
 pub struct TcpSegment;
 
 impl Choice for UdpZero {
-    type Tunnel = Udp;
+    type Tunnel = Tunnel<Fou>;
 
     #[inline(always)]
-    fn of((_, tunnels): &Setup) -> (&Udp, PerPacket) {
+    fn of((_, tunnels): &Setup) -> (&Self::Tunnel, PerPacket) {
         (&tunnels.udp_zero, PerPacket::new())
     }
 }
 
 impl Choice for UdpOffload {
-    type Tunnel = Udp;
+    type Tunnel = Tunnel<Fou>;
 
     #[inline(always)]
-    fn of((_, tunnels): &Setup) -> (&Udp, PerPacket) {
+    fn of((_, tunnels): &Setup) -> (&Self::Tunnel, PerPacket) {
         (&tunnels.udp_offload, PerPacket::new())
     }
 }
 
 impl Choice for UdpFull {
-    type Tunnel = Udp;
+    type Tunnel = Tunnel<Fou>;
 
     #[inline(always)]
-    fn of((_, tunnels): &Setup) -> (&Udp, PerPacket) {
+    fn of((_, tunnels): &Setup) -> (&Self::Tunnel, PerPacket) {
         (&tunnels.udp_full, PerPacket::new())
     }
 }
 
 impl Choice for TcpSegment {
-    type Tunnel = Tcp;
+    type Tunnel = Tunnel<Tcp>;
 
     #[inline(always)]
-    fn of(([layer, ..], tunnels): &Setup) -> (&Tcp, PerPacket) {
+    fn of(([layer, ..], tunnels): &Setup) -> (&Self::Tunnel, PerPacket) {
         let numbers = PerPacket::new().with_tcp_numbers(layer.sequence, layer.acknowledgment);
         (&tunnels.tcp, numbers)
     }
 }
 
-/// The first door, `ipencap::encap`: validates, judges, writes.
+/// `ipencap::encap`: validates, checks, writes.
 #[derive(Debug)]
 pub struct Encap<C>(C);
 
@@ -259,7 +241,7 @@ impl<C: Choice> PacketWork<Setup> for Encap<C> {
     }
 }
 
-/// `Packet::prove`, then `Proven::encap`: the same in two steps, between which a tunnel can be
+/// `Packet::prove`, then `Proven::wrap`: the same in two steps, between which a tunnel can be
 /// looked up.
 #[derive(Debug)]
 pub struct ProveThenEncap<C>(C);
@@ -271,15 +253,15 @@ impl<C: Choice> PacketWork<Setup> for ProveThenEncap<C> {
         let Ok(proven) = Packet::new(buffer, packet).prove() else {
             return REFUSED;
         };
-        match proven.encap(tunnel, &per_packet) {
+        match proven.wrap(tunnel, &per_packet) {
             Ok(_) => packet.start - tunnel.overhead(),
             Err(_) => REFUSED,
         }
     }
 }
 
-/// `Proven::encap` for a packet that somebody else has proven, a card say: its fast path, and what it
-/// leaves to the other.
+/// `Encapsulate::check` and `write` for a packet that somebody else has validated, a card say: by the
+/// common rules, and by all where these do not do.
 #[derive(Debug)]
 pub struct EncapProven<C>(C);
 
@@ -291,25 +273,25 @@ impl<C: Choice> PacketWork<Setup> for EncapProven<C> {
         let Some(header) = bytes.first_chunk() else {
             return REFUSED;
         };
-        let inner = PacketMeta::trusted(Ipv4Header::from_bytes(*header));
+        let inner = Facts::trusted(&Ipv4Header::from_bytes(*header));
         let Some(start) = packet.start.checked_sub(tunnel.overhead()) else {
             return REFUSED;
         };
-        let Some(outer) = tunnel.judge_ordinary(&inner, &per_packet) else {
-            return encap_unusual::<C>(setup, buffer, packet);
-        };
+        if tunnel.check(&inner, &per_packet, Rules::Common).is_err() {
+            return encap_uncommon::<C>(setup, buffer, packet);
+        }
         let Some(frame) = buffer.get_mut(start..packet.end()) else {
             return REFUSED;
         };
-        tunnel.write_ordinary(frame, &inner, &outer, &per_packet);
+        tunnel.write(frame, &inner, &per_packet, Rules::Common);
         start
     }
 }
 
-/// What the fast path leaves to the other.
+/// What the common rules do not cover.
 #[cold]
 #[inline(never)]
-fn encap_unusual<C: Choice>(setup: &Setup, buffer: &mut [u8], packet: Span) -> usize {
+fn encap_uncommon<C: Choice>(setup: &Setup, buffer: &mut [u8], packet: Span) -> usize {
     let (tunnel, per_packet) = C::of(setup);
     match encap(tunnel, buffer, packet, &per_packet) {
         Ok(_) => packet.start - tunnel.overhead(),
@@ -317,12 +299,12 @@ fn encap_unusual<C: Choice>(setup: &Setup, buffer: &mut [u8], packet: Span) -> u
     }
 }
 
-/// The second door, `ipencap::decap`: the whole pipeline, for one peer and one prefix of inner
+/// `ipencap::decap`: the whole pipeline, for one peer and one prefix of inner
 /// sources a layer.
 #[derive(Debug)]
 pub struct Decap<R>(R);
 
-impl<R: Receiver> PacketWork<Setup> for Decap<R> {
+impl<R: Receivers> PacketWork<Setup> for Decap<R> {
     #[inline(always)]
     fn run(setup: &Setup, buffer: &mut [u8], packet: Span) -> usize {
         let outer = packet.get_mut(buffer).unwrap_or_default();
@@ -341,7 +323,7 @@ impl PacketWork<Setup> for InspectWithoutFilter {
     #[inline(always)]
     fn run(_: &Setup, buffer: &mut [u8], packet: Span) -> usize {
         let outer = packet.get(buffer).unwrap_or_default();
-        match inspect_without_filter(&IpIpCarrier, outer) {
+        match inspect_without_filter(&IpIp, outer) {
             Ok(opened) => packet.start + opened.span().start,
             Err(_) => REFUSED,
         }
@@ -376,20 +358,16 @@ impl<S, const N: usize> PacketWork<S> for ParseOnly<N> {
 #[derive(Debug)]
 pub struct Balance<const PARTS: u8>;
 
-impl<T, const PARTS: u8> PacketWork<(Backends<IpIp>, Backends<T>)> for Balance<PARTS> {
+impl<T, const PARTS: u8> PacketWork<(Backends<To1>, Backends<T>)> for Balance<PARTS> {
     #[inline(always)]
-    fn run(
-        (backends, _): &(Backends<IpIp>, Backends<T>),
-        buffer: &mut [u8],
-        packet: Span,
-    ) -> usize {
+    fn run((backends, _): &(Backends<To1>, Backends<T>), buffer: &mut [u8], packet: Span) -> usize {
         let Ok(proven) = Packet::new(buffer, packet).prove() else {
             return REFUSED;
         };
         if PARTS == 1 {
-            return usize::from(proven.meta().header().total_len());
+            return proven.facts().len() as usize;
         }
-        let hash = proven.meta().flow().hash(backends.seed);
+        let hash = proven.facts().flow().hash(backends.seed);
         if PARTS == 2 {
             return hash as usize;
         }
@@ -397,8 +375,8 @@ impl<T, const PARTS: u8> PacketWork<(Backends<IpIp>, Backends<T>)> for Balance<P
         if PARTS == 3 {
             return tunnel.destination().to_bits() as usize;
         }
-        match proven.encap(tunnel, &PerPacket::new()) {
-            Ok(_) => packet.start - IpIp::OVERHEAD,
+        match proven.wrap(tunnel, &PerPacket::new()) {
+            Ok(_) => packet.start - tunnel.overhead(),
             Err(_) => REFUSED,
         }
     }

@@ -6,21 +6,27 @@ use core::hint::black_box;
 use core::net::Ipv4Addr;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
+use ipencap::Span;
 use ipencap::checksum::{Sum, update_u16};
-use ipencap::decap::{self as receiving, DEFAULT_NESTING, Decapsulate, Inner};
-use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::decap::{
+    self as receiving, DEFAULT_NESTING, Decapsulate, Inner, PointToPoint, Prefix,
+};
 use ipencap::encap::{
-    ChecksumPolicy, Encapsulate, IpIp, IpIpCarrier, Layer, PerPacket, Role, SourcePort, Stack, Tcp,
-    Template, Udp,
+    AnyTunnel, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Header, IdSource, OuterPolicy,
+    PerPacket, Role, TtlPolicy, Tunnel, encap, header as header_of,
 };
 use ipencap::error::{EncapError, Reason, Refused};
-use ipencap::packet::{Packet, Proven};
+use ipencap::packet::{Facts, Packet, Proven};
+use ipencap::shim::{ChecksumPolicy, Fou, Gre, Gue, GueVariant1, IpIp, Shim, SourcePort, Tcp};
 use ipencap::stream::{Decoder, Event, StreamFraming};
-use ipencap::wire::{Ecn, IpProtocol, Ipv4, Ipv4Header};
-use ipencap::{Span, encap};
+use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4, Ipv4Header};
 
+type Ipip = Tunnel<IpIp>;
 type Wrapped = Result<&'static mut [u8], EncapError>;
-type Receiver = receiving::Receiver<IpIpCarrier, PointToPoint<'static>>;
+type Opened = Result<Inner<'static>, Refused>;
+type Access = PointToPoint<'static>;
+type Receiver = receiving::Receiver<IpIp, Access>;
+type FouReceiver = receiving::Receiver<Fou, Access>;
 
 const HEADROOM: usize = 128;
 
@@ -44,6 +50,11 @@ fn buffer(len: u16) -> (&'static mut [u8], Span) {
     (Vec::leak(bytes), Span::new(HEADROOM, packet_len))
 }
 
+/// Where the packet of a buffer lies: bytes behind it are none of it.
+fn whole() -> Span {
+    Span::new(HEADROOM, 64)
+}
+
 fn bytes(len: u16) -> &'static mut [u8] {
     buffer(len).0
 }
@@ -53,16 +64,53 @@ fn proven(len: u16) -> Proven<'static> {
     Packet::new(bytes, span).prove().expect("a valid packet")
 }
 
+/// A buffer with a packet whose header has eight bytes of options.
+fn with_options() -> &'static mut [u8] {
+    let (buffer, span) = buffer(64);
+    let bytes = &mut buffer[span.start..];
+    bytes[0] = 0x47;
+    // No operation, seven times, and the end.
+    bytes[20..28].copy_from_slice(&[1, 1, 1, 1, 1, 1, 1, 0]);
+    bytes[10..12].fill(0);
+    let checksum = Sum::new().add_bytes(&bytes[..28]).checksum();
+    bytes[10..12].copy_from_slice(&checksum.to_be_bytes());
+    buffer
+}
+
+/// A buffer with an IP-in-IP packet.
+fn with_ipip() -> &'static mut [u8] {
+    let packet = wrapped(other(), Ecn::NotEct);
+    let (bytes, span) = buffer(84);
+    bytes[span.start..].copy_from_slice(packet);
+    bytes
+}
+
 /// A packet in IP-in-IP.
 fn outer() -> &'static mut [u8] {
     wrapped(ipip(), Ecn::NotEct)
 }
 
-fn wrapped(tunnel: &impl Encapsulate, ecn: Ecn) -> &'static mut [u8] {
+fn wrapped<T: Encapsulate + ?Sized>(tunnel: &T, ecn: Ecn) -> &'static mut [u8] {
     let (bytes, span) = buffer(64);
     let (header, ..) = Ipv4Header::split_mut(&mut bytes[HEADROOM..]).expect("a header");
     header.set_ecn(ecn);
     encap(tunnel, bytes, span, said()).expect("wraps")
+}
+
+/// A packet in IP-in-IP whose ECN fields are these.
+fn marked(inner: Ecn, outer: Ecn) -> &'static mut [u8] {
+    let packet = wrapped(ipip(), inner);
+    let (header, ..) = Ipv4Header::split_mut(packet).expect("a header");
+    header.set_ecn(outer);
+    packet
+}
+
+/// A packet in IP-in-IP that is itself IP-in-IP, between others.
+fn tunnel_inside() -> &'static mut [u8] {
+    let packet = wrapped(ipip(), Ecn::NotEct);
+    let (header, ..) = Ipv4Header::split_mut(&mut packet[20..]).expect("a header");
+    header.set_protocol(IpProtocol::IPENCAP);
+    packet
 }
 
 /// A packet with room for the length before it.
@@ -90,121 +138,171 @@ fn header_bytes() -> &'static [u8; 20] {
     header().as_bytes()
 }
 
+fn facts() -> &'static Facts {
+    let (buffer, span) = buffer(64);
+    leaked(Facts::read(&buffer[span.start..]).expect("a valid packet"))
+}
+
 fn said() -> &'static PerPacket {
     leaked(PerPacket::new())
 }
 
-fn ipip() -> &'static IpIp {
+fn identified() -> &'static PerPacket {
+    leaked(PerPacket::new().with_identification(7))
+}
+
+fn hashed() -> &'static PerPacket {
+    leaked(PerPacket::new().with_flow_hash(77))
+}
+
+fn tunnel<S: Shim>(shim: S) -> &'static Tunnel<S> {
     let [a, b, ..] = ends();
-    leaked(IpIp::new(a, b).expect("unicast"))
+    leaked(Tunnel::new(a, b, shim).expect("unicast"))
 }
 
-fn other() -> &'static IpIp {
+fn ipip() -> &'static Ipip {
+    tunnel(IpIp)
+}
+
+fn other() -> &'static Ipip {
     let [.., c, d] = ends();
-    leaked(IpIp::new(c, d).expect("unicast"))
+    leaked(Tunnel::new(c, d, IpIp).expect("unicast"))
 }
 
-fn forwarding() -> &'static IpIp {
-    leaked(ipip().with_role(Role::Forward))
+const DEFAULT: OuterPolicy = OuterPolicy::DEFAULT;
+const FORWARD: OuterPolicy = OuterPolicy {
+    role: Role::Forward,
+    ..DEFAULT
+};
+const INHERITED_TTL: OuterPolicy = OuterPolicy {
+    ttl: TtlPolicy::Inherit,
+    ..DEFAULT
+};
+const FIXED_DSCP: OuterPolicy = OuterPolicy {
+    dscp: DscpPolicy::Fixed(Dscp::DEFAULT),
+    ..DEFAULT
+};
+const ECN_COMPATIBILITY: OuterPolicy = OuterPolicy {
+    ecn: EcnPolicy::Compatibility,
+    ..DEFAULT
+};
+const RFC_3168: OuterPolicy = OuterPolicy {
+    ecn: EcnPolicy::Rfc3168,
+    ..DEFAULT
+};
+const COPIED_DF: OuterPolicy = OuterPolicy {
+    df: DfPolicy::Copy(IdSource::PerPacket),
+    ..DEFAULT
+};
+const IDENTIFICATION: OuterPolicy = OuterPolicy {
+    atomic_identification: 7,
+    ..DEFAULT
+};
+const LINK_MTU: OuterPolicy = OuterPolicy {
+    link_mtu: Some(1500),
+    ..DEFAULT
+};
+const HAIRPIN: OuterPolicy = OuterPolicy {
+    hairpin: true,
+    ..DEFAULT
+};
+const ALL: OuterPolicy = OuterPolicy {
+    ttl: TtlPolicy::Inherit,
+    dscp: DscpPolicy::Fixed(Dscp::DEFAULT),
+    ecn: EcnPolicy::Rfc3168,
+    df: DfPolicy::Copy(IdSource::PerPacket),
+    atomic_identification: 7,
+    role: Role::Forward,
+    link_mtu: Some(1500),
+    hairpin: true,
+};
+
+fn with(policy: OuterPolicy) -> &'static Ipip {
+    leaked(ipip().with_policy(black_box(policy)))
+}
+
+/// Layers between two and two other ends, in turn.
+fn layers<const N: usize>(policy: OuterPolicy) -> &'static [Ipip; N] {
+    let mut layers = [ipip().with_policy(black_box(policy)); N];
+    for layer in layers.iter_mut().skip(1).step_by(2) {
+        *layer = other().with_policy(black_box(policy));
+    }
+    leaked(layers)
+}
+
+fn tuple_of_2() -> &'static (Ipip, Ipip) {
+    leaked((*ipip(), *other()))
+}
+
+fn tuple_of_4() -> &'static (((Ipip, Ipip), Ipip), Ipip) {
+    leaked(((*tuple_of_2(), *ipip()), *other()))
+}
+
+/// FOU with a source port of its own for each flow.
+fn entropy() -> &'static Tunnel<Fou> {
+    tunnel(Fou::new(5555))
+}
+
+/// One source port for all, so that the checksum is what counts.
+fn fixed_port() -> SourcePort {
+    SourcePort::Fixed(49152)
+}
+
+fn fou(checksum: ChecksumPolicy) -> &'static Tunnel<Fou> {
+    tunnel(
+        Fou::new(5555)
+            .with_source_port(fixed_port())
+            .with_checksum(checksum),
+    )
+}
+
+fn gue_2_words() -> &'static Tunnel<Gue<2>> {
+    let gue = Gue::new().with_source_port(fixed_port());
+    tunnel(gue.with_private_words([1, 0xc000_024d]).expect("2 words"))
+}
+
+fn tcp_tunnel() -> &'static Tunnel<Tcp> {
+    tunnel(Tcp::new(40001, 443))
+}
+
+/// TCP inside UDP, both of which derive their checksums.
+fn tcp_udp() -> &'static (Tunnel<Tcp>, Tunnel<Fou>) {
+    leaked((*tcp_tunnel(), *fou(ChecksumPolicy::Offload)))
+}
+
+/// The same, chosen at run time.
+fn any_tcp_udp() -> &'static [AnyTunnel] {
+    let (tcp, fou) = *tcp_udp();
+    leaked([AnyTunnel::from(tcp), AnyTunnel::from(fou)])
+}
+
+fn any_ipip() -> &'static AnyTunnel {
+    leaked(AnyTunnel::from(*ipip()))
+}
+
+fn access(peer: Ipv4Addr, local: Ipv4Addr) -> Access {
+    PointToPoint::new(local, peer, leaked([Prefix::ANY]))
 }
 
 fn receiver() -> &'static Receiver {
     let [a, b, ..] = ends();
-    leaked(receiver_of(a, b))
+    leaked(Receiver::new(IpIp, access(a, b)))
 }
 
-fn receiver_of(peer: Ipv4Addr, local: Ipv4Addr) -> Receiver {
-    receiving::Receiver::ipip(PointToPoint::new(local, peer, leaked([Prefix::ANY])))
+fn fou_receiver() -> &'static FouReceiver {
+    let [a, b, ..] = ends();
+    leaked(FouReceiver::new(Fou::new(5555), access(a, b)))
 }
 
-fn receiver_of_2() -> &'static (Receiver, Receiver) {
-    let [a, b, c, d] = ends();
-    leaked((receiver_of(a, b), receiver_of(c, d)))
+fn receivers_of_2() -> &'static (Receiver, Receiver) {
+    let [.., c, d] = ends();
+    leaked((*receiver(), Receiver::new(IpIp, access(c, d))))
 }
 
 /// The same two, for packets of unknown depth.
 fn tunnels() -> &'static [&'static dyn Decapsulate] {
-    let (inner, outer) = receiver_of_2();
+    let (inner, outer) = receivers_of_2();
     leaked([inner as &dyn Decapsulate, outer])
-}
-
-/// A packet in IP-in-IP whose ECN fields are these.
-fn marked(inner: Ecn, outer: Ecn) -> &'static mut [u8] {
-    let packet = wrapped(ipip(), inner);
-    let (header, ..) = Ipv4Header::split_mut(packet).expect("a header");
-    header.set_ecn(outer);
-    packet
-}
-
-/// A packet in IP-in-IP that is itself IP-in-IP, between others.
-fn tunnel_inside() -> &'static mut [u8] {
-    let packet = wrapped(ipip(), Ecn::NotEct);
-    let (header, ..) = Ipv4Header::split_mut(&mut packet[20..]).expect("a header");
-    header.set_protocol(IpProtocol::IPENCAP);
-    packet
-}
-
-fn stack_of_2() -> &'static Stack<IpIp, IpIp> {
-    let (outer, inner) = (*other(), *ipip());
-    leaked(Stack { outer, inner })
-}
-
-fn nested<const N: usize>() -> &'static Template<IpIp, N> {
-    let mut layers = [*ipip(); N];
-    for layer in layers.iter_mut().skip(1).step_by(2) {
-        *layer = *other();
-    }
-    leaked(Template::nested(layers))
-}
-
-/// UDP with a source port of its own choice for each flow.
-fn entropy() -> &'static Udp {
-    let [a, b, ..] = ends();
-    leaked(Udp::fou(a, b, 5555).expect("unicast"))
-}
-
-/// UDP whose checksum is derived from the inner one.
-fn offload() -> &'static Udp {
-    leaked(entropy().with_source_port(SourcePort::Fixed(49152)))
-}
-
-fn zero() -> &'static Udp {
-    leaked(offload().with_checksum(ChecksumPolicy::Zero))
-}
-
-fn gue() -> Udp {
-    let [a, b, ..] = ends();
-    let gue = Udp::gue(a, b).expect("unicast");
-    gue.with_source_port(SourcePort::Fixed(49152))
-}
-
-fn gue_0() -> &'static Udp {
-    leaked(gue())
-}
-
-fn gue_1() -> &'static Udp {
-    let [a, b, ..] = ends();
-    let gue = Udp::gue_variant_1(a, b).expect("unicast");
-    leaked(gue.with_source_port(SourcePort::Fixed(49152)))
-}
-
-fn gue_words() -> &'static Udp<2> {
-    leaked(gue().with_private_words([1, 0xc000_024d]).expect("2 words"))
-}
-
-fn tcp_tunnel() -> &'static Tcp {
-    let [a, b, ..] = ends();
-    leaked(Tcp::new((a, 40001), (b, 443)).expect("unicast"))
-}
-
-fn single(udp: &Udp) -> &'static Template<Udp, 1> {
-    leaked(Template::single(*udp))
-}
-
-/// UDP around TCP, both of which derive their checksums.
-fn udp_tcp() -> &'static Template<Layer, 2> {
-    let layers = [Layer::from(*tcp_tunnel()), Layer::from(*offload())];
-    leaked(Template::compile(layers.as_slice()).expect("fits"))
 }
 
 /// Looks, outside of what is counted, that the job is done.
@@ -261,22 +359,33 @@ fn rewrite_ecn(header: &mut Ipv4Header, ecn: Ecn) {
 }
 
 #[library_benchmark]
-#[bench::any(bytes(64), Span::new(HEADROOM, 64), ipip(), said())]
+#[bench::any(bytes(64), whole(), ipip(), said())]
 fn empty_of_buffer(
     _buffer: &'static mut [u8],
     _inner: Span,
-    _tunnel: &IpIp,
+    _tunnel: &Ipip,
     _said: &PerPacket,
 ) -> Wrapped {
     Err(EncapError::TtlZero)
 }
 #[library_benchmark(teardown = done)]
-#[bench::plain(bytes(64), Span::new(HEADROOM, 64), ipip(), said())]
-#[bench::forwarding(bytes(64), Span::new(HEADROOM, 64), forwarding(), said())]
+#[bench::plain(bytes(64), whole(), ipip(), said())]
+#[bench::options(with_options(), whole(), ipip(), said())]
+#[bench::ipip_inside(with_ipip(), Span::new(HEADROOM, 84), ipip(), said())]
+#[bench::forwarding(bytes(64), whole(), with(FORWARD), said())]
+#[bench::inherited_ttl(bytes(64), whole(), with(INHERITED_TTL), said())]
+#[bench::fixed_dscp(bytes(64), whole(), with(FIXED_DSCP), said())]
+#[bench::ecn_compatibility(bytes(64), whole(), with(ECN_COMPATIBILITY), said())]
+#[bench::rfc_3168(bytes(64), whole(), with(RFC_3168), said())]
+#[bench::copied_df(bytes(64), whole(), with(COPIED_DF), identified())]
+#[bench::identification(bytes(64), whole(), with(IDENTIFICATION), said())]
+#[bench::link_mtu(bytes(64), whole(), with(LINK_MTU), said())]
+#[bench::hairpin(bytes(64), whole(), with(HAIRPIN), said())]
+#[bench::all_policies(bytes(64), whole(), with(ALL), identified())]
 fn ipip_validated(
     buffer: &'static mut [u8],
     inner: Span,
-    tunnel: &IpIp,
+    tunnel: &Ipip,
     said: &PerPacket,
 ) -> Wrapped {
     encap(tunnel, buffer, inner, said)
@@ -284,80 +393,152 @@ fn ipip_validated(
 
 #[library_benchmark]
 #[bench::any(proven(64), ipip(), said())]
-fn empty_of_proven(_packet: Proven<'static>, _tunnel: &IpIp, _said: &PerPacket) -> Wrapped {
+fn empty_of_proven(_packet: Proven<'static>, _tunnel: &Ipip, _said: &PerPacket) -> Wrapped {
     Err(EncapError::TtlZero)
 }
 #[library_benchmark(teardown = done)]
 #[bench::len_64(proven(64), ipip(), said())]
 #[bench::len_1400(proven(1400), ipip(), said())]
-#[bench::forwarding(proven(64), forwarding(), said())]
-fn ipip_proven(packet: Proven<'static>, tunnel: &IpIp, said: &PerPacket) -> Wrapped {
-    packet.encap(tunnel, said)
+#[bench::forwarding(proven(64), with(FORWARD), said())]
+#[bench::inherited_ttl(proven(64), with(INHERITED_TTL), said())]
+#[bench::fixed_dscp(proven(64), with(FIXED_DSCP), said())]
+#[bench::ecn_compatibility(proven(64), with(ECN_COMPATIBILITY), said())]
+#[bench::rfc_3168(proven(64), with(RFC_3168), said())]
+#[bench::copied_df(proven(64), with(COPIED_DF), identified())]
+#[bench::identification(proven(64), with(IDENTIFICATION), said())]
+#[bench::link_mtu(proven(64), with(LINK_MTU), said())]
+#[bench::hairpin(proven(64), with(HAIRPIN), said())]
+#[bench::all_policies(proven(64), with(ALL), identified())]
+fn ipip_proven(packet: Proven<'static>, tunnel: &Ipip, said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
 }
 #[library_benchmark(teardown = done)]
-#[bench::of_2(proven(64), stack_of_2(), said())]
-fn stack(packet: Proven<'static>, tunnel: &Stack<IpIp, IpIp>, said: &PerPacket) -> Wrapped {
-    packet.encap(tunnel, said)
+#[bench::any(proven(64), ipip(), said())]
+fn ipip_dyn(packet: Proven<'static>, tunnel: &dyn Encapsulate, said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
 }
 #[library_benchmark(teardown = done)]
-#[bench::of_ipip(proven(64), nested(), said())]
-fn template_2(packet: Proven<'static>, tunnel: &Template<IpIp, 2>, said: &PerPacket) -> Wrapped {
-    packet.encap(tunnel, said)
+#[bench::ipip(proven(64), tuple_of_2(), said())]
+fn tuple_2(packet: Proven<'static>, tunnel: &(Ipip, Ipip), said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
 }
 #[library_benchmark(teardown = done)]
-#[bench::of_ipip(proven(64), nested(), said())]
-fn template_3(packet: Proven<'static>, tunnel: &Template<IpIp, 3>, said: &PerPacket) -> Wrapped {
-    packet.encap(tunnel, said)
-}
-#[library_benchmark(teardown = done)]
-#[bench::of_ipip(proven(64), nested(), said())]
-fn template_4(packet: Proven<'static>, tunnel: &Template<IpIp, 4>, said: &PerPacket) -> Wrapped {
-    #[cfg(feature = "planted")]
-    planted(6);
-    packet.encap(tunnel, said)
-}
-#[library_benchmark(teardown = done)]
-#[bench::zero(proven(64), zero(), said())]
-#[bench::offload_64(proven(64), offload(), said())]
-#[bench::offload_1400(proven(1400), offload(), said())]
-#[bench::offload_9000(proven(9000), offload(), said())]
-#[bench::offload_60000(proven(60000), offload(), said())]
-#[bench::entropy(proven(64), entropy(), said())]
-#[bench::gue(proven(64), gue_0(), said())]
-#[bench::gue_variant_1(proven(64), gue_1(), said())]
-fn udp(packet: Proven<'static>, tunnel: &Udp, said: &PerPacket) -> Wrapped {
-    #[cfg(feature = "planted")]
-    planted(packet.meta().len() >> 15);
-    packet.encap(tunnel, said)
-}
-#[library_benchmark(teardown = done)]
-#[bench::gue(proven(64), gue_words(), said())]
-fn udp_2_words(packet: Proven<'static>, tunnel: &Udp<2>, said: &PerPacket) -> Wrapped {
-    packet.encap(tunnel, said)
-}
-#[library_benchmark(teardown = done)]
-#[bench::zero(proven(64), single(zero()), said())]
-#[bench::offload_64(proven(64), single(offload()), said())]
-#[bench::offload_60000(proven(60000), single(offload()), said())]
-fn template_udp(packet: Proven<'static>, tunnel: &Template<Udp, 1>, said: &PerPacket) -> Wrapped {
-    packet.encap(tunnel, said)
-}
-#[library_benchmark(teardown = done)]
-#[bench::udp_tcp(proven(64), udp_tcp(), said())]
-fn template_layers(
+#[bench::ipip(proven(64), tuple_of_4(), said())]
+fn tuple_4(
     packet: Proven<'static>,
-    tunnel: &Template<Layer, 2>,
+    tunnel: &(((Ipip, Ipip), Ipip), Ipip),
     said: &PerPacket,
 ) -> Wrapped {
-    packet.encap(tunnel, said)
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::offload(proven(64), tcp_udp(), said())]
+fn tuple_of_tcp_fou(
+    packet: Proven<'static>,
+    tunnel: &(Tunnel<Tcp>, Tunnel<Fou>),
+    said: &PerPacket,
+) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::ipip(proven(64), layers(DEFAULT), said())]
+fn array_2(packet: Proven<'static>, tunnel: &[Ipip; 2], said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::ipip(proven(64), layers(DEFAULT), said())]
+#[bench::forwarding(proven(64), layers(FORWARD), said())]
+fn array_4(packet: Proven<'static>, tunnel: &[Ipip; 4], said: &PerPacket) -> Wrapped {
+    #[cfg(feature = "planted")]
+    planted(6);
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::ipip(proven(64), layers(DEFAULT), said())]
+fn array_8(packet: Proven<'static>, tunnel: &[Ipip; 8], said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::of_4(proven(64), layers::<4>(DEFAULT), said())]
+fn slice(packet: Proven<'static>, tunnel: &[Ipip], said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::ipip(proven(64), any_ipip(), said())]
+fn any(packet: Proven<'static>, tunnel: &AnyTunnel, said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::of_tcp_fou(proven(64), any_tcp_udp(), said())]
+fn any_slice(packet: Proven<'static>, tunnel: &[AnyTunnel], said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::entropy(proven(64), entropy(), said())]
+#[bench::hash_given(proven(64), entropy(), hashed())]
+#[bench::offload_64(proven(64), fou(ChecksumPolicy::Offload), said())]
+#[bench::offload_1400(proven(1400), fou(ChecksumPolicy::Offload), said())]
+#[bench::offload_9000(proven(9000), fou(ChecksumPolicy::Offload), said())]
+#[bench::offload_60000(proven(60000), fou(ChecksumPolicy::Offload), said())]
+#[bench::zero(proven(64), fou(ChecksumPolicy::Zero), said())]
+#[bench::full(proven(64), fou(ChecksumPolicy::Full), said())]
+fn fou(packet: Proven<'static>, tunnel: &Tunnel<Fou>, said: &PerPacket) -> Wrapped {
+    #[cfg(feature = "planted")]
+    planted(packet.facts().len() >> 15);
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::offload(proven(64), tunnel(Gue::new().with_source_port(fixed_port())), said())]
+fn gue(packet: Proven<'static>, tunnel: &Tunnel<Gue>, said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::offload(proven(64), tunnel(GueVariant1::new().with_source_port(fixed_port())), said())]
+fn gue_variant_1(
+    packet: Proven<'static>,
+    tunnel: &Tunnel<GueVariant1>,
+    said: &PerPacket,
+) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::offload(proven(64), gue_2_words(), said())]
+fn gue_2_words(packet: Proven<'static>, tunnel: &Tunnel<Gue<2>>, said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
 }
 #[library_benchmark(teardown = done)]
 #[bench::offload_64(proven(64), tcp_tunnel(), said())]
 #[bench::offload_1400(proven(1400), tcp_tunnel(), said())]
 #[bench::offload_9000(proven(9000), tcp_tunnel(), said())]
 #[bench::offload_60000(proven(60000), tcp_tunnel(), said())]
-fn tcp(packet: Proven<'static>, tunnel: &Tcp, said: &PerPacket) -> Wrapped {
-    packet.encap(tunnel, said)
+fn tcp(packet: Proven<'static>, tunnel: &Tunnel<Tcp>, said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::plain(proven(64), tunnel(Gre::new()), said())]
+#[bench::key_checksum(proven(64), tunnel(Gre::new().with_key(7).with_checksum()), said())]
+fn gre(packet: Proven<'static>, tunnel: &Tunnel<Gre>, said: &PerPacket) -> Wrapped {
+    packet.wrap(tunnel, said)
+}
+
+#[library_benchmark]
+#[bench::any(facts(), ipip(), said())]
+fn empty_of_facts(
+    _inner: &Facts,
+    _tunnel: &Ipip,
+    _said: &PerPacket,
+) -> Result<Header<40>, EncapError> {
+    Err(EncapError::TtlZero)
+}
+#[library_benchmark(teardown = done)]
+#[bench::ipip(facts(), ipip(), said())]
+fn header_1(inner: &Facts, tunnel: &Ipip, said: &PerPacket) -> Result<Header<40>, EncapError> {
+    header_of(tunnel, inner, said)
+}
+#[library_benchmark(teardown = done)]
+#[bench::ipip(facts(), layers(DEFAULT), said())]
+fn header_2(inner: &Facts, tunnel: &[Ipip; 2], said: &PerPacket) -> Result<Header<40>, EncapError> {
+    header_of(tunnel, inner, said)
 }
 
 #[library_benchmark]
@@ -376,10 +557,7 @@ fn decap_headers(packet: &[u8]) -> Option<&[u8]> {
 
 #[library_benchmark]
 #[bench::any(outer(), receiver())]
-fn empty_of_decap(
-    _packet: &'static mut [u8],
-    _receiver: &Receiver,
-) -> Result<Inner<'static>, Refused> {
+fn empty_of_decap(_packet: &'static mut [u8], _receiver: &Receiver) -> Opened {
     Err(Refused::new(Reason::NotTunnel))
 }
 #[library_benchmark(teardown = done)]
@@ -388,41 +566,35 @@ fn empty_of_decap(
 #[bench::ce(marked(Ecn::Ect0, Ecn::Ce), receiver())]
 #[bench::ect_1(marked(Ecn::Ect0, Ecn::Ect1), receiver())]
 #[bench::tunnel_inside(tunnel_inside(), receiver())]
-fn decap(packet: &'static mut [u8], receiver: &Receiver) -> Result<Inner<'static>, Refused> {
-    ipencap::decap(receiver, packet)
+fn decap(packet: &'static mut [u8], receiver: &Receiver) -> Opened {
+    receiving::decap(receiver, packet)
 }
 #[library_benchmark(teardown = done)]
 #[bench::any(outer(), receiver())]
-fn decap_by_reference(
-    packet: &'static mut [u8],
-    receiver: &Receiver,
-) -> Result<Inner<'static>, Refused> {
-    ipencap::decap(&receiver, packet)
+fn decap_by_reference(packet: &'static mut [u8], receiver: &Receiver) -> Opened {
+    receiving::decap(&receiver, packet)
 }
 #[library_benchmark(teardown = done)]
 #[bench::any(outer(), receiver())]
-fn decap_dyn(
-    packet: &'static mut [u8],
-    receiver: &'static dyn Decapsulate,
-) -> Result<Inner<'static>, Refused> {
-    ipencap::decap(receiver, packet)
+fn decap_dyn(packet: &'static mut [u8], receiver: &'static dyn Decapsulate) -> Opened {
+    receiving::decap(receiver, packet)
 }
 #[library_benchmark(teardown = done)]
 #[bench::of_1(outer(), tunnels())]
-#[bench::of_2(wrapped(stack_of_2(), Ecn::NotEct), tunnels())]
-fn decap_nested(
-    packet: &'static mut [u8],
-    tunnels: &[&'static dyn Decapsulate],
-) -> Result<Inner<'static>, Refused> {
+#[bench::of_2(wrapped(tuple_of_2(), Ecn::NotEct), tunnels())]
+fn decap_nested(packet: &'static mut [u8], tunnels: &[&'static dyn Decapsulate]) -> Opened {
     receiving::decap_nested(tunnels, packet, DEFAULT_NESTING)
 }
 #[library_benchmark(teardown = done)]
-#[bench::of_2(wrapped(stack_of_2(), Ecn::NotEct), receiver_of_2())]
-fn decap_stack(
-    packet: &'static mut [u8],
-    receiver: &(Receiver, Receiver),
-) -> Result<Inner<'static>, Refused> {
-    ipencap::decap(receiver, packet)
+#[bench::of_2(wrapped(tuple_of_2(), Ecn::NotEct), receivers_of_2())]
+fn decap_tuple(packet: &'static mut [u8], receivers: &(Receiver, Receiver)) -> Opened {
+    receiving::decap(receivers, packet)
+}
+#[library_benchmark(teardown = done)]
+#[bench::checksum(wrapped(fou(ChecksumPolicy::Offload), Ecn::NotEct), fou_receiver())]
+#[bench::no_checksum(wrapped(fou(ChecksumPolicy::Zero), Ecn::NotEct), fou_receiver())]
+fn decap_fou(packet: &'static mut [u8], receiver: &FouReceiver) -> Opened {
+    receiving::decap(receiver, packet)
 }
 
 #[library_benchmark]
@@ -460,15 +632,25 @@ library_benchmark_group!(
         ipip_validated,
         empty_of_proven,
         ipip_proven,
-        stack,
-        template_2,
-        template_3,
-        template_4,
-        udp,
-        udp_2_words,
-        template_udp,
-        template_layers,
+        ipip_dyn,
+        tuple_2,
+        tuple_4,
+        tuple_of_tcp_fou,
+        array_2,
+        array_4,
+        array_8,
+        slice,
+        any,
+        any_slice,
+        fou,
+        gue,
+        gue_variant_1,
+        gue_2_words,
         tcp,
+        gre,
+        empty_of_facts,
+        header_1,
+        header_2,
         empty_of_bytes,
         decap_headers,
         empty_of_decap,
@@ -476,7 +658,8 @@ library_benchmark_group!(
         decap_by_reference,
         decap_dyn,
         decap_nested,
-        decap_stack,
+        decap_tuple,
+        decap_fou,
         empty_of_frame,
         frame,
         empty_of_decoder,

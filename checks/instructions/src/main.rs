@@ -1,6 +1,6 @@
 //! Judges what gungraun counted. Its own hard limits are of gross counts; those of bounds.txt are net
-//! of a job with the same signature that does nothing. And some jobs must take the same, which no
-//! limit can say.
+//! of a job with the same signature that does nothing. And some jobs must take the same, or not more
+//! than so many times another, which no limit can say.
 //!
 //!   ipencap-instructions RUSTC COUNTS PLANTED            judges the counts, and the planted ones
 //!   ipencap-instructions RUSTC COUNTS PLANTED record     writes the counts into bounds.txt before
@@ -29,10 +29,20 @@ struct Job {
     record: Option<u64>,
 }
 
+/// How many times another job a job may cost, or some others together, in per cent.
+#[derive(Clone)]
+struct Times {
+    name: String,
+    goal: u64,
+    bound: u64,
+    others: Vec<String>,
+}
+
 #[derive(Clone, Default)]
 struct Bounds {
     rustc: String,
     jobs: Vec<Job>,
+    times: Vec<Times>,
     equal: Vec<Vec<String>>,
 }
 
@@ -41,6 +51,7 @@ enum Line {
     Rustc(String),
     Comment,
     Equal(Vec<String>),
+    Times(Times),
     Job(Job),
 }
 
@@ -57,6 +68,14 @@ impl Line {
         Ok(match fields[..] {
             ["equal", ref names @ ..] if names.len() > 1 => {
                 Self::Equal(names.iter().map(ToString::to_string).collect())
+            }
+            ["times", name, goal, bound, ref others @ ..] if !others.is_empty() => {
+                Self::Times(Times {
+                    name: name.into(),
+                    goal: goal.parse()?,
+                    bound: bound.parse()?,
+                    others: others.iter().map(ToString::to_string).collect(),
+                })
             }
             [name, without, goal, bound, record] => Self::Job(Job {
                 name: name.into(),
@@ -78,6 +97,7 @@ impl Bounds {
                 Line::Rustc(rustc) => bounds.rustc = rustc,
                 Line::Comment => {}
                 Line::Equal(names) => bounds.equal.push(names),
+                Line::Times(times) => bounds.times.push(times),
                 Line::Job(job) => bounds.jobs.push(job),
             }
         }
@@ -119,8 +139,27 @@ impl Bounds {
             let [goal, bound, record] = [job.goal, job.bound, job.record].map(shown);
             writeln!(
                 table,
-                "{:<28} {net:>5}  goal {goal:>4}  bound {bound:>4}  record {record:>4}  {verdict}",
+                "{:<33} {net:>5}  goal {goal:>4}  bound {bound:>4}  record {record:>4}  {verdict}",
                 job.name
+            )?;
+        }
+        for times in &self.times {
+            let Times {
+                name, goal, bound, ..
+            } = times;
+            let per_cent = self.per_cent(times, counts)?;
+            let mut verdict = "ok";
+            if per_cent > *goal {
+                verdict = "goal missed";
+            }
+            if per_cent > *bound {
+                verdict = "OVER ITS BOUND";
+                broken.insert(format!("{name} is too many times {:?}", times.others));
+            }
+            writeln!(
+                table,
+                "{name:<33} {per_cent:>4}%  goal {goal:>3}%  bound {bound:>3}%  of {}  {verdict}",
+                times.others.join(" and ")
             )?;
         }
         for names in &self.equal {
@@ -142,6 +181,19 @@ impl Bounds {
             )?;
         }
         Ok((table, broken))
+    }
+
+    fn net(&self, name: &str, counts: &Counts) -> Result<u64, Box<dyn Error>> {
+        let job = self.jobs.iter().find(|job| job.name == name);
+        job.ok_or(format!("{name} has no bounds"))?.net(counts)
+    }
+
+    fn per_cent(&self, times: &Times, counts: &Counts) -> Result<u64, Box<dyn Error>> {
+        let mut others = 0;
+        for other in &times.others {
+            others += self.net(other, counts)?;
+        }
+        Ok((self.net(&times.name, counts)? * 100).div_ceil(others))
     }
 
     /// A count that nobody judges is a mistake.
@@ -189,9 +241,9 @@ fn recorded(text: &str, counts: &Counts, rustc: &str) -> Result<String, Box<dyn 
     for line in text.lines() {
         new += &match Line::parse(line)? {
             Line::Rustc(_) => format!("# rustc {rustc}"),
-            Line::Comment | Line::Equal(_) => line.into(),
+            Line::Comment | Line::Equal(_) | Line::Times(_) => line.into(),
             Line::Job(job) => format!(
-                "{:<28} {:<28} {:>5} {:>6} {:>7}",
+                "{:<33} {:<28} {:>5} {:>6} {:>7}",
                 job.name,
                 job.without,
                 shown(job.goal),
@@ -233,9 +285,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     };
     let (_, noticed) = control.judge(&planted, rustc)?;
     for expected in [
-        "template_4::of_ipip is over its bound",
-        "template_4::of_ipip is over its record",
-        "udp::offload_64, udp::offload_1400, udp::offload_9000, udp::offload_60000 are not equal",
+        "array_4::ipip is over its bound",
+        "array_4::ipip is over its record",
+        "fou::offload_64, fou::offload_1400, fou::offload_9000, fou::offload_60000 are not equal",
     ] {
         if noticed.contains(expected) {
             println!("control: {expected}");

@@ -8,7 +8,7 @@ use ipencap::encap::PerPacket;
 use ipencap_kit::oracle::{OuterPolicy, Plain, equation_3, put_u16, u16_at};
 use ipencap_kit::registry::{Door, ENCAPSULATORS, Endpoints, Enrolled, Subject};
 use ipencap_kit::subjects::{
-    GreSubject, IpIpSubject, MinEncSubject, StackSubject, TcpSubject, UdpSubject, all_policies,
+    FouSubject, GreSubject, IpIpSubject, MinEncSubject, StackSubject, TcpSubject, all_policies,
     single_policies,
 };
 use serde_json::json;
@@ -24,19 +24,19 @@ const LINK_MTU: usize = 1500;
 
 /// Nestings beside those of the registry.
 const NESTED: [Enrolled; 8] = [
-    Enrolled::new::<Twice<IpIpSubject>>("Stack<IpIp, Stack<IpIp, IpIp>>"),
+    Enrolled::new::<Twice<IpIpSubject>>("((Tunnel<IpIp>, Tunnel<IpIp>), Tunnel<IpIp>)"),
     Enrolled::new::<StackSubject<IpIpSubject, Twice<IpIpSubject>>>(
-        "Stack<IpIp, Stack<IpIp, Stack<IpIp, IpIp>>>",
+        "(((Tunnel<IpIp>, Tunnel<IpIp>), Tunnel<IpIp>), Tunnel<IpIp>)",
     ),
-    Enrolled::new::<Twice<UdpSubject<0>>>("Stack<Udp, Stack<IpIp, IpIp>>"),
-    Enrolled::new::<StackSubject<IpIpSubject, UdpSubject<0>>>("Stack<IpIp, Udp>"),
-    Enrolled::new::<StackSubject<IpIpSubject, GreSubject>>("Stack<IpIp, Gre>"),
-    Enrolled::new::<StackSubject<GreSubject, IpIpSubject>>("Stack<Gre, IpIp>"),
-    Enrolled::new::<StackSubject<GreSubject, StackSubject<UdpSubject<0>, IpIpSubject>>>(
-        "Stack<Gre, Stack<Udp, IpIp>>",
+    Enrolled::new::<Twice<FouSubject>>("((Tunnel<IpIp>, Tunnel<IpIp>), Tunnel<Fou>)"),
+    Enrolled::new::<StackSubject<IpIpSubject, FouSubject>>("(Tunnel<Fou>, Tunnel<IpIp>)"),
+    Enrolled::new::<StackSubject<IpIpSubject, GreSubject>>("(Tunnel<Gre>, Tunnel<IpIp>)"),
+    Enrolled::new::<StackSubject<GreSubject, IpIpSubject>>("(Tunnel<IpIp>, Tunnel<Gre>)"),
+    Enrolled::new::<StackSubject<GreSubject, StackSubject<FouSubject, IpIpSubject>>>(
+        "((Tunnel<IpIp>, Tunnel<Fou>), Tunnel<Gre>)",
     ),
     Enrolled::new::<StackSubject<GreSubject, StackSubject<TcpSubject, MinEncSubject>>>(
-        "Stack<Gre, Stack<Tcp, MinEnc>>",
+        "((MinEnc, Tunnel<Tcp>), Tunnel<Gre>)",
     ),
 ];
 
@@ -168,12 +168,25 @@ fn arriving(inner: &[u8], hops: u8) -> Vec<u8> {
     arriving
 }
 
+/// `Fou` of `(Tunnel<IpIp>, Tunnel<Fou>)`: the last one named is the outermost.
+fn outermost_shim(encapsulator: &str) -> &str {
+    match encapsulator {
+        // The kit's run-time mix.
+        "[AnyTunnel; 2]" => "GreInUdp",
+        _ => {
+            let last = encapsulator.rsplit("Tunnel<").next().unwrap_or_default();
+            let array = last.trim_end_matches(')').trim_end_matches("; 2]");
+            array.strip_suffix('>').unwrap_or(array)
+        }
+    }
+}
+
 /// The commands that make the kernel the other end of a form, by the words in its name. Nested tunnels have an address of their own;
 /// GRE devices differ by what they insist on.
 fn commands(encapsulator: &str, form: &str) -> Vec<String> {
-    let starts_with = |name: &str| encapsulator.trim_start_matches("Stack<").starts_with(name);
+    let outer = outermost_shim(encapsulator);
     let mut gre = String::new();
-    if starts_with("Gre") || starts_with("Udp") {
+    if ["Gre", "GreInUdp"].contains(&outer) {
         for (word, option) in [
             ("key", " key 0xdeadbeef"),
             ("checksum", " icsum ocsum"),
@@ -184,12 +197,10 @@ fn commands(encapsulator: &str, form: &str) -> Vec<String> {
             }
         }
     }
-    let over_udp = if starts_with("Udp") && form.starts_with("GRE") {
-        "ipproto 47"
-    } else if starts_with("Udp<2>") || starts_with("Udp") && form.starts_with("GUE") {
-        "gue"
-    } else {
-        "ipproto 4"
+    let over_udp = match outer {
+        "GreInUdp" => "ipproto 47",
+        "Gue" | "Gue<2>" | "GueVariant1" => "gue",
+        _ => "ipproto 4",
     };
     let (outermost, nested) = ("local 192.0.2.1", "local 192.0.2.130");
     let mut commands = vec![format!("fou add port 5555 {over_udp}")];
@@ -224,7 +235,7 @@ fn configurations(enrolled: &Enrolled) -> Configurations {
             if policy == "default" { usize::MAX } else { 1 },
         );
     }
-    if enrolled.name == "IpIp" {
+    if enrolled.name == "Tunnel<IpIp>" {
         for outer in all_policies(ENDPOINTS) {
             add("a set of policies", outer, 1);
         }

@@ -1,9 +1,7 @@
-mod encapsulators;
 mod policy;
-mod templates;
+mod tunnels;
 
 pub fn call(buffer: &mut [u8]) {
     policy::call();
-    encapsulators::call(buffer);
-    templates::call(buffer);
+    tunnels::call(buffer);
 }

@@ -4,11 +4,9 @@ use core::hint::black_box;
 use core::net::Ipv4Addr;
 
 use ipencap::Span;
-use ipencap::encap::PerPacket;
 use ipencap::error::ParseError;
-use ipencap::packet::{Flow, PacketMeta};
-use ipencap::wire::Prefix;
-use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Header};
+use ipencap::packet::{Facts, Flow, PerPacket, Rules};
+use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4Header, Prefix};
 
 pub fn byte() -> u8 {
     black_box(0)
@@ -86,8 +84,16 @@ pub fn span() -> Span {
     }
 }
 
-pub fn meta() -> PacketMeta {
-    black_box(PacketMeta::not_ipv4(byte(), double_word(), byte()))
+pub fn facts() -> Facts {
+    black_box(Facts::trusted(&ipv4_header()))
+}
+
+pub fn rules() -> Rules {
+    black_box(Rules::Common)
+}
+
+pub fn option<T>(value: T) -> Option<T> {
+    black_box(Some(value))
 }
 
 pub fn per_packet() -> PerPacket {

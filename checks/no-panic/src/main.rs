@@ -32,6 +32,7 @@ mod error;
 mod heapless;
 mod mtu;
 mod packet;
+mod shim;
 mod stream;
 mod wire;
 
@@ -51,6 +52,7 @@ extern "C" fn _start() -> ! {
     heapless::call();
     stream::call(buffer);
     wire::call(buffer);
+    shim::call(buffer);
     decap::call(buffer);
     encap::call(buffer);
     loop {

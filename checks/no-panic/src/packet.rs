@@ -1,10 +1,10 @@
 use core::hint::black_box;
 use core::ops::Range;
 
-use ipencap::packet::{Flow, Packet, PacketMeta, Proven, Span};
+use ipencap::packet::{Facts, Flow, InnerChecksum, Packet, PerPacket, Proven, Rules, Span};
 
 use crate::given::{
-    address, byte, bytes, double_word, ipv4_header, meta, protocol, size, span, word,
+    self, address, byte, bytes, double_word, facts, ipv4_header, protocol, rules, size, span, word,
 };
 use crate::helper::{comparable, debug, seen, value};
 
@@ -17,31 +17,31 @@ pub fn call(buffer: &mut [u8]) {
     seen(<Span as Default>::default());
     value::<Span>(span());
 
-    seen(PacketMeta::read(bytes()));
+    seen(Facts::read(bytes()));
     if let Ok(packet) = black_box(ipencap::wire::Ipv4::parse(bytes())) {
-        seen(PacketMeta::of(packet));
+        seen(Facts::of(packet));
     }
-    seen(PacketMeta::summed(bytes()));
-    seen(PacketMeta::byte_sum(&meta()));
-    seen(PacketMeta::trusted(ipv4_header()));
-    seen(PacketMeta::not_ipv4(byte(), double_word(), byte()));
-    seen(PacketMeta::header(&meta()));
-    seen(PacketMeta::version(&meta()));
-    seen(PacketMeta::len(&meta()));
-    seen(PacketMeta::has_source_route(&meta()));
-    seen(PacketMeta::is_empty(&meta()));
-    seen(PacketMeta::carrying(meta(), &meta()));
-    seen(PacketMeta::with_transport(
-        meta(),
-        word(),
-        word(),
-        black_box(None),
-    ));
-    seen(PacketMeta::flow(&meta()));
-    seen(PacketMeta::known_sum(&meta()));
-    comparable::<PacketMeta>(&meta());
+    seen(Facts::summed(bytes()));
+    seen(Facts::trusted(&ipv4_header()));
+    seen(Facts::inside_version(&facts(), byte(), word(), byte()));
+    seen(Facts::version(&facts()));
+    seen(Facts::len(&facts()));
+    seen(Facts::is_empty(&facts()));
+    seen(Facts::source(&facts()));
+    seen(Facts::tos(&facts()));
+    seen(Facts::ttl(&facts()));
+    seen(Facts::has_df(&facts()));
+    seen(Facts::is_fragment(&facts()));
+    seen(Facts::has_source_route(&facts()));
+    seen(Facts::flow(&facts()));
+    seen(Facts::known_sum(&facts()));
+    seen(Facts::byte_sum(&facts()));
+    seen(Facts::layers(&facts()));
+    seen(Facts::overhead(&facts()));
+    comparable::<Facts>(&facts());
+    per_packet();
 
-    let flow = black_box(PacketMeta::flow(&meta()));
+    let flow = black_box(Facts::flow(&facts()));
     seen(Flow::new(address(), address(), protocol()));
     seen(Flow::with_ports(flow, word(), word()));
     seen(Flow::reversed(flow));
@@ -57,9 +57,38 @@ pub fn call(buffer: &mut [u8]) {
 
     let packet = black_box(Packet::new(black_box(&mut *buffer), span()));
     if let Ok(proven) = black_box(Packet::prove(packet)) {
-        seen(Proven::meta(black_box(&proven)));
+        seen(Proven::facts(black_box(&proven)));
         seen(Proven::as_slice(black_box(&proven)));
     }
+}
+
+fn per_packet() {
+    let packet = given::per_packet;
+    seen(<PerPacket as Default>::default());
+    seen(PerPacket::new());
+    seen(PerPacket::with_identification(packet(), word()));
+    seen(PerPacket::with_sequence(packet(), double_word()));
+    seen(PerPacket::with_link_mtu(packet(), word()));
+    seen(PerPacket::with_segment_len(packet(), word()));
+    seen(PerPacket::with_flow_hash(packet(), double_word()));
+    let inner_checksum = black_box(InnerChecksum::Complete);
+    seen(PerPacket::with_inner_checksum(packet(), inner_checksum));
+    seen(PerPacket::with_tcp_numbers(
+        packet(),
+        double_word(),
+        double_word(),
+    ));
+    seen(PerPacket::identification(&packet()));
+    seen(PerPacket::sequence(&packet()));
+    seen(PerPacket::link_mtu(&packet()));
+    seen(PerPacket::segment_len(&packet()));
+    seen(PerPacket::flow_hash(&packet()));
+    seen(PerPacket::inner_checksum(&packet()));
+    seen(PerPacket::tcp_numbers(&packet()));
+    comparable::<PerPacket>(&packet());
+    seen(<InnerChecksum as Default>::default());
+    value::<InnerChecksum>(inner_checksum);
+    value::<Rules>(rules());
 }
 
 pub fn borrowed(packet: &mut Packet<'_>) {

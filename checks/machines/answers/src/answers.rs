@@ -43,12 +43,9 @@ pub fn check(say: &mut dyn FnMut(Arguments<'_>)) -> bool {
         wrong: 0,
     };
     report.group("checksums", checksums::check);
-    report.group(
-        "golden packets, through every door",
-        departures::check_golden,
-    );
+    report.group("golden packets, in every way", departures::check_golden);
     report.group("limits", departures::check_limits);
-    report.group("nested templates", departures::check_templates);
+    report.group("stacks", departures::check_stacks);
     report.group("the kernel's packets", arrivals::check_kernel);
     report.group("ECN pairs", arrivals::check_ecn);
     report.group("flipped bits", arrivals::check_flipped);

@@ -3,10 +3,11 @@
 use core::net::Ipv4Addr;
 
 use ipencap::Span;
-use ipencap::decap::{Decapsulate, Receiver};
-use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::decap::{Decapsulate, PointToPoint, Receiver};
 use ipencap::encap::{Encapsulate, PerPacket};
 use ipencap::error::Refused;
+use ipencap::shim::IpIp;
+use ipencap::wire::Prefix;
 
 use crate::answers::Report;
 use crate::checksums::fill_checksum;
@@ -62,7 +63,8 @@ pub fn check_ecn(report: &mut Report<'_>) {
         let Configuration { name, form, .. } = configuration;
         matches!(
             (*name, *form),
-            ("IpIp" | "Udp" | "Gre", "typical") | ("Gre", "checksum")
+            ("Tunnel<IpIp>" | "Tunnel<Fou>" | "Tunnel<Gre>", "typical")
+                | ("Tunnel<Gre>", "checksum")
         )
     };
     for configuration in GOLDEN.iter().filter(is_chosen) {
@@ -128,7 +130,7 @@ fn with_ecn(
 pub fn check_flipped(report: &mut Report<'_>) {
     let inner = INNER[0].bytes;
     let (local, peer): (Ipv4Addr, Ipv4Addr) = (ENDS.1.into(), ENDS.0.into());
-    let opens = Receiver::ipip(PointToPoint::new(local, peer, &[Prefix::ANY]));
+    let opens = Receiver::new(IpIp, PointToPoint::new(local, peer, &[Prefix::ANY]));
     let mut buffer: Buffer = [0; 600];
     buffer[20..][..inner.len()].copy_from_slice(inner);
     let place = Span::new(20, inner.len());

@@ -4,19 +4,20 @@ use core::fmt::Arguments;
 
 use ipencap::Span;
 use ipencap::decap::Decapsulate;
-use ipencap::encap::{Encapsulate, IpIp, PerPacket, Template};
+use ipencap::encap::{Encapsulate, PerPacket, Tunnel};
 use ipencap::error::EncapError;
 use ipencap::packet::Packet;
+use ipencap::shim::IpIp;
 
 use crate::answers::Report;
 use crate::checksums::fill_checksum;
 use crate::table::{Answer, Buffer, Configuration, ENDS, GOLDEN, INNER, Inner};
 use crate::tunnels::{Ends, with_tunnel};
 
-/// The doors to an encapsulator, all of which must give the same.
-const DOORS: [&str; 4] = ["function", "method", "packet", "proven"];
+/// The ways to wrap a packet, all of which must give the same.
+const DOORS: [&str; 3] = ["function", "packet", "proven"];
 
-/// Wraps the packet at `place` through a door; says where the outer packet lies.
+/// Wraps the packet at `place` in one of these ways; says where the outer packet lies.
 pub fn wrap(
     door: &str,
     tunnel: &dyn Encapsulate,
@@ -27,24 +28,20 @@ pub fn wrap(
     let outer_start = place.start.saturating_sub(tunnel.overhead());
     let len = match door {
         "function" => ipencap::encap(tunnel, buffer, place, said)?.len(),
-        "method" => {
-            let frame = &mut buffer[outer_start..place.start + place.len];
-            usize::try_from(tunnel.encap(frame, said)?.len()).unwrap()
-        }
         "packet" => {
             let mut packet = Packet::new(buffer, place);
-            packet.encap(tunnel, said)?;
+            packet.wrap(tunnel, said)?;
             packet.span().len
         }
         _ => {
             let proven = Packet::new(buffer, place).prove()?;
-            proven.encap(tunnel, said)?.len()
+            proven.wrap(tunnel, said)?.len()
         }
     };
     Ok(Span::new(outer_start, len))
 }
 
-/// Each golden packet through each door, and out again.
+/// Each golden packet in each of these ways, and out again.
 pub fn check_golden(report: &mut Report<'_>) {
     for configuration in GOLDEN {
         let Configuration { name, form, .. } = configuration;
@@ -126,7 +123,7 @@ fn check_headroom(
     buffer[have..][..inner.bytes.len()].copy_from_slice(inner.bytes);
     let before = buffer;
     let place = Span::new(have, inner.bytes.len());
-    for door in ["function", "packet", "proven"] {
+    for door in DOORS {
         let refused = wrap(door, tunnel, &mut buffer, place, &inner.said()).is_err();
         report.expect(
             refused && buffer == before,
@@ -135,8 +132,8 @@ fn check_headroom(
     }
 }
 
-pub fn ipip(ends: Ends) -> IpIp {
-    IpIp::new(ends.0.into(), ends.1.into()).unwrap()
+pub fn ipip(ends: Ends) -> Tunnel<IpIp> {
+    Tunnel::new(ends.0.into(), ends.1.into(), IpIp).unwrap()
 }
 
 /// Errors with their numbers: headroom, MTU, hops, loops, an inner packet that is none.
@@ -146,7 +143,7 @@ pub fn check_limits(report: &mut Report<'_>) {
     let said = PerPacket::new();
     let mut expect =
         |change: &dyn Fn(&mut [u8]), said: &PerPacket, start: usize, error: EncapError| {
-            for door in ["function", "packet", "proven"] {
+            for door in DOORS {
                 let mut buffer: Buffer = [0xa5; 600];
                 let place = Span::new(start, inner.len());
                 buffer[start..][..inner.len()].copy_from_slice(inner);
@@ -190,7 +187,7 @@ pub fn check_limits(report: &mut Report<'_>) {
         bytes[20..][..inner.len()].copy_from_slice(inner);
         bytes[20 + at] = value;
         let before = bytes;
-        for door in ["function", "packet", "proven"] {
+        for door in DOORS {
             let answer = wrap(door, &tunnel, &mut bytes, Span::new(20, inner.len()), &said);
             let is_inner = matches!(answer, Err(EncapError::Inner { .. }));
             report.expect(
@@ -201,27 +198,26 @@ pub fn check_limits(report: &mut Report<'_>) {
     }
 }
 
-/// A nest in one pass gives the bytes of its layers, one after the other.
-pub fn check_templates(report: &mut Report<'_>) {
+/// A stack gives the bytes of its layers, one after the other.
+pub fn check_stacks(report: &mut Report<'_>) {
     // The innermost first.
     let layers = [
         ipip(ENDS.nested().nested()),
         ipip(ENDS.nested()),
         ipip(ENDS),
     ];
-    let template = Template::<IpIp, 3>::nested(layers);
     for inner in INNER {
         let (said, len) = (inner.said(), inner.bytes.len());
         let mut at_once: Buffer = [0; 600];
         at_once[60..][..len].copy_from_slice(inner.bytes);
         let mut one_by_one = at_once;
-        let answer = ipencap::encap(&template, &mut at_once, Span::new(60, len), &said);
+        let answer = ipencap::encap(&layers, &mut at_once, Span::new(60, len), &said);
         let mut result = Ok(());
         let mut packet = Packet::new(&mut one_by_one, Span::new(60, len));
         for layer in &layers {
-            result = result.and_then(|()| packet.encap(layer, &said));
+            result = result.and_then(|()| packet.wrap(layer, &said));
         }
-        let what = format_args!("template | {}: {result:?}", inner.name);
+        let what = format_args!("stack | {}: {result:?}", inner.name);
         match (answer, result) {
             (Ok(outer), Ok(())) => report.expect(outer == packet.as_slice(), what),
             (Err(error), Err(by_layer)) => report.expect(error.reason() == by_layer.reason(), what),

@@ -3,14 +3,16 @@
 use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 
-use ipencap::decap::{Carrier, Decapsulate, MinEncCarrier, Receiver};
-use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::decap::{Decapsulate, PointToPoint, Receiver};
 use ipencap::encap::{
-    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp,
-    IpIpCarrier, MinEnc, PortRange, Role, SourcePort, Stack, Tcp, TcpCarrier, Template, TtlPolicy,
-    Udp, UdpCarrier,
+    DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, MinEnc, OuterPolicy, Role, TtlPolicy,
+    Tunnel,
 };
-use ipencap::wire::{Dscp, LengthPrefix};
+use ipencap::shim::{
+    ChecksumPolicy, Fou, Gre, GreInUdp, Gue, GueVariant1, InUdp, IpIp, PortRange, Shim, SourcePort,
+    Tcp, Udp,
+};
+use ipencap::wire::{Dscp, LengthPrefix, Prefix};
 
 /// The two ends of a tunnel, the encapsulator's first.
 #[derive(Clone, Copy)]
@@ -26,80 +28,83 @@ impl Ends {
     fn addresses(self) -> (Ipv4Addr, Ipv4Addr) {
         (self.0.into(), self.1.into())
     }
+
+    fn far_end(self) -> PointToPoint<'static> {
+        let (source, destination) = self.addresses();
+        PointToPoint::new(destination, source, &[Prefix::ANY])
+    }
 }
 
 /// Runs what needs a tunnel: that differs in type by its name.
 pub type Run<'a> = &'a mut dyn FnMut(&dyn Encapsulate, &dyn Decapsulate);
 
-/// `tunnel` with one policy of its outer header, by name.
-macro_rules! with_policy {
-    ($tunnel:expr, $policy:expr) => {
-        match $policy {
-            "" | "default" => $tunnel,
-            "TTL 255" => $tunnel.with_ttl(TtlPolicy::Fixed(NonZeroU8::MAX)),
-            "TTL inherited" => $tunnel.with_ttl(TtlPolicy::Inherit),
-            "DSCP 46" => $tunnel.with_dscp(DscpPolicy::Fixed(Dscp::new(46).unwrap())),
-            "ECN compatibility" => $tunnel.with_ecn(EcnPolicy::Compatibility),
-            "ECN RFC 3168" => $tunnel.with_ecn(EcnPolicy::Rfc3168),
-            "DF copied, identification said" => {
-                $tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket))
-            }
-            "DF copied, constant" => $tunnel.with_df(DfPolicy::Copy(IdSource::Constant(0xbeef))),
-            "identification" => $tunnel.with_atomic_identification(0x1234),
-            "forwarding" => $tunnel.with_role(Role::Forward),
-            _ => panic!("no policy '{}'", $policy),
-        }
-    };
-}
+/// The form of what a constructor makes without a choice.
+pub const AS_CONSTRUCTED: &str = "as constructed";
 
 /// Runs `run` with the tunnel of this name in this form, and with its other end.
 pub fn with_tunnel(name: &str, form: &str, ends: Ends, run: Run<'_>) {
-    if let Some(nest) = name
-        .strip_prefix("Stack<")
-        .and_then(|nest| nest.strip_suffix('>'))
-    {
-        let (outer, inner) = nest.split_once(", ").unwrap();
+    if let Some((inner, outer)) = layers(name) {
         with_tunnel(outer, form, ends, &mut |outer, opens_outer| {
-            with_tunnel(
-                inner,
-                "typical",
-                ends.nested(),
-                &mut |inner, opens_inner| {
-                    let opens = Stack {
-                        outer: opens_outer,
-                        inner: opens_inner,
-                    };
-                    run(&Stack { outer, inner }, &opens);
-                },
-            );
+            let nested = ends.nested();
+            with_tunnel(inner, "typical", nested, &mut |inner, opens_inner| {
+                run(&(inner, outer), &(opens_inner, opens_outer));
+            });
         });
         return;
     }
-    // A constructor, `IpIp::new`, stands for what it makes without a choice.
-    let (kind, constructor) = name.split_once("::").unwrap_or((name, ""));
-    let form = if constructor.is_empty() { form } else { "" };
-    match kind {
-        "IpIp" => ipip(form, ends, run),
-        "Udp" => udp(constructor, form, ends, run),
-        "Udp<2>" => udp_with_words(form, ends, run),
-        "Tcp" => tcp(constructor, form, ends, run),
-        "Gre" => gre(form, ends, run),
-        "MinEnc" => minimal(form, ends, run),
-        "Template" => {
-            let (source, destination) = ends.addresses();
-            let tunnel = Template::single(IpIp::new(source, destination).unwrap());
-            run(&tunnel, &receiver(IpIpCarrier, ends));
+    match shim(name) {
+        "IpIp" => {
+            let (_, policy) = first(form);
+            tunnel(IpIp, IpIp, policy, ends, run);
         }
+        "Fou" => udp(Fou::new(PORT), Fou::new(PORT), form, ends, run),
+        "Gue" => udp(Gue::new(), Gue::new(), form, ends, run),
+        "Gue<2>" => {
+            let words = |words| Gue::new().with_private_words(words).unwrap();
+            udp(words([0x0102_0304; 2]), words([0; 2]), form, ends, run);
+        }
+        "GueVariant1" => udp(GueVariant1::new(), GueVariant1::new(), form, ends, run),
+        "GreInUdp" => {
+            let (kind, _) = first(form);
+            let options = kind.strip_prefix("GRE").unwrap_or_default();
+            let shim = GreInUdp::new(gre(options));
+            udp(shim, shim, form, ends, run);
+        }
+        "Gre" => {
+            let (options, policy) = first(form);
+            tunnel(gre(options), gre(options), policy, ends, run);
+        }
+        "Tcp" => tcp(form, ends, run),
+        "Tcp::with_timestamps" => {
+            let shim = Tcp::new(TCP_PORTS.0, TCP_PORTS.1).with_timestamps(0x1122_3344, 0x5566_7788);
+            constructed(shim, ends, run);
+        }
+        "MinEnc" => minimal(form, ends, run),
         _ => panic!("no tunnel '{name}'"),
     }
 }
 
-fn receiver<C: Carrier>(carrier: C, ends: Ends) -> Receiver<C, PointToPoint<'static>> {
-    let (source, destination) = ends.addresses();
-    Receiver::new(
-        carrier,
-        PointToPoint::new(destination, source, &[Prefix::ANY]),
-    )
+/// The two layers of a stack, the inner one first: `(Tunnel<IpIp>, Tunnel<Fou>)`, `[Tunnel<Fou>; 2]`.
+fn layers(name: &str) -> Option<(&str, &str)> {
+    match name {
+        "[Tunnel<Fou>; 2]" => return Some(("Tunnel<Fou>", "Tunnel<Fou>")),
+        // The kit's run-time mix.
+        "[AnyTunnel; 2]" => return Some(("Tunnel<Gre>", "Tunnel<GreInUdp>")),
+        _ => {}
+    }
+    let tuple = name.strip_prefix('(')?.strip_suffix(')')?;
+    let mut depth = 0;
+    let comma = tuple.find(|character| {
+        depth += i32::from(character == '(') - i32::from(character == ')');
+        depth == 0 && character == ','
+    })?;
+    Some((&tuple[..comma], tuple[comma + 1..].trim_start()))
+}
+
+/// `IpIp` of `Tunnel<IpIp>`.
+fn shim(name: &str) -> &str {
+    let shim = name.strip_prefix("Tunnel<");
+    shim.and_then(|shim| shim.strip_suffix('>')).unwrap_or(name)
 }
 
 /// What of a form comes before the comma, and the rest.
@@ -107,124 +112,128 @@ fn first(form: &str) -> (&str, &str) {
     form.split_once(", ").unwrap_or((form, ""))
 }
 
-fn ipip(form: &str, ends: Ends, run: Run<'_>) {
-    let (source, destination) = ends.addresses();
-    let (_, policy) = first(form);
-    let tunnel = with_policy!(IpIp::new(source, destination).unwrap(), policy);
-    run(&tunnel, &receiver(IpIpCarrier, ends));
+/// The default policies but for one, by name.
+fn policy(name: &str) -> OuterPolicy {
+    let default = OuterPolicy::DEFAULT;
+    match name {
+        "" | "default" => default,
+        "TTL 255" => OuterPolicy {
+            ttl: TtlPolicy::Fixed(NonZeroU8::MAX),
+            ..default
+        },
+        "TTL inherited" => OuterPolicy {
+            ttl: TtlPolicy::Inherit,
+            ..default
+        },
+        "DSCP 46" => OuterPolicy {
+            dscp: DscpPolicy::Fixed(Dscp::new(46).unwrap()),
+            ..default
+        },
+        "ECN compatibility" => OuterPolicy {
+            ecn: EcnPolicy::Compatibility,
+            ..default
+        },
+        "ECN RFC 3168" => OuterPolicy {
+            ecn: EcnPolicy::Rfc3168,
+            ..default
+        },
+        "DF copied, identification said" => OuterPolicy {
+            df: DfPolicy::Copy(IdSource::PerPacket),
+            ..default
+        },
+        "DF copied, constant" => OuterPolicy {
+            df: DfPolicy::Copy(IdSource::Constant(0xbeef)),
+            ..default
+        },
+        "identification" => OuterPolicy {
+            atomic_identification: 0x1234,
+            ..default
+        },
+        "forwarding" => OuterPolicy {
+            role: Role::Forward,
+            ..default
+        },
+        _ => panic!("no policy '{name}'"),
+    }
 }
 
-/// With the source port or the checksum of this name.
-fn with_choice<const WORDS: usize>(tunnel: Udp<WORDS>, choice: &str) -> Udp<WORDS> {
-    let entropy = |range| tunnel.with_source_port(SourcePort::Entropy { seed: 0, range });
-    match choice {
-        "" | "offload" => tunnel,
-        "full" => tunnel.with_checksum(ChecksumPolicy::Full),
-        "zero" => tunnel.with_checksum(ChecksumPolicy::Zero),
-        "folded port" => entropy(PortRange::DynamicFolded),
-        "port of Linux" => entropy(PortRange::Linux),
-        "port of GLB" => entropy(PortRange::Glb),
-        "fixed port" => tunnel.with_source_port(SourcePort::Fixed(0xc123)),
-        _ => panic!("no choice '{choice}'"),
-    }
+/// A tunnel with what its shim makes without a choice.
+fn constructed<S: Shim>(shim: S, ends: Ends, run: Run<'_>) {
+    let (source, destination) = ends.addresses();
+    let tunnel = Tunnel::new(source, destination, shim).unwrap();
+    run(&tunnel, &tunnel.receiver(ends.far_end()));
+}
+
+/// A tunnel with the policy of this name.
+fn tunnel<S: Shim>(sent: S, received: S, policy_name: &str, ends: Ends, run: Run<'_>) {
+    let (source, destination) = ends.addresses();
+    let tunnel = Tunnel::new(source, destination, sent).unwrap();
+    let tunnel = tunnel.with_policy(policy(policy_name));
+    run(&tunnel, &Receiver::new(received, ends.far_end()));
 }
 
 /// The port of everything over UDP that is not as its constructor makes it.
 const PORT: u16 = 5555;
 
-fn udp(constructor: &str, form: &str, ends: Ends, run: Run<'_>) {
-    let (source, destination) = ends.addresses();
-    let (kind, rest) = first(form);
-    let (choice, policy) = first(rest);
-    let gre = GreCarrier::new();
-    let (tunnel, carrier) = match (constructor, kind) {
-        ("fou", _) | (_, "FOU" | "typical") => {
-            (Udp::fou(source, destination, PORT), UdpCarrier::fou(PORT))
-        }
-        ("gue", _) | (_, "GUE") => (Udp::gue(source, destination), UdpCarrier::gue()),
-        ("gue_variant_1", _) | (_, "GUE variant 1") => {
-            (Udp::gue_variant_1(source, destination), UdpCarrier::gue())
-        }
-        ("gre", _) | (_, "GRE") => (Udp::gre(source, destination, None), UdpCarrier::gre(gre)),
-        (_, "GRE key") => (
-            Udp::gre(source, destination, Some(0xdead_beef)),
-            UdpCarrier::gre(gre.with_key(0xdead_beef)),
-        ),
-        _ => panic!("no form '{form}'"),
-    };
-    let (mut tunnel, mut carrier) = (tunnel.unwrap(), carrier);
-    if constructor.is_empty() {
-        tunnel = tunnel.with_destination_port(PORT);
-        carrier = carrier.with_destination_port(PORT);
+/// `FOU, fixed port, DSCP 46`: what is inside, the choice of port and checksum, the policy.
+fn udp<I: InUdp>(sent: Udp<I>, received: Udp<I>, form: &str, ends: Ends, run: Run<'_>) {
+    if form == AS_CONSTRUCTED {
+        return constructed(sent, ends, run);
     }
-    let tunnel = with_policy!(with_choice(tunnel, choice), policy);
-    run(&tunnel, &receiver(carrier, ends));
-}
-
-fn udp_with_words(form: &str, ends: Ends, run: Run<'_>) {
-    let (source, destination) = ends.addresses();
     let (_, rest) = first(form);
     let (choice, policy) = first(rest);
-    let tunnel = Udp::gue(source, destination).unwrap();
-    let tunnel = tunnel.with_private_words([0x0102_0304; 2]).unwrap();
-    let tunnel = with_choice(tunnel.with_destination_port(PORT), choice);
-    let tunnel = with_policy!(tunnel, policy);
-    let carrier = UdpCarrier::gue().with_destination_port(PORT);
-    run(&tunnel, &receiver(carrier, ends));
+    let sent = sent.with_destination_port(PORT);
+    let entropy = |range| sent.with_source_port(SourcePort::Entropy { seed: 0, range });
+    let sent = match choice {
+        "" | "offload" => sent,
+        "full" => sent.with_checksum(ChecksumPolicy::Full),
+        "zero" => sent.with_checksum(ChecksumPolicy::Zero),
+        "folded port" => entropy(PortRange::DynamicFolded),
+        "port of Linux" => entropy(PortRange::Linux),
+        "port of GLB" => entropy(PortRange::Glb),
+        "fixed port" => sent.with_source_port(SourcePort::Fixed(0xc123)),
+        _ => panic!("no choice '{choice}'"),
+    };
+    let received = received.with_destination_port(PORT);
+    tunnel(sent, received, policy, ends, run);
 }
 
-fn tcp(constructor: &str, form: &str, ends: Ends, run: Run<'_>) {
-    let (source, destination) = ends.addresses();
-    let tunnel = Tcp::new((source, 40000), (destination, 443)).unwrap();
-    let carrier = TcpCarrier::new(443);
-    match (constructor, form) {
-        ("with_timestamps", _) => {
-            let tunnel = tunnel.with_timestamps(0x1122_3344, 0x5566_7788);
-            return run(&tunnel, &receiver(carrier, ends));
-        }
-        ("new", _) | (_, "typical") => return run(&tunnel, &receiver(carrier, ends)),
-        _ => {}
+const TCP_PORTS: (u16, u16) = (40000, 443);
+
+fn tcp(form: &str, ends: Ends, run: Run<'_>) {
+    let shim = Tcp::new(TCP_PORTS.0, TCP_PORTS.1);
+    if ["typical", AS_CONSTRUCTED].contains(&form) {
+        return constructed(shim, ends, run);
     }
-    // Its own defaults are others than those that the forms have.
-    let tunnel = tunnel
-        .with_dscp(DscpPolicy::Copy)
-        .with_ecn(EcnPolicy::Normal);
     let (framing, rest) = first(form);
     let (options, policy) = first(rest);
-    let tunnel = match options {
-        "no options" => tunnel,
-        "timestamps" => tunnel.with_timestamps(0x1122_3344, 0x5566_7788),
+    let shim = match options {
+        "no options" => shim,
+        "timestamps" => shim.with_timestamps(0x1122_3344, 0x5566_7788),
         _ => panic!("no options '{options}'"),
     };
-    let prefix = match framing {
-        "bare" => None,
-        "exclusive" => Some(LengthPrefix::Exclusive),
-        "inclusive" => Some(LengthPrefix::Inclusive),
+    let shim = match framing {
+        "bare" => shim,
+        "exclusive" => shim.with_framing(LengthPrefix::Exclusive),
+        "inclusive" => shim.with_framing(LengthPrefix::Inclusive),
         _ => panic!("no framing '{framing}'"),
     };
-    let (tunnel, carrier) = match prefix {
-        None => (tunnel, carrier),
-        Some(prefix) => (tunnel.with_framing(prefix), carrier.with_framing(prefix)),
-    };
-    let tunnel = with_policy!(tunnel, policy);
-    run(&tunnel, &receiver(carrier, ends));
+    tunnel(shim, shim, policy, ends, run);
 }
 
-fn gre(form: &str, ends: Ends, run: Run<'_>) {
-    let (source, destination) = ends.addresses();
-    let (mut tunnel, mut carrier) = (Gre::new(source, destination).unwrap(), GreCarrier::new());
-    let (fields, policy) = first(form);
-    for field in fields.split(' ') {
-        (tunnel, carrier) = match field {
-            "key" => (tunnel.with_key(0xdead_beef), carrier.with_key(0xdead_beef)),
-            "checksum" => (tunnel.with_checksum(), carrier.with_checksum()),
-            "sequence" => (tunnel.with_sequence(), carrier.with_sequence()),
-            "" | "plain" | "typical" => (tunnel, carrier),
-            _ => panic!("no form '{form}'"),
+/// GRE with these options, by name.
+fn gre(options: &str) -> Gre {
+    let mut gre = Gre::new();
+    for option in options.split_whitespace() {
+        gre = match option {
+            "key" => gre.with_key(0xdead_beef),
+            "checksum" => gre.with_checksum(),
+            "sequence" => gre.with_sequence(),
+            "plain" | "typical" | "as" | "constructed" => gre,
+            _ => panic!("no options '{options}'"),
         };
     }
-    let tunnel = with_policy!(tunnel, policy);
-    run(&tunnel, &receiver(carrier, ends));
+    gre
 }
 
 /// Of the policies it has only the role: its outer header is the inner one (M-03).
@@ -238,5 +247,5 @@ fn minimal(form: &str, ends: Ends, run: Run<'_>) {
     if policy == "forwarding" {
         tunnel = tunnel.with_role(Role::Forward);
     }
-    run(&tunnel, &receiver(MinEncCarrier, ends));
+    run(&tunnel, &Receiver::minimal(ends.far_end()));
 }

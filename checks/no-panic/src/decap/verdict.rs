@@ -1,7 +1,7 @@
 use core::hint::black_box;
 
 use ipencap::decap::{Opened, OuterPacket, inspect_without_filter};
-use ipencap::encap::IpIpCarrier;
+use ipencap::shim::IpIp;
 use ipencap::wire::Ipv4;
 
 use crate::given::{byte, bytes, ecn, span};
@@ -14,7 +14,7 @@ pub fn call(buffer: &mut [u8]) {
     if let Ok(packet) = black_box(Ipv4::parse(bytes())) {
         verdict(black_box(Opened::with_ecn(opened(), packet, ecn())), buffer);
     }
-    if let Ok(opened) = black_box(inspect_without_filter(&IpIpCarrier, bytes())) {
+    if let Ok(opened) = black_box(inspect_without_filter(&IpIp, bytes())) {
         verdict(opened, buffer);
     }
 }

@@ -1,16 +1,16 @@
-//! Both doors: encapsulation with validation, and the whole pipeline of a decapsulator.
+//! Both ways: encapsulation with validation, and the whole pipeline of a receiver.
 #![no_std]
 #![no_main]
 
 use ipencap::Span;
-use ipencap::decap::PointToPoint;
-use ipencap::decap::Receiver;
-use ipencap::encap::{IpIp, IpIpCarrier, PerPacket};
+use ipencap::decap::{PointToPoint, Receiver};
+use ipencap::encap::{PerPacket, Tunnel};
+use ipencap::shim::IpIp;
 
-type Opener = Receiver<IpIpCarrier, PointToPoint<'static>>;
+type FromPeer = Receiver<IpIp, PointToPoint<'static>>;
 
-ipencap_size::entry!(|tunnel: &IpIp,
-                      receiver: &Opener,
+ipencap_size::entry!(|tunnel: &Tunnel<IpIp>,
+                      receiver: &FromPeer,
                       buffer: &mut [u8; 2048],
                       span: &Span,
                       said: &PerPacket| {

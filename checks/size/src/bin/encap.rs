@@ -3,10 +3,11 @@
 #![no_main]
 
 use ipencap::Span;
-use ipencap::encap::{IpIp, PerPacket};
+use ipencap::encap::{PerPacket, Tunnel};
+use ipencap::shim::IpIp;
 
 ipencap_size::entry!(
-    |tunnel: &IpIp, buffer: &mut [u8; 2048], span: &Span, said: &PerPacket| {
+    |tunnel: &Tunnel<IpIp>, buffer: &mut [u8; 2048], span: &Span, said: &PerPacket| {
         ipencap::encap(tunnel, buffer, *span, said).map_or(0, |outer| outer.len())
     }
 );

@@ -2,19 +2,18 @@
 #![no_std]
 #![no_main]
 
-use ipencap::encap::{IpIp, PerPacket};
-use ipencap::packet::PacketMeta;
+use ipencap::encap::{Header, PerPacket, Tunnel, header};
+use ipencap::packet::Facts;
+use ipencap::shim::IpIp;
 use ipencap::wire::Ipv4;
 
-ipencap_size::entry!(|tunnel: &IpIp,
-                      inner: &PacketMeta,
-                      out: &mut [u8; 20],
+ipencap_size::entry!(|tunnel: &Tunnel<IpIp>,
+                      inner: &Facts,
+                      out: &mut Option<Header<20>>,
                       packet: &[u8; 1500],
                       len: usize| {
     const SAID: &PerPacket = &PerPacket::new();
-    if let Ok(header) = tunnel.header(inner, SAID) {
-        *out = header;
-    }
+    *out = header(tunnel, inner, SAID).ok();
     match Ipv4::parse(packet.get(..len).unwrap_or_default()) {
         Ok(outer) => outer.payload().len(),
         Err(_) => 0,

@@ -1,16 +1,16 @@
-//! Both doors in firmware that counts its drops by reason, which the other programs do not look at.
+//! Both ways in firmware that counts its drops by reason, which the other programs do not look at.
 #![no_std]
 #![no_main]
 
 use ipencap::Span;
-use ipencap::decap::PointToPoint;
-use ipencap::decap::Receiver;
-use ipencap::encap::{IpIp, IpIpCarrier, PerPacket};
+use ipencap::decap::{PointToPoint, Receiver};
+use ipencap::encap::{PerPacket, Tunnel};
+use ipencap::shim::IpIp;
 
-type Opener = Receiver<IpIpCarrier, PointToPoint<'static>>;
+type FromPeer = Receiver<IpIp, PointToPoint<'static>>;
 
-ipencap_size::entry!(|tunnel: &IpIp,
-                      receiver: &Opener,
+ipencap_size::entry!(|tunnel: &Tunnel<IpIp>,
+                      receiver: &FromPeer,
                       buffer: &mut [u8; 2048],
                       span: &Span,
                       said: &PerPacket| {

@@ -1,12 +1,13 @@
-//! FOU with a checksum from the headers alone, and over the bytes where these do not tell.
+//! FOU with a source port and a checksum of any kind, which the configuration says.
 #![no_std]
 #![no_main]
 
 use ipencap::Span;
-use ipencap::encap::{PerPacket, Udp};
+use ipencap::encap::{PerPacket, Tunnel};
+use ipencap::shim::Fou;
 
 ipencap_size::entry!(
-    |tunnel: &Udp, buffer: &mut [u8; 2048], span: &Span, said: &PerPacket| {
+    |tunnel: &Tunnel<Fou>, buffer: &mut [u8; 2048], span: &Span, said: &PerPacket| {
         ipencap::encap(tunnel, buffer, *span, said).map_or(0, |outer| outer.len())
     }
 );
