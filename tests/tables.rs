@@ -140,7 +140,14 @@ fn n_01_n_02_n_06_ecn_policies_3_by_4() {
                     ..inner()
                 }
                 .packet(b"payload");
-                let wrapped = wrap(&with(OuterPolicy { ecn: policy, ..DEFAULT }), &packet).unwrap();
+                let wrapped = wrap(
+                    &with(OuterPolicy {
+                        ecn: policy,
+                        ..DEFAULT
+                    }),
+                    &packet,
+                )
+                .unwrap();
                 assert_eq!(wrapped[1], dscp << 2 | expected);
                 assert_eq!(wrapped[20..], packet);
             }
@@ -268,7 +275,14 @@ fn q_02_q_03_every_dscp_copied_and_fixed() {
         );
         for fixed in 0..64 {
             let policy = DscpPolicy::Fixed(Dscp::new(fixed).unwrap());
-            let wrapped = wrap(&with(OuterPolicy { dscp: policy, ..DEFAULT }), &packet).unwrap();
+            let wrapped = wrap(
+                &with(OuterPolicy {
+                    dscp: policy,
+                    ..DEFAULT
+                }),
+                &packet,
+            )
+            .unwrap();
             assert_eq!(wrapped[1], fixed << 2 | ECT_0);
             assert_eq!(wrapped[21], inner_dscp << 2 | ECT_0, "the inner one stays");
         }
@@ -1223,7 +1237,10 @@ fn l_05_l_08_a_stack_around_ip_in_ip_of_every_depth() {
         [[192, 0, 2, number].into(), [198, 51, 100, number].into()]
     };
     let [source, destination] = ends(1);
-    let stack = (Tunnel::new(ends(2)[0], ends(2)[1], IpIp).unwrap(), Tunnel::new(source, destination, Gue::new()).unwrap());
+    let stack = (
+        Tunnel::new(ends(2)[0], ends(2)[1], IpIp).unwrap(),
+        Tunnel::new(source, destination, Gue::new()).unwrap(),
+    );
     let said = PerPacket::new();
     let mut packet = inner().packet(&[0x9c, 0x40, 0, 53, 0, 9, 0, 0, 0]);
     for depth in 0..=12 {

@@ -130,7 +130,7 @@ impl<I: InUdp> Tunnel<Udp<I>> {
         let first_outer = self.encap_payload(first, packet)?;
         // Less the IPv4 and the UDP header.
         let mut len = Facts::len_with(&first_outer, 0).wrapping_sub(28);
-        if len < segment_len {
+        if len < segment_len || self.shim().numbers_packets() {
             return Ok((len, first_outer));
         }
         for segment in others

@@ -189,15 +189,17 @@ trait Tightest: Encapsulate {
     #[cold]
     #[inline(never)]
     fn limited(&self, error: EncapError, within: u16, packet: &PerPacket) -> EncapError {
+        // 65535 is no MTU, but no packet is longer.
         let limit = self.max_len().min(packet.max_len(Rules::All));
-        let is_too_long = matches!(error, EncapError::TooLong { .. });
-        // A super-packet is compared with an MTU by its segments, with 16 bits as a whole.
-        if limit == u16::MAX || (is_too_long && packet.segment_len().is_some()) {
-            return error;
-        }
         let overhead = u16::try_from(self.overhead()).unwrap_or(u16::MAX);
-        EncapError::FragmentationNeeded {
-            mtu: limit.saturating_sub(overhead).saturating_sub(within),
+        let fits = limit.saturating_sub(overhead).saturating_sub(within);
+        match error {
+            EncapError::FragmentationNeeded { mtu } => {
+                EncapError::FragmentationNeeded { mtu: mtu.min(fits) }
+            }
+            // A super-packet is compared with an MTU by its segments, with 16 bits as a whole.
+            error if limit == u16::MAX || packet.segment_len().is_some() => error,
+            _ => EncapError::FragmentationNeeded { mtu: fits },
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Facts {
     flags_offset: u16,
     tos: u8,
     ttl: u8,
+    destination: Ipv4Addr,
+    protocol: IpProtocol,
     has_source_route: bool,
     is_innermost: bool,
 }
@@ -195,6 +197,8 @@ impl Facts {
             overhead: 0,
             tos: header.tos(),
             ttl: header.ttl(),
+            destination: header.destination(),
+            protocol: header.protocol(),
             version: header.version(),
             layers: 0,
             has_source_route: false,
@@ -225,6 +229,8 @@ impl Facts {
             overhead: self.overhead.wrapping_add(overhead),
             tos: outer.tos,
             ttl: outer.ttl,
+            destination: outer.destination,
+            protocol: outer.protocol,
             version: 4,
             layers: self.layers.saturating_add(1),
             has_source_route: false,
@@ -336,6 +342,20 @@ impl Facts {
     #[inline(always)]
     pub(crate) const fn stored_source(&self) -> u32 {
         self.source
+    }
+
+    /// The destination address.
+    #[inline]
+    #[must_use]
+    pub const fn destination(&self) -> Ipv4Addr {
+        self.destination
+    }
+
+    /// The protocol of the payload.
+    #[inline]
+    #[must_use]
+    pub const fn protocol(&self) -> IpProtocol {
+        self.protocol
     }
 
     /// The former type-of-service byte: DSCP and ECN.

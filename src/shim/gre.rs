@@ -229,6 +229,11 @@ impl Shim for Gre {
 impl InUdp for Gre {
     const SUMS_FRAGMENTS: bool = true;
 
+    #[inline]
+    fn numbers_packets(&self) -> bool {
+        self.sequence
+    }
+
     #[inline(always)]
     fn len(&self) -> usize {
         self.header_len()

@@ -121,6 +121,12 @@ pub trait InUdp: Copy {
         self.len() == 0
     }
 
+    /// Whether each packet gets a number of its own, so that no two headers are equal.
+    #[inline]
+    fn numbers_packets(&self) -> bool {
+        false
+    }
+
     /// As [`Shim::check`].
     ///
     /// # Errors
@@ -148,6 +154,11 @@ impl<I: InUdp> Udp<I> {
     #[must_use]
     pub fn payload_overhead(&self) -> usize {
         self.inside.len()
+    }
+
+    /// Whether no two packets get equal headers.
+    pub(crate) fn numbers_packets(&self) -> bool {
+        self.inside.numbers_packets()
     }
 
     /// Writes what stands behind the UDP header at the start of `bytes`.
@@ -216,6 +227,10 @@ impl<I: InUdp> Shim for Udp<I> {
     #[inline(always)]
     fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<(), EncapError> {
         match self.checksum_of(inner) {
+            // Whoever asks by too few rules must not get an answer.
+            _ if rules.are_common() && !self.rules.are_common() => {
+                return Err(EncapError::UnknownSum);
+            }
             ChecksumPolicy::Zero => {
                 if rules.are_common() && !inner.is_innermost() {
                     return Err(EncapError::UnknownSum);
