@@ -1,5 +1,5 @@
-//! A packet, valid or not, on its way into every encapsulator, by every door; into templates; in
-//! trains; and what tunnels make of lengths.
+//! A packet, valid or not, on its way into every encapsulator, by every door and all rules; into
+//! stacks; as trains of payloads; and what tunnels make of lengths.
 #![no_main]
 
 use ipencap_fuzz::one_of;
@@ -17,10 +17,12 @@ fuzz_target!(|input: &[u8]| one_of(
             laws::law_emitted_checksums_verify(&case);
             laws::law_dirty_headroom(&case);
             laws::law_doors_agree(&case);
+            laws::law_rules_agree(&case);
+            laws::law_header_by_value_equals_in_place(&case);
             laws::law_payload_form_is_the_packets_payload(&case);
         },
-        |bytes| laws::law_template_equals_stack(&from_bytes(bytes)),
-        |bytes| laws::law_batch_equals_one_by_one(&from_bytes(bytes)),
+        |bytes| laws::law_all_compositions_agree(&from_bytes(bytes)),
+        |bytes| laws::law_payload_train_equals_one_by_one(&from_bytes(bytes)),
         |bytes| laws::law_lengths_match_oracle(&from_bytes(bytes)),
     ],
     input,

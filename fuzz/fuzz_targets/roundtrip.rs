@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|input: &[u8]| {
     let case = from_bytes(input);
     laws::law_roundtrip(&case);
+    laws::law_matching_receiver_opens(&case);
     laws::law_nested_inspection_equals_sequential(&case);
     laws::law_stack_is_associative(&case);
 });

@@ -3,8 +3,11 @@
 use core::num::NonZeroU8;
 
 use ipencap::decap::{Decapsulate, Receiver, inspect_without_filter};
-use ipencap::encap::{ChecksumPolicy, Encapsulate, IpIp, IpIpCarrier, PerPacket, SourcePort, Stack, Tcp, Template, TtlPolicy, Udp};
 use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::encap::{
+    ChecksumPolicy, Encapsulate, IpIp, IpIpCarrier, PerPacket, SourcePort, Stack, Tcp, Template,
+    TtlPolicy, Udp,
+};
 use ipencap::packet::{Packet, PacketMeta};
 use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4, Ipv4Header};
 use ipencap::{Span, checksum as sums, decap, encap};

@@ -4,9 +4,9 @@ use core::net::Ipv4Addr;
 
 use ipencap::Span;
 use ipencap::decap::{Decapsulate, Receiver};
+use ipencap::decap::{PointToPoint, Prefix};
 use ipencap::encap::{Encapsulate, PerPacket};
 use ipencap::error::Refused;
-use ipencap::decap::{PointToPoint, Prefix};
 
 use crate::answers::Report;
 use crate::checksums::fill_checksum;

@@ -3,9 +3,13 @@
 use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 
-use ipencap::decap::{Carrier, Decapsulate, Receiver, MinEncCarrier};
-use ipencap::encap::{ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp, IpIpCarrier, MinEnc, PortRange, Role, SourcePort, Stack, Tcp, TcpCarrier, Template, TtlPolicy, Udp, UdpCarrier};
+use ipencap::decap::{Carrier, Decapsulate, MinEncCarrier, Receiver};
 use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::encap::{
+    ChecksumPolicy, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Gre, GreCarrier, IdSource, IpIp,
+    IpIpCarrier, MinEnc, PortRange, Role, SourcePort, Stack, Tcp, TcpCarrier, Template, TtlPolicy,
+    Udp, UdpCarrier,
+};
 use ipencap::wire::{Dscp, LengthPrefix};
 
 /// The two ends of a tunnel, the encapsulator's first.
@@ -37,7 +41,9 @@ macro_rules! with_policy {
             "DSCP 46" => $tunnel.with_dscp(DscpPolicy::Fixed(Dscp::new(46).unwrap())),
             "ECN compatibility" => $tunnel.with_ecn(EcnPolicy::Compatibility),
             "ECN RFC 3168" => $tunnel.with_ecn(EcnPolicy::Rfc3168),
-            "DF copied, identification said" => $tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket)),
+            "DF copied, identification said" => {
+                $tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket))
+            }
             "DF copied, constant" => $tunnel.with_df(DfPolicy::Copy(IdSource::Constant(0xbeef))),
             "identification" => $tunnel.with_atomic_identification(0x1234),
             "forwarding" => $tunnel.with_role(Role::Forward),
