@@ -77,7 +77,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         if number % 4 != 0 {
             continue;
         }
-        let whole = |case: &EncapCase| case.inner.0 == *packet && welcome(case) * 2 > 9;
+        let whole =
+            |case: &EncapCase| case.inner.0 == *packet && welcome(case) * 2 > case.subjects.len();
         if let Some(seed) = dice.seed(packet, 1, whole) {
             write("encap", id, &[&[0], &seed[..]].concat())?;
         }
