@@ -6,8 +6,9 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 use std::net::UdpSocket;
 
-use ipencap::encap::{Decapsulator, EcnPolicy, OuterMeta, PerPacket, Udp, UdpCarrier};
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::decap::{OuterMeta, PointToPoint, Prefix, Receiver};
+use ipencap::encap::{EcnPolicy, OuterPolicy, PerPacket, Tunnel};
+use ipencap::shim::Fou;
 use ipencap::wire::{Ecn, Ipv4};
 
 /// UDP from 10.1.0.5 to 10.2.0.9.
@@ -30,7 +31,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Left: the kernel writes the outer IP and UDP headers, so a FOU packet needs no bytes in front of it.
     // The receiving socket does not tell the outer ECN field; `Compatibility` keeps ECN out of it.
-    let tunnel = Udp::fou(left, right, port)?.with_ecn(EcnPolicy::Compatibility);
+    let tunnel = Tunnel::new(left, right, Fou::new(port))?.with_policy(OuterPolicy {
+        ecn: EcnPolicy::Compatibility,
+        ..OuterPolicy::DEFAULT
+    });
     let mut frame = vec![0; tunnel.payload_overhead()];
     frame.extend_from_slice(&PACKET);
     tunnel.encap_payload(&mut frame, &PerPacket::new())?;
@@ -43,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Right: check who sent the packet and what is inside, as for any other tunnel.
     let inner_sources = ["10.1.0.0/16".parse::<Prefix>()?];
     let access = PointToPoint::new(right, left, &inner_sources);
-    let receiver = Decapsulator::udp(UdpCarrier::fou(port), access);
+    let receiver = Receiver::new(Fou::new(port), access);
     let mut buffer = [0; 2048];
     let len = right_socket.recv(&mut buffer)?;
     let payload = buffer.get_mut(..len).unwrap_or_default();

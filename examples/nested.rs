@@ -4,12 +4,11 @@
 use core::error::Error;
 use core::net::Ipv4Addr;
 
-use ipencap::encap::{
-    DEFAULT_NESTING, Decapsulator, Encapsulate, IpIp, PerPacket, Template, decap_nested,
-};
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::decap::{PointToPoint, Prefix, Receiver};
+use ipencap::encap::{Encapsulate, PerPacket, Tunnel};
+use ipencap::shim::IpIp;
 use ipencap::wire::{IpProtocol, Ipv4};
-use ipencap::{Span, encap};
+use ipencap::{Span, decap, encap};
 
 /// UDP from 10.1.0.5 to 10.2.0.9.
 const PACKET: [u8; 36] =
@@ -26,8 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ipv4Addr::new(203, 0, 113, 2),
         ),
     ];
-    let [inner, middle, outer] = ends.map(|(source, destination)| IpIp::new(source, destination));
-    let tunnels = Template::nested([inner?, middle?, outer?]);
+    let [inner, middle, outer] =
+        ends.map(|(source, destination)| Tunnel::new(source, destination, IpIp));
+    // An array of tunnels is a tunnel, too. So is a tuple, whose tunnels may be of different kinds.
+    let tunnels = [inner?, middle?, outer?];
 
     let mut buffer = vec![0; tunnels.overhead()];
     buffer.extend_from_slice(&PACKET);
@@ -42,10 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Each tunnel has its own peer, and its own list of what may be inside.
     let any = [Prefix::ANY];
-    let [inner, middle, outer] = ends.map(|(source, destination)| {
-        Decapsulator::ipip(PointToPoint::new(destination, source, &any))
+    let receivers = ends.map(|(source, destination)| {
+        Receiver::new(IpIp, PointToPoint::new(destination, source, &any))
     });
-    let opened = decap_nested(&[&inner, &middle, &outer], outermost, DEFAULT_NESTING)?;
+    let opened = decap(&receivers, outermost)?;
     println!("{} headers taken off:", opened.opened.layers());
     print_headers(opened.packet)?;
     println!("same bytes: {}", opened.packet == PACKET);

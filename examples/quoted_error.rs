@@ -4,9 +4,10 @@
 use core::error::Error;
 use core::net::Ipv4Addr;
 
-use ipencap::encap::{Encapsulate, IpIp, PerPacket};
+use ipencap::encap::{Encapsulate, PerPacket, Tunnel};
 use ipencap::mtu::Overhead;
 use ipencap::packet::Flow;
+use ipencap::shim::IpIp;
 use ipencap::wire::{Icmpv4, Icmpv4Header, IpProtocol, Ipv4, Ipv4Header};
 use ipencap::{Span, encap};
 
@@ -18,7 +19,7 @@ const PACKET: [u8; 36] =
 fn main() -> Result<(), Box<dyn Error>> {
     let left = Ipv4Addr::new(198, 51, 100, 1);
     let right = Ipv4Addr::new(203, 0, 113, 2);
-    let tunnel = IpIp::new(left, right)?;
+    let tunnel = Tunnel::new(left, right, IpIp)?;
     let mut buffer = vec![0; tunnel.overhead()];
     buffer.extend_from_slice(&PACKET);
     let inner = Span::new(tunnel.overhead(), PACKET.len());

@@ -6,8 +6,8 @@ use core::net::Ipv4Addr;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use ipencap::encap::{Decapsulator, OuterMeta, TcpCarrier};
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::decap::{OuterMeta, PointToPoint, Prefix, Receiver};
+use ipencap::shim::Tcp;
 use ipencap::stream::{Decoder, Event, StreamFraming};
 use ipencap::wire::Ecn;
 
@@ -29,12 +29,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     drop(sender); // Closes the connection, so the loop below ends.
 
-    // The names of the two ends: a decoder knows packets, a decapsulator knows who may send them.
+    // The names of the two ends: a decoder knows packets, a receiver knows who may send them.
     let left = Ipv4Addr::new(198, 51, 100, 1);
     let right = Ipv4Addr::new(203, 0, 113, 2);
     let inner_sources = ["10.1.0.0/16".parse::<Prefix>()?];
     let access = PointToPoint::new(right, left, &inner_sources);
-    let receiver = Decapsulator::tcp(TcpCarrier::new(443), access);
+    let receiver = Receiver::new(Tcp::new(40001, 443), access);
     let connection = OuterMeta {
         source: left,
         source_port: 40001,

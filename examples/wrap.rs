@@ -4,8 +4,9 @@
 use core::error::Error;
 use core::net::Ipv4Addr;
 
-use ipencap::encap::{Decapsulator, Encapsulate, IpIp, PerPacket};
-use ipencap::filter::{PointToPoint, Prefix};
+use ipencap::decap::{PointToPoint, Prefix, Receiver};
+use ipencap::encap::{Encapsulate, PerPacket, Tunnel};
+use ipencap::shim::IpIp;
 use ipencap::wire::Ipv4;
 use ipencap::{Span, decap, encap};
 
@@ -17,7 +18,7 @@ const PACKET: [u8; 36] =
 fn main() -> Result<(), Box<dyn Error>> {
     let left = Ipv4Addr::new(198, 51, 100, 1);
     let right = Ipv4Addr::new(203, 0, 113, 2);
-    let tunnel = IpIp::new(left, right)?;
+    let tunnel = Tunnel::new(left, right, IpIp)?;
 
     // The buffer has room for the outer header in front of the packet, which does not move.
     let mut buffer = vec![0; tunnel.overhead()];
@@ -30,13 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The right end accepts what the left end sends, and inner sources in 10.1.0.0/16 only.
     let inner_sources = ["10.1.0.0/16".parse::<Prefix>()?];
-    let receiver = Decapsulator::ipip(PointToPoint::new(right, left, &inner_sources));
+    let receiver = Receiver::new(IpIp, PointToPoint::new(right, left, &inner_sources));
     let opened = decap(&receiver, outer)?;
     print_packet("unwrapped", opened.packet)?;
     println!("same bytes: {}", opened.packet == PACKET);
 
     // The same packet in a tunnel from an address that the right end does not know.
-    let stranger = IpIp::new(Ipv4Addr::new(192, 0, 2, 66), right)?;
+    let stranger = Tunnel::new(Ipv4Addr::new(192, 0, 2, 66), right, IpIp)?;
     let outer = encap(&stranger, &mut buffer, inner, &PerPacket::new())?;
     print_packet("stranger's", outer)?;
     match decap(&receiver, outer) {
