@@ -105,12 +105,12 @@ fn parser() -> Parser {
         .about("Wraps the packets of a capture into tunnels, takes them out again, and shows what is inside")
         .long_about(
             "Wraps the packets of a capture into tunnels, takes them out again, and shows what is inside.\n\n\
-             Without a command: a tour. It sends a capture of ordinary LAN traffic through every kind of \
-             tunnel and out again, compares every byte, and leaves captures for Wireshark.",
+             Without a command it gives a tour: it sends a bundled capture of LAN traffic through every kind of \
+             tunnel and out again, compares every byte, and writes captures that Wireshark opens.",
         )
         .after_help(help::tour())
         .arg(
-            option("out", "DIR", "Where the tour writes its captures [default: ipencap-tour in cargo's target directory, or else where temporary files go]")
+            option("out", "DIR", "Where the tour writes its captures [default: ipencap-tour in cargo's target directory, or else in the directory for temporary files]")
                 .value_parser(value_parser!(PathBuf)),
         )
         .subcommand(
@@ -124,20 +124,20 @@ fn parser() -> Parser {
                 .about("Draws one packet, layer by layer")
                 .after_help(help::draw())
                 .arg(
-                    option("packet", "N", "Which packet, from 1 [default: the first with a tunnel in it, else the first]")
+                    option("packet", "N", "The number of the packet, counted from 1 [default: the first packet with a tunnel, or else the first packet]")
                         .value_parser(value_parser!(u64).range(1..)),
                 )
                 .args([capture(), fou_port(), gue_port()]),
         )
         .subcommand(
             Parser::new("encap")
-                .about("Wraps each IPv4 packet by the first tunnel, the result by the second, and so on")
+                .about("Wraps each IPv4 packet in the first tunnel, the result in the second, and so on")
                 .after_help(help::encap())
                 .args([tunnel().required(true), capture(), pcap_out()]),
         )
         .subcommand(
             Parser::new("decap")
-                .about("Takes each packet out of the tunnels of the same specifications, the last one first")
+                .about("Unwraps each packet: takes the same --tunnel options as encap, and removes the last tunnel first")
                 .after_help(help::decap())
                 .args([tunnel().required(true), capture(), pcap_out()]),
         )
@@ -149,16 +149,16 @@ fn parser() -> Parser {
         )
         .subcommand(
             Parser::new("unstream")
-                .about("Reads such a byte stream back into a capture")
+                .about("Reads the byte stream that 'stream' writes back into a capture")
                 .after_help(help::unstream())
                 .args([framing(), file("IN", "The byte stream, or - for standard input"), pcap_out()]),
         )
         .subcommand(
             Parser::new("mtu")
-                .about("Says what tunnels cost on a link: overhead, inner MTU, TCP segment size, efficiency")
+                .about("Shows what tunnels cost on a link: overhead, inner MTU, TCP segment size, efficiency")
                 .long_about(
-                    "Says what tunnels cost on a link: overhead, inner MTU, TCP segment size, efficiency.\n\n\
-                     Without a tunnel: all kinds compared, and their headers drawn to scale.",
+                    "Shows what tunnels cost on a link: overhead, inner MTU, TCP segment size, efficiency.\n\n\
+                     Without --tunnel it compares all kinds and draws their headers to scale.",
                 )
                 .after_help(help::mtu())
                 .args([
@@ -202,12 +202,12 @@ fn tunnel() -> Arg {
 }
 
 fn fou_port() -> Arg {
-    let help = "A UDP destination port behind which IPv4 packets are shown; may be repeated";
+    let help = "Look for IPv4 packets in UDP to this destination port; may be repeated";
     port("fou-port", help)
 }
 
 fn gue_port() -> Arg {
-    let help = "A UDP destination port behind which GUE packets are shown; may be repeated";
+    let help = "Look for GUE in UDP to this destination port; may be repeated";
     port("gue-port", help)
 }
 
@@ -219,12 +219,12 @@ fn port(name: &'static str, help: &'static str) -> Arg {
 
 fn framing() -> Arg {
     let values = [
-        PossibleValue::new("exclusive").help("A 16-bit length of the packet (OpenVPN, RFC 4571)"),
+        PossibleValue::new("exclusive").help("The packet's length in 16 bits (OpenVPN, RFC 4571)"),
         PossibleValue::new("inclusive")
-            .help("A 16-bit length that counts itself, behind a magic (RFC 9329)"),
-        PossibleValue::new("bare").help("Each packet's own total length"),
+            .help("A 16-bit length that includes its own two bytes; the stream begins with the six bytes IKETCP (RFC 9329)"),
+        PossibleValue::new("bare").help("Nothing: each packet's own total length"),
     ];
-    option("framing", "FRAMING", "How the packets are told apart")
+    option("framing", "FRAMING", "What goes in front of each packet")
         .required(true)
         .value_parser(values)
 }

@@ -12,35 +12,35 @@ SPEC is kind,key=value,... with these kinds and their keys [defaults]:
   fou                      IPv4 in UDP
     dport=1..65535         destination port
     sport=0..65535|auto    source port [auto: by a hash of the inner flow]
-    csum=lco|full|zero     UDP checksum: from headers, over all bytes, none [lco]
-  gue                      IPv4 in UDP behind a GUE header; the keys of fou
+    csum=lco|full|zero     UDP checksum: derived from headers, summed over all bytes, none [lco]
+  gue                      IPv4 in UDP behind a GUE header; also takes the keys of fou
     dport=1..65535         destination port [6080]
-    variant=0|1            with a 4-byte header, or IPv4 directly [0]
+    variant=0|1            0: behind a 4-byte header, 1: directly [0]
   gre                      IPv4 in GRE, RFC 2784 and 2890
     key=0..4294967295      a key [none]
     csum=yes|no            a checksum [no]
-    seq=yes|no             a sequence number, from 0 [no]
+    seq=yes|no             a sequence number, counted from 0 [no]
   tcp                      IPv4 in one TCP segment
-    sport=N  dport=N       ports
-    seq=N  ack=N           numbers; seq advances by the payload [0, 0]
+    sport=N  dport=N       ports, both required
+    seq=N  ack=N           first sequence number, which then advances; acknowledgment [0, 0]
     window=0..65535        window [512]
     timestamps=yes|no      timestamps option, or ts=VALUE:ECHO [no]
     framing=none|exclusive|inclusive   16-bit length in front of the packet [none]
-  minenc                   minimal encapsulation, RFC 2004: src, dst, forward and
+  minenc                   minimal encapsulation, RFC 2004; of the keys below it takes src, dst, forward
     keep_source=yes|no     carry the original source [yes]
-Keys of all kinds but minenc:
-    src=A  dst=B           outer addresses; for decap, src is the peer and dst is here
+Keys of all kinds:
+    src=A  dst=B           outer addresses; for decap, src is the peer and dst this end
     ttl=1..255|inherit     outer TTL [64]
     dscp=copy|0..63        outer DSCP [copy; tcp: 0]
     ecn=normal|compat|rfc3168   outer ECN [normal; tcp: compat]
     df=set|copy            outer DF [set]
     id=0..65535            outer identification [0 with DF, else counted from 1]
-    forward=yes|no         whether the inner TTL is decremented [no]
-    mtu=1..65535           refuse packets that would be longer [no limit]
+    forward=yes|no         decrement the inner TTL, as a router does [no]
+    mtu=1..65535           largest outer packet in bytes; refuse longer ones [no limit]
 Keys for decap, of all kinds:
     inner=PREFIX           inner sources to accept; may be repeated [0.0.0.0/0]
-    multicast=yes|no       accept inner packets to groups [no]
-    nested=transit|refuse  other people's tunnels inside [transit]
+    multicast=yes|no       accept inner packets to multicast groups [no]
+    nested=transit|refuse  inner packets that are tunnels of others: pass on or refuse [transit]
 ";
 
 fn example(line: &str) -> String {
@@ -85,7 +85,7 @@ pub(crate) fn unstream() -> String {
 
 pub(crate) fn mtu() -> String {
     format!(
-        "SPEC is kind,key=value,... as of 'ipencap encap --help'.\n\n{}",
+        "SPEC is kind,key=value,...; see 'ipencap encap --help'.\n\n{}",
         example(&format!("{RUN} -- mtu --link 1500 {TUNNEL}"))
     )
 }

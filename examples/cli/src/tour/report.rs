@@ -124,7 +124,7 @@ fn reasons(journeys: &[(&Stop, Journey)]) -> Vec<String> {
         };
         format!("  on the way {way:<3} {count:>5}  {reason:<24} {by}")
     });
-    let head = "Refused without a word to the sender, and counted by reason:";
+    let head = "Refused, by reason (a sender gets no answer):";
     [head.to_owned()].into_iter().chain(lines).collect()
 }
 

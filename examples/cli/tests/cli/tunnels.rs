@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::files::{Pcap, packets};
 use crate::program::ipencap;
 use crate::{
-    AROUND, Folder, P, RAW, TUNNEL, accounted_for, bundled, changed, hex, packet, summary,
-    transform, unwrap, wrap,
+    AROUND, Folder, P, RAW, TUNNEL, accounted_for, bundled, changed, hex, packet, raw_capture,
+    summary, transform, unwrap, wrap,
 };
 
 /// ENC-01 to ENC-10, by what their specifications say.
@@ -167,6 +167,31 @@ fn what_cannot_be_wrapped_is_dropped_under_its_reason() {
     let run = ipencap(&["encap", "--tunnel", TUNNEL, "-", "-"], &pcap);
     assert_eq!(summary(&run)["dropped"], json!({ "TooLong": 1 }));
     assert_eq!(packets(&run.stdout)[0].2.len(), 65535);
+}
+
+/// the MTU of an outer tunnel limits the whole nest, also where an inner one would be too long.
+#[test]
+fn the_mtu_of_an_outer_tunnel_limits_the_nest() {
+    let pcap = raw_capture(&[packet(64, true, &vec![0; 65500 - 20])]);
+    for (keys, reason) in [("", "TooLong"), (",mtu=1500", "FragmentationNeeded")] {
+        let around = format!("{AROUND}{keys}");
+        let run = ipencap(
+            &["encap", "--tunnel", TUNNEL, "--tunnel", &around, "-", "-"],
+            &pcap,
+        );
+        assert_eq!(summary(&run)["dropped"], json!({ reason: 1 }), "{keys}");
+    }
+    // The first tunnel alone makes it too long for 16 bits.
+    let pcap = raw_capture(&[packet(64, true, &vec![0; 65516 - 20])]);
+    let around = format!("{AROUND},mtu=1500");
+    let run = ipencap(
+        &["encap", "--tunnel", TUNNEL, "--tunnel", &around, "-", "-"],
+        &pcap,
+    );
+    assert_eq!(
+        summary(&run)["dropped"],
+        json!({ "FragmentationNeeded": 1 })
+    );
 }
 
 /// E-20: what a frame holds behind the total length is not part of the packet.
