@@ -2,8 +2,8 @@ use core::hint::black_box;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
 
-use ipencap::packet::Flow;
 use ipencap::filter::{self, Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::packet::Flow;
 
 use crate::given::{
     address, addresses, byte, bytes, double_word, flow, prefix, prefixes, protocol, word, words,

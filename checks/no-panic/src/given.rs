@@ -68,11 +68,7 @@ pub fn protocol() -> IpProtocol {
 }
 
 pub fn flow() -> Flow {
-    Flow::with_ports(
-        Flow::new(address(), address(), protocol()),
-        word(),
-        word(),
-    )
+    Flow::with_ports(Flow::new(address(), address(), protocol()), word(), word())
 }
 
 pub fn parse_error() -> ParseError {

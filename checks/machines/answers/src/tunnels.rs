@@ -40,7 +40,9 @@ macro_rules! with_policy {
             "DSCP 46" => $tunnel.with_dscp(DscpPolicy::Fixed(Dscp::new(46).unwrap())),
             "ECN compatibility" => $tunnel.with_ecn(EcnPolicy::Compatibility),
             "ECN RFC 3168" => $tunnel.with_ecn(EcnPolicy::Rfc3168),
-            "DF copied, identification said" => $tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket)),
+            "DF copied, identification said" => {
+                $tunnel.with_df(DfPolicy::Copy(IdSource::PerPacket))
+            }
             "DF copied, constant" => $tunnel.with_df(DfPolicy::Copy(IdSource::Constant(0xbeef))),
             "identification" => $tunnel.with_atomic_identification(0x1234),
             "forwarding" => $tunnel.with_role(Role::Forward),
