@@ -4,8 +4,8 @@
 //! A case is generated from bytes that are decisions, and then, now and then, takes the rest of the
 //! input as its packet: a seed is such decisions, chosen so that the packet gets far, and the packet.
 
+use core::error::Error;
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 

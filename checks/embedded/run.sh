@@ -20,7 +20,7 @@ compile() { # TARGET [OPTION...]
         for ((number = 0; number < ${#features[@]}; number++)); do
             ((set >> number & 1)) && chosen+=${features[number]},
         done
-        cargo_for "$target" check --quiet --lib --no-default-features --features "$chosen" "${@:2}" || return
+        cargo_for "$target" check --quiet --package ipencap --lib --no-default-features --features "$chosen" "${@:2}" || return
         printf '%-28s %s\n' "$target" "${chosen:-no features}"
     done
 }

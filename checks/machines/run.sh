@@ -125,7 +125,7 @@ run() { # MACHINE
         ;;
     tests-*)
         prepare "$machine" || return 0
-        cargo test --locked --no-fail-fast --target "${target_of[$machine]}" --target-dir target/machines "${tests[@]}"
+        cargo test --locked --package ipencap --no-fail-fast --target "${target_of[$machine]}" --target-dir target/machines "${tests[@]}"
         ;;
     *)
         prepare "$machine" || return 0

@@ -34,14 +34,17 @@ pub const ENCAPSULATORS: &[Enrolled] = &[
     Enrolled::new::<StackSubject<GreInUdpSubject, GreSubject, AnyTunnels>>("[AnyTunnel; 2]"),
 ];
 
-/// An encapsulator by name, with the two ways to make one.
+/// An encapsulator in one of its forms, and what is special about the form.
+pub type Form = (String, Box<dyn Subject>);
+
+/// An encapsulator by name, with the ways to make one.
 #[derive(Clone, Copy, Debug)]
 pub struct Enrolled {
     /// Its type's name.
     pub name: &'static str,
     generate: fn(&mut Unstructured<'_>, Wishes) -> Result<Box<dyn Subject>>,
     typical: fn(Endpoints) -> Box<dyn Subject>,
-    forms: fn(OuterPolicy) -> Vec<(String, Box<dyn Subject>)>,
+    forms: fn(OuterPolicy) -> Vec<Form>,
 }
 
 impl Enrolled {
@@ -77,7 +80,7 @@ impl Enrolled {
 
     /// One in each of its forms, for golden bytes.
     #[must_use]
-    pub fn forms(&self, outer: OuterPolicy) -> Vec<(String, Box<dyn Subject>)> {
+    pub fn forms(&self, outer: OuterPolicy) -> Vec<Form> {
         (self.forms)(outer)
     }
 }

@@ -38,12 +38,7 @@ impl Connection {
         let total_len = u16::try_from(len).map_err(|_| EncapError::TooLong { len: len as u32 })?;
         let header = Ipv4Header::new(source, destination, IpProtocol::TCP, total_len);
         self.sequence = self.sequence.wrapping_add(bytes.len() as u32);
-        Ok([
-            header.as_bytes().as_slice(),
-            zerocopy::IntoBytes::as_bytes(&tcp),
-            bytes,
-        ]
-        .concat())
+        Ok([header.as_bytes().as_slice(), tcp.as_bytes(), bytes].concat())
     }
 }
 

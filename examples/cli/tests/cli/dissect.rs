@@ -136,3 +136,23 @@ fn dissect_shows_the_key_of_gre_version_1() {
         assert_eq!(layers[1]["key"], key, "{layers}");
     }
 }
+
+/// RFC 1701: the routing bit makes room for a checksum and an offset, and the key comes behind them.
+#[test]
+fn dissect_shows_the_key_of_gre_with_the_routing_bit() {
+    let packet = hex(
+        "4500005000004000402fd447c6336401cb00710260000800000000001122334408000004c000024d000000004500002412344000401114850a0100050a0200099c4000350010ace66970656e63617021",
+    );
+    let run = ipencap(
+        &["dissect", "-"],
+        &Pcap::new(228).packet(0, 0, &packet).bytes(),
+    );
+    let layers = &lines(&run.stdout)[0]["layers"];
+    assert_eq!(layers[1]["t"], "gre", "{layers}");
+    assert_eq!(layers[1]["key"], 0x1122_3344, "{layers}");
+    assert_eq!(layers[1]["seq"], Value::Null, "{layers}");
+    assert_eq!(layers[2]["t"], "ipv4", "{layers}");
+    assert_eq!(layers[2]["off"], 44, "{layers}");
+    assert_eq!(layers[2]["ck_status"], "good", "{layers}");
+    assert_eq!(layers[3]["t"], "udp", "{layers}");
+}

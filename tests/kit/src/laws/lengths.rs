@@ -14,9 +14,7 @@ pub fn law_lengths_match_oracle(case: &LengthCase) {
     let inside_out = layers
         .clone()
         .fold(Overhead::NONE, |inner, outer| outer.around(inner));
-    let outside_in = layers
-        .rev()
-        .fold(Overhead::NONE, |outer, inner| outer.around(inner));
+    let outside_in = layers.rev().fold(Overhead::NONE, Overhead::around);
 
     let is_padding = |part: &&Part| !matches!(part, Part::Bytes(_));
     let paddings = case.parts.iter().filter(is_padding).count();

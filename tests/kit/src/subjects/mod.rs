@@ -324,23 +324,26 @@ fn typical_outer(endpoints: Endpoints) -> OuterPolicy {
     }
 }
 
+/// The name of a choice, and what it changes.
+type Choice = (&'static str, fn(&mut OuterPolicy));
+
 /// The policies of an outer header, one choice of each kind beside the default.
-const CHOICES: [(&str, fn(&mut OuterPolicy)); 9] = [
+const CHOICES: [Choice; 9] = [
     ("TTL 255", |outer| outer.ttl = Some(255)),
     ("TTL inherited", |outer| outer.ttl = None),
     ("DSCP 46", |outer| outer.dscp = Some(46)),
     ("ECN compatibility", |outer| {
-        outer.ecn = oracle::ECN_COMPATIBILITY
+        outer.ecn = oracle::ECN_COMPATIBILITY;
     }),
     ("ECN RFC 3168", |outer| outer.ecn = oracle::ECN_RFC3168),
     ("DF copied, identification said", |outer| {
-        outer.df_follows = Some(Ids::PerPacket)
+        outer.df_follows = Some(Ids::PerPacket);
     }),
     ("DF copied, constant", |outer| {
-        outer.df_follows = Some(Ids::Constant(0xbeef))
+        outer.df_follows = Some(Ids::Constant(0xbeef));
     }),
     ("identification", |outer| {
-        outer.atomic_identification = 0x1234
+        outer.atomic_identification = 0x1234;
     }),
     ("forwarding", |outer| outer.forwards = true),
 ];
