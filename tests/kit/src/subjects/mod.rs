@@ -330,17 +330,17 @@ const CHOICES: [(&str, fn(&mut OuterPolicy)); 9] = [
     ("TTL inherited", |outer| outer.ttl = None),
     ("DSCP 46", |outer| outer.dscp = Some(46)),
     ("ECN compatibility", |outer| {
-        outer.ecn = oracle::ECN_COMPATIBILITY
+        outer.ecn = oracle::ECN_COMPATIBILITY;
     }),
     ("ECN RFC 3168", |outer| outer.ecn = oracle::ECN_RFC3168),
     ("DF copied, identification said", |outer| {
-        outer.df_follows = Some(Ids::PerPacket)
+        outer.df_follows = Some(Ids::PerPacket);
     }),
     ("DF copied, constant", |outer| {
-        outer.df_follows = Some(Ids::Constant(0xbeef))
+        outer.df_follows = Some(Ids::Constant(0xbeef));
     }),
     ("identification", |outer| {
-        outer.atomic_identification = 0x1234
+        outer.atomic_identification = 0x1234;
     }),
     ("forwarding", |outer| outer.forwards = true),
 ];
