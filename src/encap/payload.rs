@@ -73,7 +73,7 @@ impl<I: InUdp> Tunnel<Udp<I>> {
             // No device behind an ordinary socket fills it in.
             return Err(EncapError::PartialChecksum);
         }
-        self.check(inner, packet, Rules::All)
+        self.check(inner, packet, Rules::Explained)
     }
 
     fn write_payload(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket) {

@@ -23,8 +23,10 @@ fn assert_rules_agree(case: &EncapCase, tunnel: &dyn Encapsulate, inner: &Facts)
     let check = |rules| tunnel.check(inner, &case.packet, rules);
     let explained = check(Rules::Explained);
     assert_eq!(check(Rules::All).ok(), explained.ok());
-    if let Ok(common) = check(Rules::Common) {
-        assert_eq!(Ok(common), explained);
+    // Whoever asks by the common rules asks first whether they are enough for the tunnel.
+    let is_common = tunnel.rules() == Rules::Common;
+    if is_common && check(Rules::Common).is_ok() {
+        assert_eq!(check(Rules::Common), explained);
     }
     let len = usize::try_from(inner.len()).unwrap();
     let mut made: Option<Vec<u8>> = None;
@@ -32,6 +34,9 @@ fn assert_rules_agree(case: &EncapCase, tunnel: &dyn Encapsulate, inner: &Facts)
         let Ok(outer) = check(rules) else {
             continue;
         };
+        if rules == Rules::Common && !is_common {
+            continue;
+        }
         let mut frame = vec![0xa5; tunnel.overhead()];
         frame.extend(&case.inner.0[..len]);
         let written = tunnel.write(&mut frame, inner, &case.packet, rules);

@@ -93,7 +93,7 @@ impl<O: Enrol, I: Enrol, F: Combine<I::Tunnel, O::Tunnel>> Debug for StackSubjec
         f.debug_struct("StackSubject")
             .field("outer", &self.outer)
             .field("inner", &self.inner)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
