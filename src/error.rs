@@ -195,8 +195,8 @@ numbered! {
         /// carry it (M-02; RFC 2004 §3).
         SourceNotKept = 27, "inner source is not the encapsulator's; configure the tunnel to keep it";
         /// A checksum covers bytes of the packet, and only its header is at hand
-        /// ([`Template::header`](crate::encap::Template::header)).
-        UnknownSum = 28, "the checksum covers the packet's bytes; read it with PacketMeta::summed";
+        /// ([`header`](crate::encap::header)).
+        UnknownSum = 28, "the checksum covers the packet's bytes; read it with Facts::summed";
         /// The inner packet has a source route, which minimal encapsulation would leave in the outer
         /// header, and decapsulators refuse there (V-14, M-03; RFC 7126 §4.3).
         SourceRoute = 29, "minimal encapsulation would show the source route to the tunnel; use another tunnel";
