@@ -108,8 +108,12 @@ fn l_08_a_stack_is_one_layer_after_the_other() {
                 let once = wrap(&inner, &packet, &said()).unwrap();
                 let twice = wrap(&outer, &once, &said()).unwrap();
                 let array = [inner, outer];
-                let stacks: [&dyn Encapsulate; 4] =
-                    [&(inner, outer), &array, &array.as_slice(), &(&inner, ((), outer))];
+                let stacks: [&dyn Encapsulate; 4] = [
+                    &(inner, outer),
+                    &array,
+                    &array.as_slice(),
+                    &(&inner, ((), outer)),
+                ];
                 for stack in stacks {
                     assert_eq!(wrap(stack, &packet, &said()).unwrap(), twice);
                     let (headers, _) = twice.split_at(stack.overhead());
@@ -136,7 +140,11 @@ fn c_20_a_header_by_value_asks_for_the_sum_that_it_needs() {
         let facts = Facts::read(&packet).unwrap();
         for (tunnel, needs) in layers(L, R).into_iter().zip(needs) {
             let answer = header::<60, _>(&tunnel, &facts, &said()).err();
-            assert_eq!(answer, needs.then_some(EncapError::UnknownSum), "{tunnel:?}");
+            assert_eq!(
+                answer,
+                needs.then_some(EncapError::UnknownSum),
+                "{tunnel:?}"
+            );
         }
     }
 }
@@ -253,7 +261,10 @@ fn e_19_a_frame_too_short_for_the_headers_is_left_as_it_is() {
         let mut frame = [0xa5; 40];
         let written = tunnel.write(&mut frame, &facts, &said(), Rules::HeadersOnly);
         assert_eq!(frame, expected[..40]);
-        assert_eq!((checked.flow(), checked.len()), (written.flow(), written.len()));
+        assert_eq!(
+            (checked.flow(), checked.len()),
+            (written.flow(), written.len())
+        );
     }
 }
 
@@ -342,7 +353,12 @@ fn l_02_a_stack_recognises_what_its_first_layer_does() {
     let ipip = Receiver::new(IpIp, from(L, R));
     let fou = Receiver::new(Fou::new(5555), from(M, N));
     let to_ipip = wrap(&wan(), &packet(0), &said()).unwrap();
-    let to_fou = wrap(&Tunnel::new(M, N, Fou::new(5555)).unwrap(), &packet(0), &said()).unwrap();
+    let to_fou = wrap(
+        &Tunnel::new(M, N, Fou::new(5555)).unwrap(),
+        &packet(0),
+        &said(),
+    )
+    .unwrap();
     let identity: &dyn Decapsulate = &();
     let cases: [(&dyn Decapsulate, bool, [bool; 2]); 6] = [
         (&ipip, true, [true, false]),
@@ -409,7 +425,10 @@ fn l_01_d_20_layers_opened_before_count() {
 #[test]
 fn n_10_n_13_n_18_ecn_fields_of_a_stack() {
     // The identity between them hands on what the outer one will change.
-    let stack = ((Receiver::new(IpIp, from(M, N)), ()), Receiver::new(IpIp, from(L, R)));
+    let stack = (
+        (Receiver::new(IpIp, from(M, N)), ()),
+        Receiver::new(IpIp, from(L, R)),
+    );
     let with_ecn = |packet: &[u8], ecn: u8| {
         let mut packet = packet.to_vec();
         packet[1] = ecn;
@@ -449,9 +468,8 @@ fn n_10_n_13_n_18_ecn_fields_of_a_stack() {
 /// The innermost number is told.
 #[test]
 fn r_11_sequence_numbers_of_a_stack() {
-    let gre = |source, destination| {
-        Tunnel::new(source, destination, Gre::new().with_sequence()).unwrap()
-    };
+    let gre =
+        |source, destination| Tunnel::new(source, destination, Gre::new().with_sequence()).unwrap();
     let outside = said().with_sequence(5);
     let inner = wrap(&gre(M, N), &packet(0), &said()).unwrap();
     let outer = wrap(&gre(L, R), &inner, &outside).unwrap();
@@ -496,7 +514,10 @@ fn l_02_l_03_layers_of_unknown_depth_are_bounded() {
 /// L-02: a tunnel of two layers is two of those that are allowed.
 #[test]
 fn l_02_a_stack_counts_its_layers() {
-    let both = (Receiver::new(IpIp, from(M, N)), Receiver::new(IpIp, from(L, R)));
+    let both = (
+        Receiver::new(IpIp, from(M, N)),
+        Receiver::new(IpIp, from(L, R)),
+    );
     let stack = (site(), wan());
     let mut outer = wrap(&stack, &packet(0), &said()).unwrap();
     let refused = reason(inspect_nested(&[&both], &outer, 1));
@@ -684,7 +705,10 @@ fn e_02_only_ipv4_goes_into_an_ipv4_tunnel() {
         tunnels.push(Box::new(layer));
     }
     for tunnel in tunnels {
-        assert_eq!(tunnel.check(&six, &said(), Rules::Explained).unwrap_err(), error);
+        assert_eq!(
+            tunnel.check(&six, &said(), Rules::Explained).unwrap_err(),
+            error
+        );
         for rules in [Rules::Common, Rules::All] {
             assert!(tunnel.check(&six, &said(), rules).is_err(), "{rules:?}");
         }

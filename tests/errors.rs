@@ -347,7 +347,12 @@ fn unknown_sum_c_20_u_16() {
     let unsummed = over(fou.with_checksum(ChecksumPolicy::Zero));
     let fou = over(fou);
     let gre_in_udp = over(GreInUdp::new(Gre::new()).with_checksum(ChecksumPolicy::Zero));
-    let site = Tunnel::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), IpIp).unwrap();
+    let site = Tunnel::new(
+        Ipv4Addr::new(192, 0, 2, 1),
+        Ipv4Addr::new(192, 0, 2, 2),
+        IpIp,
+    )
+    .unwrap();
     let opaque = inner().packet(b"payload");
     let datagram = plain(A, B, 17).packet(&[0, 1, 0, 2, 0, 8, 0, 1]);
     let fragment = Plain {
@@ -400,7 +405,12 @@ fn unknown_sum_c_20_u_16() {
 #[test]
 fn not_by_value_m_03() {
     let minimal = MinEnc::new(ENDS.0, ENDS.1).unwrap();
-    let site = Tunnel::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), IpIp).unwrap();
+    let site = Tunnel::new(
+        Ipv4Addr::new(192, 0, 2, 1),
+        Ipv4Addr::new(192, 0, 2, 2),
+        IpIp,
+    )
+    .unwrap();
     let facts = Facts::summed(&inner().packet(&[])).unwrap();
     let stacks: [&dyn Encapsulate; 4] = [
         &minimal,
@@ -438,7 +448,12 @@ fn e_17_i_14_before_the_demands_of_the_shim() {
 /// L-08: a stack numbers its layers and leaves less room to the inner ones.
 #[test]
 fn l_08_the_layer_and_the_mtu_in_a_stack() {
-    let site = Tunnel::new(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), IpIp).unwrap();
+    let site = Tunnel::new(
+        Ipv4Addr::new(192, 0, 2, 1),
+        Ipv4Addr::new(192, 0, 2, 2),
+        IpIp,
+    )
+    .unwrap();
     let back = Tunnel::new(ENDS.1, ENDS.0, IpIp).unwrap();
     let stack = (site, (site, (tunnel(), back)));
     let packet = inner().packet(&[0; 100]);
@@ -452,7 +467,10 @@ fn l_08_the_layer_and_the_mtu_in_a_stack() {
         let said = PerPacket::new().with_link_mtu(mtu);
         let packet = inner().packet(&[0; 1480]);
         let error = EncapError::FragmentationNeeded { mtu: left };
-        assert_eq!(refusal(&(site, over(Fou::new(5555))), &packet, &said), error);
+        assert_eq!(
+            refusal(&(site, over(Fou::new(5555))), &packet, &said),
+            error
+        );
     }
 }
 
@@ -672,14 +690,8 @@ fn shim_reasons() -> Vec<(Reason, Reason)> {
             Reason::TcpTruncated,
             carried(Tcp::new(0, 5555), &segment[..19]),
         ),
-        (
-            Reason::TcpBadOffset,
-            carried(Tcp::new(0, 5555), &offset_4),
-        ),
-        (
-            Reason::TcpBadChecksum,
-            carried(Tcp::new(0, 5555), &segment),
-        ),
+        (Reason::TcpBadOffset, carried(Tcp::new(0, 5555), &offset_4)),
+        (Reason::TcpBadChecksum, carried(Tcp::new(0, 5555), &segment)),
         (Reason::MinTruncated, minimal(&[0; 7])),
         (Reason::MinBadChecksum, minimal(&[0; 8])),
         (

@@ -83,7 +83,10 @@ fn receivers(max_depth: u8) -> [EdgeReceiver; 3] {
 fn four_layers() -> Vec<u8> {
     let bytes = packet(Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9));
     let [outer @ .., (source, destination)] = LAYERS;
-    let mut bytes = wrapped(&Tunnel::new(source, destination, Gre::new()).unwrap(), &bytes);
+    let mut bytes = wrapped(
+        &Tunnel::new(source, destination, Gre::new()).unwrap(),
+        &bytes,
+    );
     for (source, destination) in outer.iter().rev() {
         bytes = wrapped(&Tunnel::new(*source, *destination, IpIp).unwrap(), &bytes);
     }
@@ -445,7 +448,10 @@ fn i_14_link_mtu_is_named_however_long_the_packet() {
     let longest = |tunnel: &dyn Encapsulate, packet: &PerPacket| checked(tunnel, 65516, packet);
     assert_eq!(longest(&ipip, &told), needed(1480));
     assert_eq!(longest(&limited(ipip, 1400), &told), needed(1380));
-    assert_eq!(longest(&limited(ipip, 1400), &PerPacket::new()), needed(1380));
+    assert_eq!(
+        longest(&limited(ipip, 1400), &PerPacket::new()),
+        needed(1380)
+    );
     assert_eq!(longest(&fou, &told), needed(1472));
     assert_eq!(longest(&(ipip, fou), &told), needed(1452));
     let too_long = Err(EncapError::TooLong { len: 65536 });

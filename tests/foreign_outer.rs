@@ -342,7 +342,10 @@ fn ipip_refuses_to_wrap_the_result_e_02() {
     assert_eq!(header::<20, _>(&ipip(), &made, &said), Err(error));
     for rules in [Rules::Explained, Rules::HeadersOnly] {
         assert_eq!(ipip().check(&made, &said, rules), Err(error));
-        assert_eq!(AnyTunnel::from(ipip()).check(&made, &said, rules), Err(error));
+        assert_eq!(
+            AnyTunnel::from(ipip()).check(&made, &said, rules),
+            Err(error)
+        );
     }
     for rules in [Rules::Common, Rules::All] {
         assert!(ipip().check(&made, &said, rules).is_err());

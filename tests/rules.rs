@@ -391,7 +391,10 @@ fn d_03_d_04_d_13_s_20_without_a_filter() {
 fn d_04_payloads_from_a_socket() {
     let packet = inner(53);
     let framed = [&[0, 28][..], &packet].concat();
-    let receiver = Receiver::new(Tcp::new(0, 443).with_framing(LengthPrefix::Exclusive), from_peer());
+    let receiver = Receiver::new(
+        Tcp::new(0, 443).with_framing(LengthPrefix::Exclusive),
+        from_peer(),
+    );
     for (destination_port, expected) in [(443, None), (444, Some(Reason::NotTunnel))] {
         let meta = OuterMeta {
             source: L,
@@ -466,7 +469,9 @@ fn e_17_e_18_i_14_minimal_encapsulation() {
     let tunnel = MinEnc::new(L, R).unwrap();
     let forwarding = tunnel.with_role(Role::Forward);
     let judged = |tunnel: &MinEnc, inner: &Facts, said: &PerPacket| {
-        tunnel.check(inner, said, Rules::Explained).map(|outer| outer.len())
+        tunnel
+            .check(inner, said, Rules::Explained)
+            .map(|outer| outer.len())
     };
     let said = PerPacket::new();
     let to_exit = Err(EncapError::LoopToExit { layer: 0 });
@@ -521,15 +526,24 @@ fn i_14_c_34_super_packets_are_judged_by_their_segments() {
     let right = ((ipip, middle), far);
     let array = [ipip, middle, far];
     let mixed: [AnyTunnel; 4] = [ipip.into(), minimal.into(), middle.into(), far.into()];
-    let tunnels: [&dyn Encapsulate; 7] =
-        [&ipip, &minimal, &two, &three, &right, &array, &mixed.as_slice()];
+    let tunnels: [&dyn Encapsulate; 7] = [
+        &ipip,
+        &minimal,
+        &two,
+        &three,
+        &right,
+        &array,
+        &mixed.as_slice(),
+    ];
     for tunnel in tunnels {
         let overhead = u16::try_from(tunnel.overhead()).unwrap();
         let link = 1460 + overhead;
         let said = PerPacket::new().with_link_mtu(link);
         let judge = |len, said: PerPacket| {
             let meta = super_packet(len);
-            tunnel.check(&meta, &said, Rules::Explained).map(|outer| outer.len())
+            tunnel
+                .check(&meta, &said, Rules::Explained)
+                .map(|outer| outer.len())
         };
         let needed = Err(EncapError::FragmentationNeeded { mtu: 1460 });
         // cilium#48782: segments of 1460 pass, segments of 1461 do not.
@@ -628,21 +642,58 @@ fn policies() -> Vec<OuterPolicy> {
         default,
         OuterPolicy::CONNECTION,
         all,
-        OuterPolicy { ttl: all.ttl, ..default },
+        OuterPolicy {
+            ttl: all.ttl,
+            ..default
+        },
         OuterPolicy { ttl, ..default },
-        OuterPolicy { dscp: all.dscp, ..default },
+        OuterPolicy {
+            dscp: all.dscp,
+            ..default
+        },
         OuterPolicy { dscp, ..default },
-        OuterPolicy { dscp, ecn, ..default },
+        OuterPolicy {
+            dscp,
+            ecn,
+            ..default
+        },
         OuterPolicy { ecn, ..default },
-        OuterPolicy { ecn: all.ecn, ..default },
-        OuterPolicy { df: all.df, ..default },
-        OuterPolicy { df: constant(0), ..default },
-        OuterPolicy { df: constant(0xbeef), ..all },
-        OuterPolicy { atomic_identification: 0xbeef, ..default },
-        OuterPolicy { role: all.role, ..default },
-        OuterPolicy { link_mtu: Some(0), ..default },
-        OuterPolicy { link_mtu: Some(65534), ..default },
-        OuterPolicy { hairpin: true, ..default },
+        OuterPolicy {
+            ecn: all.ecn,
+            ..default
+        },
+        OuterPolicy {
+            df: all.df,
+            ..default
+        },
+        OuterPolicy {
+            df: constant(0),
+            ..default
+        },
+        OuterPolicy {
+            df: constant(0xbeef),
+            ..all
+        },
+        OuterPolicy {
+            atomic_identification: 0xbeef,
+            ..default
+        },
+        OuterPolicy {
+            role: all.role,
+            ..default
+        },
+        OuterPolicy {
+            link_mtu: Some(0),
+            ..default
+        },
+        OuterPolicy {
+            link_mtu: Some(65534),
+            ..default
+        },
+        OuterPolicy {
+            hairpin: true,
+            ..default
+        },
     ]
 }
 

@@ -12,7 +12,7 @@ use core::net::Ipv4Addr;
 
 use ipencap::Span;
 use ipencap::encap::{
-    DfPolicy, Encapsulate, IdSource, OuterPolicy, PerPacket, Rules, Tunnel, TtlPolicy,
+    DfPolicy, Encapsulate, IdSource, OuterPolicy, PerPacket, Rules, TtlPolicy, Tunnel,
 };
 use ipencap::error::{EncapError, ParseError};
 use ipencap::packet::Facts;
@@ -122,7 +122,11 @@ fn c_31_a_shorter_segment_is_the_last() {
     assert_eq!(gue_train(&segments(&[500, 500, 100]), 504), 2 * 504 + 104);
     // What follows it is not where a segment begins.
     assert_eq!(gue_train(&segments(&[500, 500, 100, 100]), 504), 2 * 504);
-    assert_eq!(gue_train(&segments(&[500, 500, 501]), 504), 2 * 504, "longer");
+    assert_eq!(
+        gue_train(&segments(&[500, 500, 501]), 504),
+        2 * 504,
+        "longer"
+    );
 }
 
 /// The outer headers decide, not the inner flow: two flows are one train where they have one source port.
@@ -161,7 +165,10 @@ fn c_32_packets_with_other_outer_headers_are_no_part() {
 fn c_33_a_train_is_what_one_call_takes() {
     assert_eq!(gue_train(&segments(&[100; 64]), 104), 64 * 104);
     assert_eq!(gue_train(&segments(&[100; 65]), 104), 64 * 104);
-    assert_eq!(gue_train(&segments(&[1468; 64]), 1472), 65_507 / 1472 * 1472);
+    assert_eq!(
+        gue_train(&segments(&[1468; 64]), 1472),
+        65_507 / 1472 * 1472
+    );
     // 13 segments of 5039 bytes are 65,507 bytes.
     assert_eq!(gue_train(&segments(&[5035; 14]), 5039), 65_507);
     let mut packets = segments(&[5035; 12]);

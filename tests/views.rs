@@ -103,11 +103,20 @@ fn c_20_e_02_facts_of_another_version() {
     let six = inner.inside_version(6, 40, 0xb9);
     assert_eq!((six.version(), six.len(), six.tos()), (6, 68, 0xb9));
     assert_eq!((six.layers(), six.overhead()), (1, 40));
-    assert_eq!((six.flow(), six.known_sum()), (inner.flow(), inner.known_sum()));
+    assert_eq!(
+        (six.flow(), six.known_sum()),
+        (inner.flow(), inner.known_sum())
+    );
     assert!(six.has_df() && !six.is_fragment() && !six.has_source_route());
 
     let tunnel = Tunnel::new([198, 51, 100, 1].into(), [203, 0, 113, 2].into(), IpIp).unwrap();
-    for (len, overhead) in [(20, 0), (20, 40), (65_535, 0), (65_535, 40), (65_535, 65_535)] {
+    for (len, overhead) in [
+        (20, 0),
+        (20, 40),
+        (65_535, 0),
+        (65_535, 40),
+        (65_535, 65_535),
+    ] {
         let header = Ipv4Header::new(A.into(), B.into(), IpProtocol::UDP, len);
         let six = Facts::trusted(&header).inside_version(6, overhead, 0);
         assert_eq!(six.len(), u32::from(len) + u32::from(overhead));
@@ -489,10 +498,7 @@ fn e_22_l_05_the_flow_of_a_quoted_packet() {
     // What is inside is no packet: the outer flow, which has no ports.
     let mut broken = nested.clone();
     broken[30] ^= 1;
-    assert_eq!(
-        of(&broken, 60),
-        Some(Facts::read(&broken).unwrap().flow())
-    );
+    assert_eq!(of(&broken, 60), Some(Facts::read(&broken).unwrap().flow()));
 }
 
 fn hex(text: &str) -> Vec<u8> {
