@@ -281,17 +281,17 @@ fn imports_inside_a_module_point_down() {
             .iter()
             .filter(|(_, module)| module.len() == 2 && module[0] == root)
             .collect();
-        let names: BTreeSet<String> = files.iter().map(|(_, module)| module[1].clone()).collect();
+        let inside: BTreeSet<String> = files.iter().map(|(_, module)| module[1].clone()).collect();
         let imports = files.iter().map(|(path, module)| {
             let source = fs::read_to_string(path).unwrap();
             let named = named_files(&source, module).into_iter();
-            let named = named.filter(|name| names.contains(name) && *name != module[1]);
+            let named = named.filter(|name| inside.contains(name) && *name != module[1]);
             (module[1].clone(), named.collect())
         });
         let order = order_of_files(imports.collect());
         assert!(order.is_ok(), "{root}: in a circle are {order:?}");
         println!("{root}: {order:?}");
-        modules += usize::from(!names.is_empty());
+        modules += usize::from(!inside.is_empty());
     }
     assert!(modules >= 5, "only {modules} modules have files");
 
