@@ -1,4 +1,4 @@
-//! The shape of the crate: floors, sizes, and what every public type promises.
+//! The shape of the crate: layers, sizes, and what every public type promises.
 
 #![allow(
     clippy::indexing_slicing,
@@ -12,35 +12,37 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ipencap::{checksum, decap, encap, error, mtu, packet, stream, wire};
+use ipencap::{checksum, decap, encap, error, mtu, packet, shim, stream, wire};
 
-/// The floor of every module of the crate's root. Imports point down: to a lower floor, never to the
-/// same, unless it is the own module.
+/// The layer of every module of the crate's root. Imports point down: to a lower layer, never to the same,
+/// unless it is the own module.
 ///
-/// Within the design's floor 1, `packet` stands on `wire`; within its floor 2, `encap` on `decap`, and that on `packet`.
-const FLOORS: [(&str, u8); 9] = [
+/// Within the design's layer 1, `packet` stands on `wire`; within its layer 2, `encap` on `decap`
+/// ([`encap::Tunnel::receiver`] makes a receiver), and both on `shim`.
+const LAYERS: [(&str, u8); 10] = [
     ("error", 0),
     ("checksum", 0),
     ("mtu", 0),
     ("guide", 0),
     ("wire", 1),
     ("packet", 2),
-    ("decap", 3),
-    ("stream", 4),
-    ("encap", 4),
+    ("shim", 3),
+    ("decap", 4),
+    ("encap", 5),
+    ("stream", 5),
 ];
 
 /// No file of the library has more lines of code, comments and blank lines not counted. About 300 are
 /// wished for.
 const MOST_LINES: usize = 400;
 
-fn floor(module: &str) -> Option<u8> {
-    FLOORS
+fn layer(module: &str) -> Option<u8> {
+    LAYERS
         .iter()
         .find_map(|&(name, floor)| (name == module).then_some(floor))
 }
 
-/// Every source file of the library with its module path: `encap/ipip.rs` is `["encap", "ipip"]`.
+/// Every source file of the library with its module path: `encap/any.rs` is `["encap", "any"]`.
 fn sources() -> Vec<(PathBuf, Vec<String>)> {
     fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {
@@ -202,15 +204,15 @@ fn upward_imports(source: &str, module: &[String]) -> Vec<String> {
     let Some(own) = module.first() else {
         return Vec::new(); // The root re-exports from everywhere; see `lib_rs_holds_no_logic`.
     };
-    let Some(own_floor) = floor(own) else {
-        return vec![format!("{own} has no floor")];
+    let Some(own_layer) = layer(own) else {
+        return vec![format!("{own} has no layer")];
     };
     named_modules(source, module)
         .into_iter()
         .filter(|other| other != own)
-        .filter_map(|other| match floor(&other) {
-            None => Some(format!("{own} names crate::{other}, which has no floor")),
-            Some(other_floor) if other_floor < own_floor => None,
+        .filter_map(|other| match layer(&other) {
+            None => Some(format!("{own} names crate::{other}, which has no layer")),
+            Some(other_layer) if other_layer < own_layer => None,
             Some(_) => Some(format!("{own} names crate::{other}, which is not below")),
         })
         .collect()
@@ -229,7 +231,82 @@ fn imports_point_down() {
         assert!(wrong.is_empty(), "{}: {wrong:?}", path.display());
         files += 1;
     }
-    assert!(files >= FLOORS.len(), "only {files} files were read");
+    assert!(files >= LAYERS.len(), "only {files} files were read");
+}
+
+/// The files inside `module` that `source`, one of them, names by `super::` or its own path. `super::Name` is
+/// an item of `mod.rs`, not a file.
+fn named_files(source: &str, module: &[String]) -> Vec<String> {
+    let [own, _] = module else {
+        return Vec::new();
+    };
+    let code = code_only(source);
+    let tight = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paths = Vec::new();
+    for prefix in ["super::".to_owned(), format!("crate::{own}::")] {
+        for (at, _) in tight.match_indices(&prefix) {
+            if !tight[..at].ends_with("super::") {
+                paths.push(&tight[at + prefix.len()..]);
+            }
+        }
+    }
+    paths.into_iter().flat_map(first_segments).collect()
+}
+
+/// Each file of a module with the files that it names, in an order in which every file stands behind those
+/// that it names; what is left where there is none.
+fn order_of_files(
+    mut imports: Vec<(String, BTreeSet<String>)>,
+) -> Result<Vec<String>, Vec<String>> {
+    let mut ordered = Vec::new();
+    while !imports.is_empty() {
+        let is_free = |(_, names): &(String, BTreeSet<String>)| {
+            names.iter().all(|name| ordered.contains(name))
+        };
+        let Some(place) = imports.iter().position(is_free) else {
+            return Err(imports.into_iter().map(|(file, _)| file).collect());
+        };
+        ordered.push(imports.remove(place).0);
+    }
+    Ok(ordered)
+}
+
+/// The same down to the files of each module: no two need each other.
+#[test]
+fn imports_inside_a_module_point_down() {
+    let all = sources();
+    let mut modules = 0;
+    for (root, _) in LAYERS {
+        let files: Vec<&(PathBuf, Vec<String>)> = all
+            .iter()
+            .filter(|(_, module)| module.len() == 2 && module[0] == root)
+            .collect();
+        let inside: BTreeSet<String> = files.iter().map(|(_, module)| module[1].clone()).collect();
+        let imports = files.iter().map(|(path, module)| {
+            let source = fs::read_to_string(path).unwrap();
+            let named = named_files(&source, module).into_iter();
+            let named = named.filter(|name| inside.contains(name) && *name != module[1]);
+            (module[1].clone(), named.collect())
+        });
+        let order = order_of_files(imports.collect());
+        assert!(order.is_ok(), "{root}: in a circle are {order:?}");
+        println!("{root}: {order:?}");
+        modules += usize::from(!inside.is_empty());
+    }
+    assert!(modules >= 5, "only {modules} modules have files");
+
+    // The control.
+    let file = |name: &str, named: &[&str]| {
+        let named = named.iter().map(|&name| name.to_owned()).collect();
+        (name.to_owned(), named)
+    };
+    let circle = vec![file("a", &["b"]), file("b", &["c"]), file("c", &["b"])];
+    assert_eq!(order_of_files(circle).unwrap_err(), ["a", "b", "c"]);
+    let line = vec![file("a", &["b", "c"]), file("b", &["c"]), file("c", &[])];
+    assert_eq!(order_of_files(line).unwrap(), ["c", "b", "a"]);
+    let planted = "use super::{fold, udp::{bytes_sum, check}}; use crate::shim::policy::PortBits;";
+    let named = named_files(planted, &module("shim/tcp"));
+    assert_eq!(named, ["fold", "udp", "policy"]);
 }
 
 /// The control: what the check must find, and what it must let through.
@@ -238,15 +315,17 @@ fn imports_that_point_up_or_sideways_are_found() {
     let planted = [
         ("checksum", "use crate::wire::Ecn;"),
         ("checksum", "use crate::error::ParseError;"),
-        ("wire/udp", "use crate::encap::IpIp;"),
+        ("wire/udp", "use crate::encap::Tunnel;"),
         (
             "wire/udp",
             "use crate::{\n    checksum::Sum,\n    packet::{Span, Packet},\n};",
         ),
-        ("wire/udp", "use super::super::encap::IpIp;"),
+        ("wire/udp", "use super::super::encap::Tunnel;"),
         ("wire", "use super::packet::Span;"),
         ("packet", "use crate::decap::Prefix;"),
-        ("decap", "pub fn f(_: crate :: encap :: IpIp) {}"),
+        ("shim/udp", "use crate::decap::Receiver;"),
+        ("shim/udp", "use crate::encap::Tunnel;"),
+        ("decap", "pub fn f(_: crate :: encap :: Tunnel) {}"),
         ("decap", "use crate::*;"),
         (
             "error",
@@ -256,7 +335,7 @@ fn imports_that_point_up_or_sideways_are_found() {
             "error",
             "fn f<'a>(c: &'a char) -> bool { *c == '\"' && crate::wire::g('\\'') }",
         ),
-        ("encap/ipip", "use crate::tunnel::Tunnel;"),
+        ("encap/any", "use crate::tunnel::Endpoint;"),
         ("tunnel", ""),
     ];
     for (path, source) in planted {
@@ -270,8 +349,8 @@ fn imports_that_point_up_or_sideways_are_found() {
             "use super::options::HeaderOptions; use crate::wire::Ecn;",
         ),
         (
-            "encap/ipip",
-            "use super::super::decap::Access; use crate::packet::Span;",
+            "encap/tunnel",
+            "use super::super::decap::Access; use crate::shim::Shim;",
         ),
         (
             "checksum",
@@ -310,8 +389,8 @@ fn lib_rs_holds_no_logic() {
         .iter()
         .filter_map(|item| item.strip_prefix("pub mod ").map(str::to_owned))
         .collect();
-    let floors: BTreeSet<String> = FLOORS.iter().map(|&(name, _)| name.to_owned()).collect();
-    assert_eq!(modules, floors, "every module has a floor");
+    let layers: BTreeSet<String> = LAYERS.iter().map(|&(name, _)| name.to_owned()).collect();
+    assert_eq!(modules, layers, "every module has a layer");
     // The control.
     let planted = items_of_the_root("//! docs\n#![no_std]\npub mod wire;\nfn f() { g(); }\n");
     assert_eq!(planted, ["pub mod wire", "fn f() { g()", "}"]);
@@ -400,50 +479,35 @@ macro_rules! shared {
     }};
 }
 
-/// An access and a carrier, for the types that need one.
+/// For the types that need one.
 type AnAccess = decap::PointToPoint<'static>;
-type ACarrier = encap::IpIpCarrier;
-type AnEncapsulator = encap::IpIp;
+type AShim = shim::IpIp;
+type AnInUdp = shim::DirectIpv4;
 
 #[test]
 fn every_public_type_is_send_and_sync() {
     let mut listed: BTreeSet<&str> = shared! {
         checksum::Delta,
         checksum::Sum,
-        decap::Carried,
-        encap::ChecksumPolicy,
-        decap::Receiver<ACarrier, AnAccess>,
-        encap::DfPolicy,
-        encap::DscpPolicy,
-        encap::EcnPolicy,
         decap::EgressDscp,
-        encap::Gre,
-        encap::GreCarrier,
-        encap::IdSource,
         decap::Inner<'static>,
-        encap::InnerChecksum,
         decap::InnerTunnels,
-        encap::IpIp,
-        encap::IpIpCarrier,
-        encap::MinEnc,
-        decap::MinEncCarrier,
+        decap::Minimal,
         decap::Opened,
         decap::OuterMeta,
         decap::OuterPacket<'static>,
-        encap::PerPacket,
-        encap::PortRange,
+        decap::Receiver<AShim, AnAccess>,
+        encap::AnyTunnel,
+        encap::DfPolicy,
+        encap::DscpPolicy,
+        encap::EcnPolicy,
+        encap::Header<20>,
+        encap::IdSource,
+        encap::MinEnc,
+        encap::OuterPolicy,
         encap::Role,
-        encap::SequenceWindow,
-        encap::SourcePort,
-        encap::Stack<(), ()>,
-        encap::Tcp,
-        encap::TcpCarrier,
         encap::TtlPolicy,
-        encap::Udp,
-        encap::Layer,
-        encap::Template<AnEncapsulator, 4>,
-        encap::Ring<'static>,
-        encap::UdpCarrier,
+        encap::Tunnel<AShim>,
         error::ConfigError,
         error::EncapError,
         error::ParseError,
@@ -458,9 +522,29 @@ fn every_public_type_is_send_and_sync() {
         mtu::Overhead,
         packet::Flow,
         packet::Packet<'static>,
-        packet::PacketMeta,
+        packet::Facts,
+        packet::InnerChecksum,
+        packet::PerPacket,
         packet::Proven<'static>,
+        packet::Rules,
         packet::Span,
+        shim::Carried,
+        shim::ChecksumPolicy,
+        shim::DirectIpv4,
+        shim::Fou,
+        shim::Gre,
+        shim::GreInUdp,
+        shim::Gue,
+        shim::GueDirect,
+        shim::GueInside<0>,
+        shim::GueVariant1,
+        shim::IpIp,
+        shim::PortRange,
+        shim::PseudoHeader,
+        shim::SequenceWindow,
+        shim::SourcePort,
+        shim::Tcp,
+        shim::Udp<AnInUdp>,
         stream::Decoder<'static>,
         stream::Event<'static>,
         stream::FrameError,
@@ -543,11 +627,12 @@ fn errors_are_small_and_copy() {
     assert_eq!(size_of::<error::Reason>(), 1);
 }
 
-/// A template is plain data: the compiler makes it, flash keeps it.
+/// A tunnel is plain data: the compiler makes it, flash keeps it.
 #[test]
-fn templates_are_const_and_small() {
+fn tunnels_are_const_and_small() {
     use core::net::Ipv4Addr;
-    use encap::{Gre, IpIp, Layer, Role, Tcp, Template, Udp};
+    use encap::{AnyTunnel, Encapsulate, OuterPolicy, Role, Tunnel};
+    use shim::{Fou, Gre, Gue, IpIp, Tcp};
 
     const L: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
     const R: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
@@ -557,35 +642,36 @@ fn templates_are_const_and_small() {
             Err(_) => panic!("not unicast"),
         }
     }
-    const IPIP: IpIp = valid(IpIp::new(L, R)).with_role(Role::Forward);
-    const FOU: Udp = valid(Udp::fou(L, R, 5555)).with_link_mtu(1500);
+    const ROUTER: OuterPolicy = OuterPolicy {
+        role: Role::Forward,
+        ..OuterPolicy::DEFAULT
+    };
+    const IPIP: Tunnel<IpIp> = valid(Tunnel::new(L, R, IpIp)).with_policy(ROUTER);
+    const WORDS: Gue<2> = valid(Gue::new().with_private_words([1, 2]));
 
-    static ONE: Template<IpIp, 1> = Template::single(IPIP);
-    static FOUR: Template<IpIp, 4> = Template::nested([IPIP; 4]);
-    static DATAGRAM: Template<Udp, 1> = Template::single(FOU);
-    static SEGMENT: Template<Tcp, 1> = Template::single(valid(Tcp::new((L, 1), (R, 2))));
-    static KEYED: Template<Gre, 1> = Template::single(valid(Gre::new(L, R)).with_key(7));
-    static ANY: [Template<Layer, 1>; 2] = [
-        Template::single(Layer::Identity),
-        Template::single(Layer::Udp(FOU)),
-    ];
+    static FOUR: [Tunnel<IpIp>; 4] = [IPIP; 4];
+    static DATAGRAM: Tunnel<Fou> = valid(Tunnel::new(L, R, Fou::new(5555)));
+    static SEGMENT: Tunnel<Tcp> = valid(Tunnel::new(L, R, Tcp::new(1, 2)));
+    static KEYED: Tunnel<Gre> = valid(Tunnel::new(L, R, Gre::new().with_key(7)));
+    static PRIVATE: Tunnel<Gue<2>> = valid(Tunnel::new(L, R, WORDS));
+    static MIXED: [AnyTunnel; 2] = [AnyTunnel::IpIp(IPIP), AnyTunnel::Fou(DATAGRAM)];
 
-    const { assert!(size_of::<Template<IpIp, 1>>() == 32) };
-    const { assert!(size_of::<Template<IpIp, 4>>() == 4 * 32) };
-    const { assert!(size_of::<Template<Udp, 1>>() <= 64) };
+    const { assert!(size_of::<Tunnel<IpIp>>() == 48) };
+    const { assert!(size_of::<[Tunnel<IpIp>; 4]>() == 4 * 48) };
+    const { assert!(size_of::<Tunnel<Fou>>() <= 88) };
+    const { assert!(size_of::<Tunnel<Gre>>() <= 64) };
+    const { assert!(size_of::<Tunnel<Tcp>>() <= 112) };
+    const { assert!(size_of::<AnyTunnel>() <= 120) };
+    const { assert!(size_of::<IpIp>() == 0) };
 
-    // Made at run time it is the same.
-    assert_eq!(Template::compile(&[IPIP; 4]), Ok(FOUR));
-    assert_eq!(Template::compile(&IPIP), Ok(ONE));
-    assert_eq!(Template::compile(&FOU), Ok(ANY[1]));
-    let overheads = [
-        encap::Encapsulate::overhead(&FOUR),
-        encap::Encapsulate::overhead(&DATAGRAM),
-        encap::Encapsulate::overhead(&SEGMENT),
-        encap::Encapsulate::overhead(&KEYED),
-        encap::Encapsulate::overhead(&ANY[0]),
-    ];
-    assert_eq!(overheads, [80, 28, 40, 28, 0]);
+    // Made at run time they are the same.
+    let made = Tunnel::new(L, R, IpIp).unwrap().with_policy(ROUTER);
+    assert_eq!([made; 4], FOUR);
+    assert_eq!(AnyTunnel::from(made), MIXED[0]);
+    assert_eq!(AnyTunnel::from(DATAGRAM), MIXED[1]);
+    let tunnels: [&dyn Encapsulate; 6] = [&FOUR, &DATAGRAM, &SEGMENT, &KEYED, &PRIVATE, &MIXED];
+    let overheads = tunnels.map(Encapsulate::overhead);
+    assert_eq!(overheads, [80, 28, 40, 28, 40, 48]);
 }
 
 /// Who chooses a tunnel at run time holds it behind a reference.
@@ -596,11 +682,11 @@ fn traits_are_dyn_compatible() {
     let access: &(dyn decap::Access + Sync) =
         &decap::PointToPoint::new(destination, source, &[decap::Prefix::ANY]);
     assert!(access.is_local(destination));
-    let ipip = encap::IpIp::new(source, destination).unwrap();
+    let ipip = encap::Tunnel::new(source, destination, shim::IpIp).unwrap();
     let tunnel: &(dyn encap::Encapsulate + Sync) = &ipip;
-    assert_eq!(tunnel.overhead(), encap::IpIp::OVERHEAD);
+    assert_eq!(tunnel.overhead(), 20);
     // An access behind a reference is an access, and so are the other two.
-    let receiver = decap::Receiver::ipip(access);
+    let receiver = ipip.receiver(access);
     let receivers: [&dyn decap::Decapsulate; 2] = [&receiver, &&receiver];
     let inner = *wire::Ipv4Header::new(
         core::net::Ipv4Addr::new(10, 1, 0, 5),

@@ -312,7 +312,12 @@ impl Facts {
     #[inline]
     #[must_use]
     pub const fn len(&self) -> u32 {
-        (self.behind & !NOT_IPV4).wrapping_add(20)
+        // Of a header that says less than its own 20 bytes the difference is below zero.
+        let behind = match self.version {
+            4 => self.behind,
+            _ => self.behind & !NOT_IPV4,
+        };
+        behind.wrapping_add(20)
     }
 
     /// Whether the packet has no bytes; no valid one does.
