@@ -30,9 +30,9 @@ fn e_08_e_09_e_21_m_01_u_16_every_flags_and_offset_word_goes_in() {
     for form in typical.chain(chosen) {
         // Those without MF and offset are four; minimal encapsulation refuses the others.
         let is_minimal = form.name.contains("MinEnc");
-        let refuses = if is_minimal { 0x1_0000 - 4 } else { 0 };
-        expected_refused += refuses;
-        expected_accepted += 0x1_0000 - refuses;
+        let fragments = if is_minimal { 0x1_0000 - 4 } else { 0 };
+        expected_refused += fragments;
+        expected_accepted += 0x1_0000 - fragments;
         let naive = form.subject.naive();
         let mut packet = inner_for(&form).packet(DATAGRAM);
         for word in 0..=0xffff {

@@ -232,7 +232,7 @@ impl Device {
 }
 
 impl GreFields {
-    fn shim(self) -> Gre {
+    const fn shim(self) -> Gre {
         let mut gre = Gre::new();
         if let Some(key) = self.key {
             gre = gre.with_key(key);
@@ -249,7 +249,7 @@ impl GreFields {
 
 impl UdpFields {
     /// `shim` as the device sends it; the checksum is `checksum` if it sends one.
-    fn sender<I: InUdp>(self, shim: Udp<I>, checksum: ChecksumPolicy) -> Udp<I> {
+    const fn sender<I: InUdp>(self, shim: Udp<I>, checksum: ChecksumPolicy) -> Udp<I> {
         let source_port = match self.source_port {
             Some(port) => SourcePort::Fixed(port),
             None => SourcePort::Entropy {

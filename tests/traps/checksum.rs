@@ -435,7 +435,7 @@ fn s_02_shorter_options_leave_nothing_of_longer_ones() {
     }
 }
 
-fn tcp() -> shim::Tcp {
+const fn tcp() -> shim::Tcp {
     shim::Tcp::new(40000, 443)
 }
 

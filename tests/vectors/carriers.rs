@@ -70,11 +70,11 @@ fn structurally_p<S: Shim>(id: &str, shim: S, wire: &[u8]) {
 const SOURCE_PORT: SourcePort = SourcePort::Fixed(0xc123);
 
 /// FOU as in UDP-01.
-pub(crate) fn fou() -> Fou {
+pub(crate) const fn fou() -> Fou {
     Fou::new(5555).with_source_port(SOURCE_PORT)
 }
 
-fn gre_in_udp() -> GreInUdp {
+const fn gre_in_udp() -> GreInUdp {
     GreInUdp::new(Gre::new()).with_source_port(SOURCE_PORT)
 }
 
