@@ -16,11 +16,18 @@ use std::path::Path;
 use syn::visit::{self, Visit};
 
 /// `Debug` of what contains an `Ipv4Addr`: core keeps an unwrap for when a width is set.
-const ADDRESS: &str = "Edge Flow Gre Inner IpIp Layer MinEnc OuterMeta PacketMeta PointToPoint Proven \
-    Tcp Template";
+const ADDRESS: &str = "AnyTunnel Edge Facts Flow Inner MinEnc OuterMeta PointToPoint Proven Tunnel";
 /// `Debug` of more than five fields: core compares how many names and values derive has written.
-const MANY_FIELDS: &str = "Arrived Carried Decapsulator Ipv4 Ipv4Edit Ipv4Header Ipv4Mut Opened \
-    QuotedIpv4 TcpHeader";
+const MANY_FIELDS: &str = "Ipv4 Ipv4Edit Ipv4Header Ipv4Mut Opened OuterPacket OuterPolicy \
+    PerPacket QuotedIpv4 Receiver TcpHeader";
+/// Nobody has one outside of a `Udp`, whose functions call these.
+const INSIDE_OTHERS: [&str; 5] = [
+    "GueInside: Clone",
+    "GueInside: Debug",
+    "GueInside: Hash",
+    "GueInside: InUdp",
+    "GueInside: PartialEq",
+];
 /// defmt's own functions panic if a logger is entered twice; those of bitflags' trait are what its
 /// inherent functions, which are called, are made of.
 const TRAITS: [&str; 2] = ["Flags", "Format"];
@@ -31,11 +38,10 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 fn every_public_function_is_in_the_no_panic_program() {
     let baseline = fs::read_to_string(Path::new(ROOT).join("checks/api/baseline.txt")).unwrap();
     let mut missing = missing(&baseline, &program());
-    for ty in format!("{ADDRESS} {MANY_FIELDS}").split_whitespace() {
-        assert!(
-            missing.remove(&format!("{ty}: Debug")),
-            "{ty} need not be excluded"
-        );
+    let types = format!("{ADDRESS} {MANY_FIELDS}");
+    let debug = types.split_whitespace().map(|ty| format!("{ty}: Debug"));
+    for excluded in debug.chain(INSIDE_OTHERS.map(str::to_owned)) {
+        assert!(missing.remove(&excluded), "{excluded} need not be excluded");
     }
     assert!(
         missing.is_empty(),
@@ -62,20 +68,16 @@ fn what_is_not_called_is_reported() {
             "ipencap::wire::Ecn::cmp()",
             "Ecn: Ord",
         ),
+        ("impl ipencap::shim::Shim for ()", "()::read()", "(): Shim"),
         (
-            "impl ipencap::encap::Carrier for ()",
-            "()::carried()",
-            "(): Carrier",
-        ),
-        (
-            "impl<C: X> ipencap::filter::Access for &C",
+            "impl<C: X> ipencap::decap::Access for &C",
             "&C::made_up(&self)",
             "Access::made_up",
         ),
         (
-            "pub trait ipencap::encap::Carrier",
-            "ipencap::encap::Carrier::new()",
-            "Carrier::new",
+            "pub trait ipencap::shim::Shim",
+            "ipencap::shim::Shim::new()",
+            "Shim::new",
         ),
     ] {
         let listed = format!("{header}\npub const fn {function}");
@@ -121,7 +123,8 @@ fn missing(interface: &str, calls: &BTreeSet<String>) -> BTreeSet<String> {
 /// The last part of a path; `&`, `[` or `()`.
 fn last(path: &str) -> &str {
     match path {
-        "()" => path,
+        // Also that of two parameters.
+        _ if path.starts_with('(') => "()",
         _ if path.starts_with(['&', '[']) => &path[..1],
         _ => path.rsplit("::").next().unwrap(),
     }
