@@ -19,7 +19,7 @@ use syn::visit::{self, Visit};
 const ADDRESS: &str = "AnyTunnel Edge Facts Flow Inner MinEnc OuterMeta PointToPoint Proven Tunnel";
 /// `Debug` of more than five fields: core compares how many names and values derive has written.
 const MANY_FIELDS: &str = "Ipv4 Ipv4Edit Ipv4Header Ipv4Mut Opened OuterPacket OuterPolicy \
-    PerPacket QuotedIpv4 Receiver TcpHeader";
+    PerPacket QuotedIpv4 Receiver Tcp TcpHeader";
 /// Nobody has one outside of a `Udp`, whose functions call these.
 const INSIDE_OTHERS: [&str; 5] = [
     "GueInside: Clone",

@@ -12,7 +12,7 @@ use ipencap::shim::{
 use ipencap::wire::{IpProtocol, Ipv4, LengthPrefix, TcpFlags};
 
 use crate::given::{address, bytes, double_word, facts, option, per_packet, rules, size, word};
-use crate::helper::{cloneable, debug, seen, value};
+use crate::helper::{cloneable, comparable, debug, seen, value};
 
 pub fn call(buffer: &mut [u8]) {
     policies();
@@ -26,10 +26,10 @@ pub fn call(buffer: &mut [u8]) {
     value::<DirectIpv4>(DirectIpv4);
     value::<GueDirect>(GueDirect);
     value::<Gre>(gre());
-    value::<Tcp>(tcp());
-    value::<Udp<DirectIpv4>>(fou());
+    comparable::<Tcp>(&tcp());
+    comparable::<Udp<DirectIpv4>>(&fou());
     if let Some(gue) = gue_2_words() {
-        value::<Udp<GueInside<2>>>(gue);
+        comparable::<Udp<GueInside<2>>>(&gue);
         shim::<Gue<2>>(&gue, buffer);
         socket_shim::<Gue<2>>(&gue);
     }
