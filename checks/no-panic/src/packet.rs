@@ -37,6 +37,7 @@ pub fn call(buffer: &mut [u8]) {
     seen(Facts::known_sum(&facts()));
     seen(Facts::byte_sum(&facts()));
     seen(Facts::layers(&facts()));
+    seen(Facts::is_innermost(&facts()));
     seen(Facts::overhead(&facts()));
     comparable::<Facts>(&facts());
     per_packet();

@@ -12,7 +12,7 @@ use ipencap::shim::{
 use ipencap::wire::{IpProtocol, Ipv4, LengthPrefix, TcpFlags};
 
 use crate::given::{address, bytes, double_word, facts, option, per_packet, rules, size, word};
-use crate::helper::{comparable, seen, value};
+use crate::helper::{cloneable, comparable, debug, seen, value};
 
 pub fn call(buffer: &mut [u8]) {
     policies();
@@ -26,10 +26,10 @@ pub fn call(buffer: &mut [u8]) {
     value::<DirectIpv4>(DirectIpv4);
     value::<GueDirect>(GueDirect);
     value::<Gre>(gre());
-    value::<Tcp>(tcp());
-    value::<Udp<DirectIpv4>>(fou());
+    comparable::<Tcp>(&tcp());
+    comparable::<Udp<DirectIpv4>>(&fou());
     if let Some(gue) = gue_2_words() {
-        value::<Udp<GueInside<2>>>(gue);
+        comparable::<Udp<GueInside<2>>>(&gue);
         shim::<Gue<2>>(&gue, buffer);
         socket_shim::<Gue<2>>(&gue);
     }
@@ -59,7 +59,7 @@ pub fn call(buffer: &mut [u8]) {
     seen(Carried::moved(carried(), size()));
     seen(Carried::with_sequence(carried(), option(double_word())));
     seen(<Carried as Default>::default());
-    comparable::<Carried>(&carried());
+    value::<Carried>(carried());
 }
 
 fn policies() {
@@ -91,7 +91,7 @@ pub fn tcp() -> Tcp {
 }
 
 pub fn fou() -> Fou {
-    let fou = black_box(Fou::new(word()));
+    let fou = black_box(Udp::<DirectIpv4>::new(word()));
     let fou = black_box(Udp::with_destination_port(fou, word()));
     let port = black_box(SourcePort::Fixed(word()));
     let fou = black_box(Udp::with_source_port(fou, port));
@@ -109,7 +109,7 @@ pub fn gre_in_udp() -> GreInUdp {
 }
 
 pub fn gue_2_words() -> Option<Gue<2>> {
-    black_box(Gue::with_private_words(Gue::new(), black_box([1, 2]))).ok()
+    black_box(Udp::with_private_words(Gue::new(), black_box([1, 2]))).ok()
 }
 
 fn shim<S: Shim>(shim: &S, buffer: &mut [u8]) {
@@ -183,6 +183,8 @@ impl<S: Shim> Shim for Called<S> {
     ) -> Facts {
         seen(PseudoHeader::sum(black_box(pseudo)));
         seen(<PseudoHeader as PartialEq>::eq(&pseudo, black_box(&pseudo)));
+        cloneable::<PseudoHeader>(&pseudo);
+        debug::<PseudoHeader>(&pseudo);
         let (inner, packet) = (black_box(inner), black_box(packet));
         <S as Shim>::outer_facts(&self.0, outer, inner, packet, black_box(pseudo), rules())
     }

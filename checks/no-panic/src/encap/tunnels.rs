@@ -75,7 +75,10 @@ fn any(buffer: &mut [u8]) {
     ]);
     encapsulate::<[AnyTunnel; 8]>(&tunnels, buffer);
     encapsulate::<[AnyTunnel]>(black_box(tunnels.as_slice()), buffer);
-    comparable::<AnyTunnel>(&tunnels[0]);
+    for any in &tunnels {
+        encapsulate::<AnyTunnel>(any, buffer);
+        comparable::<AnyTunnel>(any);
+    }
 }
 
 fn encapsulate<E: Encapsulate + ?Sized>(tunnel: &E, buffer: &mut [u8]) {

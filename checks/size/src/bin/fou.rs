@@ -11,13 +11,13 @@ use ipencap::shim::{Fou, SourcePort};
 
 const FOU: Fou = Fou::new(5555).with_source_port(SourcePort::Fixed(49152));
 
-ipencap_size::entry!(|ours: Ipv4Addr,
-                      theirs: Ipv4Addr,
+ipencap_size::entry!(|ours: &Ipv4Addr,
+                      theirs: &Ipv4Addr,
                       access: &PointToPoint<'static>,
                       buffer: &mut [u8; 2048],
                       span: &Span,
                       said: &PerPacket| {
-    let Ok(tunnel) = Tunnel::new(ours, theirs, FOU) else {
+    let Ok(tunnel) = Tunnel::new(*ours, *theirs, FOU) else {
         return 0;
     };
     let wrapped = ipencap::encap(&tunnel, buffer, *span, said).map_or(0, |outer| outer.len());
