@@ -28,7 +28,7 @@ type Access = PointToPoint<'static>;
 type Receiver = receiving::Receiver<IpIp, Access>;
 type FouReceiver = receiving::Receiver<Fou, Access>;
 
-const HEADROOM: usize = 128;
+const HEADROOM: usize = 192;
 
 fn leaked<T>(value: T) -> &'static mut T {
     Box::leak(Box::new(value))
@@ -591,7 +591,7 @@ fn decap_tuple(packet: &'static mut [u8], receivers: &(Receiver, Receiver)) -> O
     receiving::decap(receivers, packet)
 }
 #[library_benchmark(teardown = done)]
-#[bench::checksum(wrapped(fou(ChecksumPolicy::Offload), Ecn::NotEct), fou_receiver())]
+#[bench::checksum(wrapped(fou(ChecksumPolicy::Full), Ecn::NotEct), fou_receiver())]
 #[bench::no_checksum(wrapped(fou(ChecksumPolicy::Zero), Ecn::NotEct), fou_receiver())]
 fn decap_fou(packet: &'static mut [u8], receiver: &FouReceiver) -> Opened {
     receiving::decap(receiver, packet)

@@ -63,8 +63,7 @@ pub fn check_ecn(report: &mut Report<'_>) {
         let Configuration { name, form, .. } = configuration;
         matches!(
             (*name, *form),
-            ("Tunnel<IpIp>" | "Tunnel<Fou>" | "Tunnel<Gre>", "typical")
-                | ("Tunnel<Gre>", "checksum")
+            ("IpIp" | "Udp" | "Gre", "typical") | ("Gre", "checksum")
         )
     };
     for configuration in GOLDEN.iter().filter(is_chosen) {

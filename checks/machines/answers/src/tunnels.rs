@@ -38,12 +38,14 @@ impl Ends {
 /// Runs what needs a tunnel: that differs in type by its name.
 pub type Run<'a> = &'a mut dyn FnMut(&dyn Encapsulate, &dyn Decapsulate);
 
-/// The form of what a constructor makes without a choice.
-pub const AS_CONSTRUCTED: &str = "as constructed";
-
 /// Runs `run` with the tunnel of this name in this form, and with its other end.
+///
+/// Names are those of the golden bytes, which are older than the types: `Stack<Udp, IpIp>` is UDP around
+/// IP-in-IP, and what is inside of `Udp` stands in the form.
 pub fn with_tunnel(name: &str, form: &str, ends: Ends, run: Run<'_>) {
-    if let Some((inner, outer)) = layers(name) {
+    let stack = name.strip_prefix("Stack<");
+    if let Some(layers) = stack.and_then(|layers| layers.strip_suffix('>')) {
+        let (outer, inner) = layers.split_once(", ").unwrap();
         with_tunnel(outer, form, ends, &mut |outer, opens_outer| {
             let nested = ends.nested();
             with_tunnel(inner, "typical", nested, &mut |inner, opens_inner| {
@@ -52,59 +54,39 @@ pub fn with_tunnel(name: &str, form: &str, ends: Ends, run: Run<'_>) {
         });
         return;
     }
-    match shim(name) {
-        "IpIp" => {
-            let (_, policy) = first(form);
-            tunnel(IpIp, IpIp, policy, ends, run);
+    let (kind, policy) = first(form);
+    match name {
+        "IpIp::new" | "Template::single" => constructed(IpIp, ends, run),
+        "Udp::fou" => constructed(Fou::new(PORT), ends, run),
+        "Udp::gue" => constructed(Gue::new(), ends, run),
+        "Udp::gue_variant_1" => constructed(GueVariant1::new(), ends, run),
+        "Udp::gre" => constructed(GreInUdp::new(Gre::new()), ends, run),
+        "Tcp::new" => constructed(TCP, ends, run),
+        "Tcp::with_timestamps" => constructed(with_timestamps(TCP), ends, run),
+        "Gre::new" => constructed(Gre::new(), ends, run),
+        "MinEnc::new" => minimal("", ends, run),
+        "IpIp" => tunnel(IpIp, IpIp, policy, ends, run),
+        "Udp" => match kind {
+            "typical" | "FOU" => udp(Fou::new(PORT), Fou::new(PORT), form, ends, run),
+            "GUE" => udp(Gue::new(), Gue::new(), form, ends, run),
+            "GUE variant 1" => udp(GueVariant1::new(), GueVariant1::new(), form, ends, run),
+            _ => {
+                let options = kind.strip_prefix("GRE").expect("a kind of UDP tunnel");
+                let shim = GreInUdp::new(gre(options));
+                udp(shim, shim, form, ends, run);
+            }
+        },
+        "Udp<2>" => {
+            let sent = Gue::new().with_private_words([0x0102_0304; 2]).unwrap();
+            // A receiver skips whatever words there are.
+            let received = Gue::new().with_private_words([0; 2]).unwrap();
+            udp(sent, received, form, ends, run);
         }
-        "Fou" => udp(Fou::new(PORT), Fou::new(PORT), form, ends, run),
-        "Gue" => udp(Gue::new(), Gue::new(), form, ends, run),
-        "Gue<2>" => {
-            let words = |words| Gue::new().with_private_words(words).unwrap();
-            udp(words([0x0102_0304; 2]), words([0; 2]), form, ends, run);
-        }
-        "GueVariant1" => udp(GueVariant1::new(), GueVariant1::new(), form, ends, run),
-        "GreInUdp" => {
-            let (kind, _) = first(form);
-            let options = kind.strip_prefix("GRE").unwrap_or_default();
-            let shim = GreInUdp::new(gre(options));
-            udp(shim, shim, form, ends, run);
-        }
-        "Gre" => {
-            let (options, policy) = first(form);
-            tunnel(gre(options), gre(options), policy, ends, run);
-        }
+        "Gre" => tunnel(gre(kind), gre(kind), policy, ends, run),
         "Tcp" => tcp(form, ends, run),
-        "Tcp::with_timestamps" => {
-            let shim = Tcp::new(TCP_PORTS.0, TCP_PORTS.1).with_timestamps(0x1122_3344, 0x5566_7788);
-            constructed(shim, ends, run);
-        }
         "MinEnc" => minimal(form, ends, run),
         _ => panic!("no tunnel '{name}'"),
     }
-}
-
-/// The two layers of a stack, the inner one first: `(Tunnel<IpIp>, Tunnel<Fou>)`, `[Tunnel<Fou>; 2]`.
-fn layers(name: &str) -> Option<(&str, &str)> {
-    match name {
-        "[Tunnel<Fou>; 2]" => return Some(("Tunnel<Fou>", "Tunnel<Fou>")),
-        // The kit's run-time mix.
-        "[AnyTunnel; 2]" => return Some(("Tunnel<Gre>", "Tunnel<GreInUdp>")),
-        _ => {}
-    }
-    let tuple = name.strip_prefix('(')?.strip_suffix(')')?;
-    let mut depth = 0;
-    let comma = tuple.find(|character| {
-        depth += i32::from(character == '(') - i32::from(character == ')');
-        depth == 0 && character == ','
-    })?;
-    Some((&tuple[..comma], tuple[comma + 1..].trim_start()))
-}
-
-/// `IpIp` of `Tunnel<IpIp>`.
-fn shim(name: &str) -> &str {
-    let shim = name.strip_prefix("Tunnel<");
-    shim.and_then(|shim| shim.strip_suffix('>')).unwrap_or(name)
 }
 
 /// What of a form comes before the comma, and the rest.
@@ -177,9 +159,6 @@ const PORT: u16 = 5555;
 
 /// `FOU, fixed port, DSCP 46`: what is inside, the choice of port and checksum, the policy.
 fn udp<I: InUdp>(sent: Udp<I>, received: Udp<I>, form: &str, ends: Ends, run: Run<'_>) {
-    if form == AS_CONSTRUCTED {
-        return constructed(sent, ends, run);
-    }
     let (_, rest) = first(form);
     let (choice, policy) = first(rest);
     let sent = sent.with_destination_port(PORT);
@@ -198,18 +177,21 @@ fn udp<I: InUdp>(sent: Udp<I>, received: Udp<I>, form: &str, ends: Ends, run: Ru
     tunnel(sent, received, policy, ends, run);
 }
 
-const TCP_PORTS: (u16, u16) = (40000, 443);
+const TCP: Tcp = Tcp::new(40000, 443);
+
+fn with_timestamps(tcp: Tcp) -> Tcp {
+    tcp.with_timestamps(0x1122_3344, 0x5566_7788)
+}
 
 fn tcp(form: &str, ends: Ends, run: Run<'_>) {
-    let shim = Tcp::new(TCP_PORTS.0, TCP_PORTS.1);
-    if ["typical", AS_CONSTRUCTED].contains(&form) {
-        return constructed(shim, ends, run);
+    if form == "typical" {
+        return constructed(TCP, ends, run);
     }
     let (framing, rest) = first(form);
     let (options, policy) = first(rest);
     let shim = match options {
-        "no options" => shim,
-        "timestamps" => shim.with_timestamps(0x1122_3344, 0x5566_7788),
+        "no options" => TCP,
+        "timestamps" => with_timestamps(TCP),
         _ => panic!("no options '{options}'"),
     };
     let shim = match framing {
@@ -229,7 +211,7 @@ fn gre(options: &str) -> Gre {
             "key" => gre.with_key(0xdead_beef),
             "checksum" => gre.with_checksum(),
             "sequence" => gre.with_sequence(),
-            "plain" | "typical" | "as" | "constructed" => gre,
+            "plain" | "typical" => gre,
             _ => panic!("no options '{options}'"),
         };
     }
