@@ -371,7 +371,11 @@ const COMPOSED: [&str; 3] = ["T", "Tunnel", "AnyTunnel"];
 fn implementers(folder: &str, traits: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
-        let source = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        let source = fs::read_to_string(path).unwrap();
         for line in source.lines().filter(|line| line.starts_with("impl")) {
             let implemented = traits.iter().find_map(|one| {
                 let (_, of) = line.split_once(&format!(" {one} for "))?;

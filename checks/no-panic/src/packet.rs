@@ -28,6 +28,8 @@ pub fn call(buffer: &mut [u8]) {
     seen(Facts::len(&facts()));
     seen(Facts::is_empty(&facts()));
     seen(Facts::source(&facts()));
+    seen(Facts::destination(&facts()));
+    seen(Facts::protocol(&facts()));
     seen(Facts::tos(&facts()));
     seen(Facts::ttl(&facts()));
     seen(Facts::has_df(&facts()));

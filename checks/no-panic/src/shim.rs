@@ -139,6 +139,7 @@ fn socket_shim<S: SocketShim>(shim: &S) {
 fn in_udp<I: InUdp>(inside: &I, buffer: &mut [u8]) {
     seen(<I as InUdp>::len(inside));
     seen(<I as InUdp>::is_empty(inside));
+    seen(<I as InUdp>::numbers_packets(inside));
     seen(<I as InUdp>::check(
         inside,
         &facts(),
