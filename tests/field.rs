@@ -432,7 +432,7 @@ fn checked(tunnel: &dyn Encapsulate, len: usize, packet: &PerPacket) -> Result<u
     wrapped
 }
 
-fn limited<S: Shim>(tunnel: Tunnel<S>, link_mtu: u16) -> Tunnel<S> {
+const fn limited<S: Shim>(tunnel: Tunnel<S>, link_mtu: u16) -> Tunnel<S> {
     tunnel.with_policy(OuterPolicy {
         link_mtu: Some(link_mtu),
         ..tunnel.policy()
@@ -466,6 +466,7 @@ fn i_14_e_06_link_mtu_of_the_outermost_layer_of_a_stack() {
         .map(|(source, destination)| Tunnel::new(source, destination, IpIp).unwrap());
     let link = limited(far, 1500);
     let fou = limited(Tunnel::new(L, R, Fou::new(5555)).unwrap(), 1500);
+    let any_fou: &dyn Encapsulate = &fou;
     let said = PerPacket::new();
     let two: [AnyTunnel; 2] = [near.into(), link.into()];
     let three: [AnyTunnel; 3] = [near.into(), far.into(), fou.into()];
@@ -475,7 +476,7 @@ fn i_14_e_06_link_mtu_of_the_outermost_layer_of_a_stack() {
         (&&[near, link][..], 1460),
         (&two, 1460),
         (&&two[..], 1460),
-        (&(near, &fou as &dyn Encapsulate), 1452),
+        (&(near, any_fou), 1452),
         (&&three[..], 1432),
         (&(near, (far, fou)), 1432),
     ];

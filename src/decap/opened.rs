@@ -327,10 +327,7 @@ impl Opened {
             }
             Some(Change::Header(restored)) => restored.write(packet, self.span),
         }
-        match self.span.get_mut(packet) {
-            Some(inner) => inner,
-            None => Default::default(),
-        }
+        self.span.get_mut(packet).unwrap_or_default()
     }
 
     /// [`apply`](Self::apply), and the verdict beside what it returns.

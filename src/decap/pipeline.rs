@@ -304,7 +304,7 @@ const fn low_16_bits(len: usize) -> u16 {
 
 /// What the outer ECN field says of the inner packet. On a connection it says nothing.
 #[inline(always)]
-pub(super) const fn relayed_ecn<S: Shim + ?Sized>(outer: Ecn) -> Ecn {
+pub(super) const fn relayed_ecn<S: Shim>(outer: Ecn) -> Ecn {
     if S::IS_CONNECTION { Ecn::NotEct } else { outer }
 }
 

@@ -264,10 +264,7 @@ impl<S: SocketShim, A: Access> Receiver<S, A> {
 /// # Errors
 /// [`Refused`], by the first check that fails.
 #[inline]
-pub fn inspect_without_filter<S: Shim + ?Sized>(
-    shim: &S,
-    packet: &[u8],
-) -> Result<Opened, Refused> {
+pub fn inspect_without_filter<S: Shim>(shim: &S, packet: &[u8]) -> Result<Opened, Refused> {
     let outer = Ipv4::parse(packet).map_err(Refused::outer)?;
     check_protocol(S::PROTOCOL, outer.header()).map_err(Refused::new)?;
     let place = shim.read(outer)?;

@@ -113,7 +113,7 @@ impl MinEnc {
         }
     }
 
-    fn facts(&self, inner: &Facts) -> Facts {
+    const fn facts(&self, inner: &Facts) -> Facts {
         let outer = Composed {
             source: self.outer.source(),
             destination: self.outer.destination(),

@@ -397,12 +397,11 @@ impl<'b> Proven<'b> {
     ) -> Result<usize, EncapError> {
         let overhead = tunnel.overhead();
         let checked = tunnel.check(&self.facts, packet, rules);
-        match self.buffer.len().checked_sub(self.facts.len_with(overhead)) {
-            Some(start) => checked.map(|_| start),
-            None => {
-                let have = self.buffer.len().saturating_sub(self.facts.len_with(0));
-                Err(no_headroom(overhead, have))
-            }
+        if let Some(start) = self.buffer.len().checked_sub(self.facts.len_with(overhead)) {
+            checked.map(|_| start)
+        } else {
+            let have = self.buffer.len().saturating_sub(self.facts.len_with(0));
+            Err(no_headroom(overhead, have))
         }
     }
 }

@@ -249,7 +249,7 @@ impl Outer {
 
     /// The facts of the outer packet, for the next tunnel around it.
     #[inline(always)]
-    pub(super) fn facts(&self, inner: &Facts, overhead: u16, rules: Rules) -> Facts {
+    pub(super) const fn facts(&self, inner: &Facts, overhead: u16, rules: Rules) -> Facts {
         let outer = self.under(rules);
         let [_, constant_tos, ..] = outer.first.to_ne_bytes();
         let [ttl, ..] = outer.second.to_ne_bytes();
@@ -366,7 +366,7 @@ impl Outer {
 #[inline(never)]
 fn segments_exceed(max_len: u16, read_len: usize, len: usize, packet: &PerPacket) -> bool {
     match packet.segment_len() {
-        Some(segment_len) if len <= usize::from(u16::MAX) => {
+        Some(segment_len) if u16::try_from(len).is_ok() => {
             // A segment gets the headers that the packet gets.
             let excess = read_len.saturating_sub(usize::from(segment_len));
             let max_len = max_len.min(packet.max_len(Rules::All));

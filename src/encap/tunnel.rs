@@ -248,6 +248,10 @@ impl<S: Shim> Encapsulate for Tunnel<S> {
     }
 }
 
+#[expect(
+    clippy::missing_fields_in_debug,
+    reason = "the outer words repeat what the policy says"
+)]
 impl<S: Shim + fmt::Debug> fmt::Debug for Tunnel<S> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -133,7 +133,7 @@ impl PortBits {
     }
 
     #[inline(always)]
-    pub(super) fn of(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> u16 {
+    pub(super) const fn of(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> u16 {
         if self.mask == 0 {
             return self.constant;
         }

@@ -168,7 +168,7 @@ impl<I: InUdp> Udp<I> {
     }
 
     #[inline(always)]
-    fn checksum_of(&self, inner: &Facts) -> ChecksumPolicy {
+    const fn checksum_of(&self, inner: &Facts) -> ChecksumPolicy {
         match self.checksum {
             ChecksumPolicy::Zero if I::SUMS_FRAGMENTS && inner.is_fragment() => {
                 ChecksumPolicy::Full

@@ -4,7 +4,9 @@
 //! Types of the same name in two modules are not told apart.
 
 #![allow(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "a test that panics fails"
 )]

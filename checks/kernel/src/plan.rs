@@ -170,15 +170,13 @@ fn arriving(inner: &[u8], hops: u8) -> Vec<u8> {
 
 /// `Fou` of `(Tunnel<IpIp>, Tunnel<Fou>)`: the last one named is the outermost.
 fn outermost_shim(encapsulator: &str) -> &str {
-    match encapsulator {
-        // The kit's run-time mix.
-        "[AnyTunnel; 2]" => "GreInUdp",
-        _ => {
-            let last = encapsulator.rsplit("Tunnel<").next().unwrap_or_default();
-            let array = last.trim_end_matches(')').trim_end_matches("; 2]");
-            array.strip_suffix('>').unwrap_or(array)
-        }
+    // The kit's run-time mix.
+    if encapsulator == "[AnyTunnel; 2]" {
+        return "GreInUdp";
     }
+    let last = encapsulator.rsplit("Tunnel<").next().unwrap_or_default();
+    let array = last.trim_end_matches(')').trim_end_matches("; 2]");
+    array.strip_suffix('>').unwrap_or(array)
 }
 
 /// The commands that make the kernel the other end of a form, by the words in its name. Nested tunnels have an address of their own;

@@ -553,7 +553,7 @@ fn cut_options(bytes: &[u8], options_len: usize) -> ParseError {
 /// Out of line, because it would take registers from the code for packets without options.
 #[cold]
 #[inline(never)]
-fn add_options(sum: Sum, options: &[u8]) -> Sum {
+const fn add_options(sum: Sum, options: &[u8]) -> Sum {
     // At most 40 bytes, so the smallest loop is good enough.
     sum.const_add_bytes(options)
 }
