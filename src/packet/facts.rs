@@ -6,7 +6,8 @@ use super::per_packet::Rules;
 use crate::checksum::Sum;
 use crate::error::ParseError;
 use crate::wire::{
-    FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Options, TcpHeader, UdpHeader,
+    COMMON_FIRST, FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, Options, TcpHeader,
+    UdpHeader,
 };
 
 /// What a tunnel needs to know of the packet that it wraps, parsed once.
@@ -101,6 +102,9 @@ impl Facts {
     /// they cover all.
     #[inline(always)]
     pub(crate) fn read_by(bytes: &[u8], rules: Rules) -> Result<Self, ParseError> {
+        if !COMMON_FIRST && rules.explain() {
+            return Ipv4::parse_any(bytes).map(Self::of_any);
+        }
         if !rules.are_common() {
             return match Ipv4::checked(bytes, Options::Any) {
                 Ok(packet) if is_plain(packet) => Ok(Self::of_plain(packet)),
@@ -147,9 +151,15 @@ impl Facts {
         }
     }
 
-    /// The facts of a packet that may have options. The packets inside tell the flow and the sum.
+    /// [`of_any`](Self::of_any) in one place, out of the way of most packets.
     #[cold]
     fn of_nested(packet: Ipv4<'_>) -> Self {
+        Self::of_any(packet)
+    }
+
+    /// The facts of a packet that may have options. The packets inside tell the flow and the sum.
+    #[inline(always)]
+    fn of_any(packet: Ipv4<'_>) -> Self {
         let innermost = innermost(packet);
         // The pseudo-header has the last address of the route, not the header's destination.
         let may_route_on = innermost.options().unfinished_route() != Ok(None);
