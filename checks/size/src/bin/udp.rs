@@ -6,8 +6,9 @@ use ipencap::Span;
 use ipencap::encap::{PerPacket, Tunnel};
 use ipencap::shim::Fou;
 
-ipencap_size::entry!(
-    |tunnel: &Tunnel<Fou>, buffer: &mut [u8; 2048], span: &Span, said: &PerPacket| {
-        ipencap::encap(tunnel, buffer, *span, said).map_or(0, |outer| outer.len())
-    }
-);
+ipencap_size::entry!(|tunnel: &Tunnel<Fou>,
+                      buffer: &mut [u8; 2048],
+                      span: &Span,
+                      said: &PerPacket| {
+    ipencap::encap(tunnel, buffer, *span, said).map_or(0, |outer| outer.len())
+});
