@@ -61,7 +61,9 @@ fn forward<'b>(
     packet: Packet<'b>,
 ) -> Result<(usize, &'b mut [u8]), EncapError> {
     let packet = packet.prove()?;
-    let backend = packet.facts().flow().hash(SEED) % BACKENDS;
+    // By the high bits of the hash: the low ones would be left for a source port, if the tunnel were over UDP.
+    let hash = packet.facts().flow().hash(SEED);
+    let backend = (u64::from(hash) * u64::from(BACKENDS)) >> 32;
     let backend = usize::try_from(backend).unwrap_or_default();
     Ok((backend, packet.wrap(&tunnels[backend], &PerPacket::new())?))
 }

@@ -175,7 +175,8 @@ numbered! {
             /// The layer that refuses, counted from the innermost, 0.
             layer: u8,
         } = 21, "inner source is the encapsulator of layer {layer}; drop, the route loops";
-        /// The outer packet would exceed the MTU of the link (RFC 2003 §5.1).
+        /// The outer packet would exceed the MTU of the link (RFC 2003 §5.1). Whether the inner packet has
+        /// DF, which asks for an ICMP message, or may be fragmented, is for the caller to see.
         FragmentationNeeded {
             /// The longest inner packet that fits, in bytes. An ICMP 3/4 message reports this value
             /// (RFC 1191 §4). Do not report a value below 68: such a link cannot carry IPv4 (RFC 791

@@ -304,6 +304,36 @@ fn d_19_packets_to_the_peer_where_they_are_let_through() {
     assert_eq!(refused, Some(Reason::LoopToPeer));
 }
 
+/// A balancer's backend gets the packets that it sent to the service itself: E-16 there, D-15 here.
+#[test]
+fn d_15_packets_from_our_own_address_where_they_are_let_through() {
+    let policy = OuterPolicy {
+        hairpin: true,
+        ..OuterPolicy::DEFAULT
+    };
+    let balancer = Tunnel::new(L, R, IpIp).unwrap().with_policy(policy);
+    let called = Plain {
+        source: R.octets(),
+        ..Plain::of(253)
+    };
+    let mut buffer = vec![0; 20];
+    buffer.extend(called.packet(&[]));
+    let inner = Span::new(20, buffer.len() - 20);
+    let outer = ipencap::encap(&balancer, &mut buffer, inner, &PerPacket::new()).unwrap();
+    let receiver = balancer.receiver(from_peer());
+    let refused = receiver.inspect(outer).unwrap_err();
+    assert_eq!(refused.reason, Reason::InnerSourceIsLocal);
+    let receiver = receiver.allowing_own_source();
+    assert_eq!(receiver.inspect(outer).unwrap().span(), inner);
+    // The access list is asked all the same.
+    let others = PointToPoint::new(R, L, &[]);
+    let refused = balancer
+        .receiver(others)
+        .allowing_own_source()
+        .inspect(outer);
+    assert_eq!(refused.unwrap_err().reason, Reason::InnerSourceNotAllowed);
+}
+
 /// A packet to one of our own addresses is opened again only if it is for a tunnel.
 #[test]
 fn d_20_packets_to_our_own_address() {

@@ -23,7 +23,8 @@ pub trait Access {
     /// Whether `address` is one of our own unicast addresses.
     fn is_local(&self, address: Ipv4Addr) -> bool;
 
-    /// [`is_local`](Self::is_local) of two addresses, a packet's source and destination. Override it
+    /// [`is_local`](Self::is_local) of two addresses, an outer or inner packet's source and destination.
+    /// Override it
     /// where one search can look for both.
     #[inline]
     fn are_local(&self, source: Ipv4Addr, destination: Ipv4Addr) -> (bool, bool) {

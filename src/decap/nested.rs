@@ -13,10 +13,10 @@ pub const DEFAULT_NESTING: u8 = 4;
 /// its own, `limit` layers at most.
 ///
 /// Every layer passes all checks of the tunnel that opens it, with that tunnel's own peers and prefixes.
-/// Of several tunnels that recognise a packet, the first that knows its sender opens it. A packet that no
-/// tunnel recognises (another protocol, another destination) is the result. It is refused if a tunnel
-/// recognises it and something is wrong, or if it is one layer too many. Nothing is written before all
-/// layers have passed.
+/// Of several tunnels that recognise a packet, the first that knows its sender opens it. A packet
+/// inside that no tunnel recognises (another protocol, another destination) is the result. It is refused
+/// if a tunnel recognises it and something is wrong, or if it is one layer too many. If none recognises
+/// `packet` itself, that is refused as `NotTunnel`. Nothing is written before all layers have passed.
 ///
 /// ```
 /// use core::net::Ipv4Addr;

@@ -26,6 +26,7 @@ bitflags::bitflags! {
         const NO_LAND = 16;
         const UNIFORM_DSCP = 32;
         const NO_TUNNELS = 64;
+        const OWN_SOURCE = 128;
         /// Those that ask more of every packet.
         const STRICT = 8 | 16 | 32 | 64;
     }
@@ -198,7 +199,7 @@ impl<A: Access> Checks<A> {
             return Err(Reason::InnerMartianSource);
         }
         let (is_source_local, is_destination_local) = self.access.are_local(source, destination);
-        if is_source_local {
+        if is_source_local && !relaxed.contains(Switches::OWN_SOURCE) {
             return Err(Reason::InnerSourceIsLocal);
         }
         // The common instance refuses every packet to one of our own addresses, as the outer one is.

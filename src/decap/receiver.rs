@@ -50,8 +50,8 @@ pub enum InnerTunnels {
 /// | inner header valid | `InnerTruncated`, `InnerBadVersion`, `InnerBadIhl`, `InnerBadChecksum`, `InnerBadTotalLength` | RFC 1812 §5.2.2 |
 /// | inner length, if [exact](Self::with_exact_length) | `InnerLengthMismatch` | |
 /// | inner TTL not 0 | `InnerTtlZero` | RFC 2003 §3.1 |
-/// | inner source | `InnerMartianSource`, `InnerSourceIsLocal`, `InnerEqualsOuter`, `InnerSourceNotAllowed` | RFC 1812 §5.3.7, RFC 2003 §3.2, RFC 2827 |
-/// | inner destination | `InnerMartianDestination`, `LoopToPeer` | RFC 1812 §5.3.7 |
+/// | inner source | `InnerMartianSource`, `InnerSourceIsLocal` unless [allowed](Self::allowing_own_source), `InnerEqualsOuter`, `InnerSourceNotAllowed` | RFC 1812 §5.3.7, RFC 2003 §3.2, RFC 2827 |
+/// | inner destination | `InnerMartianDestination`, less [multicast](Self::allowing_multicast) or [class E](Self::allowing_class_e); `LoopToPeer` unless [allowed](Self::allowing_destination_peer) | RFC 1812 §5.3.7 |
 /// | nesting | `NestingLimit` | RFC 2473 §4.1 |
 /// | ECN | `EcnDrop` | RFC 6040 §4.2 |
 /// | source is not the destination, if [refused](Self::refusing_land) | `InnerSourceEqualsDestination` | |
@@ -137,8 +137,18 @@ impl<S, A> Receiver<S, A> {
         self.with_switch(Switches::CLASS_E, true)
     }
 
+    /// Allows inner packets from one of our own addresses: on a load balancer's backend that calls the
+    /// service it belongs to, where the balancer sends such packets
+    /// ([`OuterPolicy::hairpin`](crate::encap::OuterPolicy::hairpin)). The access list must still allow
+    /// the address.
+    #[inline]
+    pub const fn allowing_own_source(self) -> Self {
+        self.with_switch(Switches::OWN_SOURCE, true)
+    }
+
     /// Allows inner packets to the peer itself. Use it only where the route to the peer cannot lead back
-    /// into the tunnel: two such ends would send a packet back and forth until its TTL is 0.
+    /// into the tunnel: two such ends would send a packet back and forth until its TTL is 0. A load
+    /// balancer's backend needs it if the service has the address that the balancer's tunnels start from.
     #[inline]
     pub const fn allowing_destination_peer(self) -> Self {
         self.with_switch(Switches::TO_PEER, true)

@@ -4,6 +4,8 @@ use crate::packet::{Facts, PerPacket, Rules};
 use crate::shim::{Fou, Gre, GreInUdp, Gue, GueVariant1, IpIp, Tcp};
 
 /// Any tunnel, chosen at run time: what a configuration file asks for. A stack of them is a slice.
+/// To receive, make a [`Receiver`](crate::decap::Receiver) for each and pass them to
+/// [`decap_nested`](crate::decap::decap_nested()) as `&dyn Decapsulate`.
 ///
 /// ```
 /// use core::net::Ipv4Addr;

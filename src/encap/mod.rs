@@ -164,7 +164,11 @@ impl<T: Encapsulate + ?Sized> Encapsulate for &T {
 
 /// Wraps the packet at `inner` in `buffer` into `tunnel`, in place.
 ///
-/// Returns the outer packet. Bytes behind the inner packet's total length are not part of it.
+/// Returns the outer packet, which begins `tunnel.overhead()` bytes before `inner`. Bytes behind the inner
+/// packet's total length are not part of it. An `inner` that ends behind the buffer is cut to it.
+///
+/// To answer an error with the same buffer, return the length and not this slice: a slice that one branch
+/// returns is borrowed in the other too.
 ///
 /// ```
 /// # use core::net::Ipv4Addr;
@@ -324,7 +328,8 @@ impl Packet<'_> {
 }
 
 impl<'b> Proven<'b> {
-    /// Wraps the packet into `tunnel` without validating it again, and returns the outer packet.
+    /// Wraps the packet into `tunnel` without validating it again, and returns the outer packet, as
+    /// [`encap()`] does.
     ///
     /// # Errors
     /// Any [`EncapError`]; the buffer is unchanged then.

@@ -169,12 +169,15 @@ pub struct OuterPolicy {
     pub role: Role,
     /// The MTU of the link or path behind the tunnel, in bytes: no limit by default, nor for 65535. A
     /// packet that would exceed it is
-    /// [`FragmentationNeeded`](crate::error::EncapError::FragmentationNeeded).
+    /// [`FragmentationNeeded`](crate::error::EncapError::FragmentationNeeded). If the packet has an MTU
+    /// too, the smaller one counts ([`PerPacket::with_link_mtu`](crate::packet::PerPacket::with_link_mtu)).
     pub link_mtu: Option<u16>,
     /// Whether packets pass whose inner source is the tunnel's exit: no by default.
     ///
-    /// For a load balancer whose backends call the address that they stand behind: their packets come
-    /// back into the tunnel they came from. Everywhere else such a packet loops (RFC 2003 §3.2).
+    /// For a load balancer whose backends call the service that they belong to: the balancer may choose
+    /// for such a packet the backend that sent it. That backend's receiver must [allow its own
+    /// address](crate::decap::Receiver::allowing_own_source) as the source. Everywhere else such a packet
+    /// loops (RFC 2003 §3.2).
     pub hairpin: bool,
 }
 

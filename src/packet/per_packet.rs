@@ -74,7 +74,8 @@ impl PerPacket {
 
     /// Sets the MTU of the path that the outermost packet will take, in bytes: a packet that would
     /// exceed it is [`FragmentationNeeded`](crate::error::EncapError::FragmentationNeeded) instead.
-    /// 65535 is no limit.
+    /// 65535 is no limit. If the tunnel has a
+    /// [`link_mtu`](crate::encap::OuterPolicy::link_mtu) too, the smaller one counts.
     #[inline]
     pub const fn with_link_mtu(self, mtu: u16) -> Self {
         Self {
@@ -112,6 +113,11 @@ impl PerPacket {
     /// Sets the hash of the packet's flow, for outer source ports
     /// ([`SourcePort::Entropy`](crate::shim::SourcePort::Entropy)), where the caller has one: a network
     /// card's receive hash, a load balancer's. All fragments of a datagram must have the same.
+    ///
+    /// A hash that also chose the tunnel says less about the port. Of 1024 tunnels chosen by `hash % 1024`
+    /// each would see 16 ports of [`PortRange::Dynamic`](crate::shim::PortRange::Dynamic), which has the
+    /// low 14 bits. Choose by the high bits, `(u64::from(hash) * n) >> 32`, or use a range that all bits
+    /// go into.
     #[inline]
     pub const fn with_flow_hash(self, hash: u32) -> Self {
         Self {

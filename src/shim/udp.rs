@@ -19,7 +19,8 @@ use crate::wire::{self, FragmentOffset, IpProtocol, Ipv4, UdpChecksum, UdpHeader
 ///
 /// A sender's source port and checksum follow [`SourcePort`] and [`ChecksumPolicy`]. The default port is
 /// a hash of the inner flow with the seed 0: set a seed of your own where the spread must not be
-/// foreseen. A receiver verifies every checksum that is there.
+/// foreseen. A receiver verifies every checksum that is there. It does not look at the source port, unless
+/// its access list does ([`PointToPoint::with_source_port`](crate::decap::PointToPoint::with_source_port)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Udp<I> {
@@ -33,8 +34,11 @@ pub struct Udp<I> {
 }
 
 impl<I> Udp<I> {
+    /// Datagrams to this port, which carry `inside` and then the inner packet. The others have a
+    /// constructor of their own, such as [`Fou::new`](super::Fou::new); this one is for an [`InUdp`] of
+    /// yours.
     #[inline]
-    pub(super) const fn to_port(destination_port: u16, inside: I) -> Self {
+    pub const fn to_port(destination_port: u16, inside: I) -> Self {
         Self {
             source_port: PortBits::new(SourcePort::DEFAULT),
             destination_port,

@@ -92,6 +92,7 @@ pub fn tcp() -> Tcp {
 
 pub fn fou() -> Fou {
     let fou = black_box(Udp::<DirectIpv4>::new(word()));
+    let fou = black_box(Udp::to_port(Udp::destination_port(&fou), DirectIpv4));
     let fou = black_box(Udp::with_destination_port(fou, word()));
     let port = black_box(SourcePort::Fixed(word()));
     let fou = black_box(Udp::with_source_port(fou, port));

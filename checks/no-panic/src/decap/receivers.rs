@@ -86,6 +86,7 @@ fn configured<S: Copy, A: Copy>(tunnel: Receiver<S, A>) -> Receiver<S, A> {
     let tunnel = black_box(Receiver::with_max_depth(tunnel, byte()));
     let tunnel = black_box(Receiver::allowing_multicast(tunnel));
     let tunnel = black_box(Receiver::allowing_class_e(tunnel));
+    let tunnel = black_box(Receiver::allowing_own_source(tunnel));
     let tunnel = black_box(Receiver::allowing_destination_peer(tunnel));
     let tunnel = black_box(Receiver::with_exact_length(tunnel));
     let tunnel = black_box(Receiver::refusing_land(tunnel));

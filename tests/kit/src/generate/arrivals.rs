@@ -173,6 +173,7 @@ fn switches(u: &mut Unstructured<'_>) -> Result<Switches> {
     Ok(Switches {
         multicast: odds(u, 1, 4)?,
         class_e: odds(u, 1, 4)?,
+        own_source: odds(u, 1, 4)?,
         to_peer: odds(u, 1, 4)?,
         exact_length: odds(u, 1, 4)?,
         no_land: odds(u, 1, 2)?,

@@ -53,6 +53,8 @@ pub struct Switches {
     pub multicast: bool,
     /// Inner class E addresses pass.
     pub class_e: bool,
+    /// Inner packets from one of our own addresses pass.
+    pub own_source: bool,
     /// Inner packets to the peer itself pass.
     pub to_peer: bool,
     /// The inner packet must fill the carrier's payload.
@@ -316,7 +318,7 @@ pub fn decapsulate(
         return Err(refuse(R::InnerMartianSource));
     }
     // D-15
-    if is_local(inner.source) {
+    if is_local(inner.source) && !switches.own_source {
         return Err(refuse(R::InnerSourceIsLocal));
     }
     // D-16

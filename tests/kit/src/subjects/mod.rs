@@ -296,6 +296,9 @@ fn switched<C, A>(carrier: C, access: A, switches: Switches) -> Receiver<C, A> {
     if switches.class_e {
         receiver = receiver.allowing_class_e();
     }
+    if switches.own_source {
+        receiver = receiver.allowing_own_source();
+    }
     if switches.to_peer {
         receiver = receiver.allowing_destination_peer();
     }
