@@ -124,7 +124,7 @@ impl Ipv4Header {
     #[inline]
     pub fn with_options(self, options: &[u8]) -> Result<Self, ConfigError> {
         let words = match u8::try_from(options.len()) {
-            Ok(len) if len <= 40 && len.is_multiple_of(4) => len >> 2,
+            Ok(len @ (0 | 4 | 8 | 12 | 16 | 20 | 24 | 28 | 32 | 36 | 40)) => len >> 2,
             _ => return Err(ConfigError::BadIpv4Options),
         };
         let mut header = self;
