@@ -159,7 +159,7 @@ fn names(form: &Form, packet: &[u8]) -> Vec<&'static str> {
                 names.add_minimal(packet);
                 break; // The inner header is the outer one, changed.
             }
-            protocol => assert_eq!(protocol, 4),
+            protocol => assert_eq!(protocol, 4, "name the fields of this protocol here"),
         }
     }
     let rest = packet.len() - names.at();

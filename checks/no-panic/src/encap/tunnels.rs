@@ -73,7 +73,7 @@ fn any(buffer: &mut [u8]) {
         <AnyTunnel as From<Tunnel<Tcp>>>::from(tcp),
         <AnyTunnel as From<MinEnc>>::from(minimal),
     ]);
-    encapsulate::<[AnyTunnel; 8]>(&tunnels, buffer);
+    encapsulate::<[AnyTunnel; _]>(&tunnels, buffer);
     encapsulate::<[AnyTunnel]>(black_box(tunnels.as_slice()), buffer);
     for any in &tunnels {
         encapsulate::<AnyTunnel>(any, buffer);
