@@ -217,25 +217,6 @@ impl From<ParseError> for EncapError {
 }
 
 impl EncapError {
-    /// The error of a tunnel around `layers` inner layers that add `overhead` bytes in total: the layer
-    /// counts from the innermost, and the MTU is less the overhead.
-    #[inline]
-    #[must_use]
-    pub const fn outside(self, layers: u8, overhead: u16) -> Self {
-        match self {
-            Self::LoopToExit { layer } => Self::LoopToExit {
-                layer: layer.saturating_add(layers),
-            },
-            Self::LoopOwnSource { layer } => Self::LoopOwnSource {
-                layer: layer.saturating_add(layers),
-            },
-            Self::FragmentationNeeded { mtu } => Self::FragmentationNeeded {
-                mtu: mtu.saturating_sub(overhead),
-            },
-            other => other,
-        }
-    }
-
     /// The name of the reason; for an invalid inner packet the name of its [`ParseError`].
     ///
     /// ```

@@ -714,3 +714,12 @@ fn e_02_only_ipv4_goes_into_an_ipv4_tunnel() {
         }
     }
 }
+
+#[test]
+fn defaults_are_what_is_made_without_arguments() {
+    use ipencap::shim::GueVariant1;
+    assert_eq!(Gue::default(), Gue::new());
+    assert_eq!(GueVariant1::default(), GueVariant1::new());
+    assert_eq!(Fou::new(5555).destination_port(), 5555);
+    assert_eq!(Gue::new().destination_port(), 6080);
+}

@@ -2,7 +2,7 @@ use core::hint::black_box;
 
 use ipencap::error::{ConfigError, EncapError, ParseError, PrefixError, Reason, Refused};
 
-use crate::given::{byte, parse_error, word};
+use crate::given::{byte, parse_error};
 use crate::helper::{display, seen, value};
 
 pub fn call() {
@@ -15,7 +15,6 @@ pub fn call() {
     seen(<EncapError as From<ParseError>>::from(parse_error()));
     seen(EncapError::index(encap_error()));
     seen(EncapError::name(encap_error()));
-    seen(EncapError::outside(encap_error(), byte(), word()));
     seen(EncapError::reason(encap_error()));
     seen(EncapError::counter(encap_error()));
     EncapError::counters().for_each(seen);
