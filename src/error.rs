@@ -5,8 +5,16 @@
 //! | [`ParseError`] | the bytes | they are not the expected header |
 //! | [`EncapError`] | the caller | the packet cannot go into the tunnel |
 //! | [`Refused`] | the peer, or an attacker with its address | the decapsulator dropped the packet |
+//! | [`Silence`] | the packet, or who sent it | no ICMP error is sent about it |
+//! | [`Ignored`] | a router, or an attacker | a received ICMP message has no effect |
+//! | [`FragmentError`] | the caller | the packet cannot be split |
+//! | [`ReassemblyError`] | the peer, or an attacker with its address | the reassembler dropped a fragment |
+//! | [`Eviction`] | time, or too many datagrams at once | the reassembler gave up a datagram |
+//! | [`FragmentAttack`] | an attacker | the packet is built to deceive a filter |
+//! | [`PathMtuIgnored`] | a router, or an attacker with its address | a report that a packet was too big changes nothing |
 //! | [`ConfigError`] | the configuration | the tunnel cannot be built |
 //! | [`PrefixError`] | the configuration | the text is not an IPv4 prefix |
+//! | [`TableError`] | the configuration | the table has no room for a prefix |
 //!
 //! Byte streams have [`FrameError`](crate::stream::FrameError) and
 //! [`StreamError`](crate::stream::StreamError).
@@ -46,7 +54,7 @@ macro_rules! numbered {
         }
 
         impl $Name {
-            /// The length of an array of counters: one more than the largest [`index`](Self::index).
+            /// The length of an array of counters: more than the largest [`index`](Self::index).
             pub const COUNT: usize = $count;
 
             /// The stable number of this reason, below [`COUNT`](Self::COUNT).
@@ -86,6 +94,12 @@ macro_rules! numbered {
     };
 }
 pub(crate) use numbered;
+
+mod fragment;
+mod icmp;
+
+pub use fragment::{Eviction, FragmentAttack, FragmentError, ReassemblyError};
+pub use icmp::{Ignored, PathMtuIgnored, Silence};
 
 numbered! {
     /// Why bytes are not a valid header. Lengths are in bytes.
@@ -143,7 +157,7 @@ numbered! {
     /// [`counters`](Self::counters): they distinguish the causes of an invalid inner packet.
     /// [`index`](Self::index), [`name`](Self::name) and [`NAMES`](Self::NAMES) have one entry for all of
     /// them, `Inner`.
-    pub enum EncapError (32) {
+    pub enum EncapError (33) {
         /// The inner packet is not a valid IPv4 packet (RFC 1812 §5.2.2).
         Inner {
             /// The cause.
@@ -206,6 +220,35 @@ numbered! {
         /// Minimal encapsulation moves the inner header, so [`header`](crate::encap::header) cannot
         /// return its headers by value.
         NotByValue = 30, "minimal encapsulation has no headers by value; wrap the packet in place";
+        /// A socket of the host writes UDP and TCP headers only, and the tunnel has neither.
+        NoPayloadForm = 31, "the tunnel is not in UDP or TCP; use a raw socket";
+    }
+}
+
+numbered! {
+    /// Why a prefix cannot go into a table. The table has not changed.
+    pub enum TableError (4) {
+        /// Every entry of the table's memory is in use.
+        Full = 0, "the table is full; give it more entries";
+    }
+}
+
+numbered! {
+    /// Why a table of peers cannot be changed as asked. It has not changed.
+    pub enum PeerError (8) {
+        /// Every place for a peer is taken.
+        NoPlace = 0, "every place for a peer is taken; give the table more slots";
+        /// Another peer sends from the same address, with the same protocol and the same port or key.
+        NotDistinct = 1, "another peer sends the same; tell them apart by port, key or address";
+        /// There is no memory for another inner prefix.
+        PrefixesFull = 2, "the table of prefixes is full; give it more entries";
+        /// There is no such peer, or no longer.
+        NoPeer = 3, "there is no such peer; it may have been removed";
+        /// The peer, with its prefixes, is another tenant's.
+        OtherTenant = 4, "the peer's prefixes are another tenant's; remove it and add it anew";
+        /// There is no memory for another own address, or for another UDP or TCP port of one: the entries `own` of
+        /// [`PeerTable::new`](crate::tunnel::PeerTable::new).
+        OwnFull = 5, "the table of own addresses is full; give it two entries for each address with a port, one for each without";
     }
 }
 
@@ -576,3 +619,4 @@ const _: () = assert!(size_of::<EncapError>() <= 8);
 const _: () = assert!(size_of::<Refused>() <= 8);
 const _: () = assert!(size_of::<ConfigError>() <= 8);
 const _: () = assert!(size_of::<PrefixError>() <= 8);
+const _: () = assert!(size_of::<TableError>() <= 8);

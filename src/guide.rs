@@ -1,7 +1,17 @@
-//! Guide pages without code: how to choose a tunnel, and which RFC requirements this crate meets.
+//! Guide pages without code: how to choose a tunnel, what becomes of packets that are too long, what went wrong
+//! in other tunnels, how a VPN is made, and which RFC requirements this crate meets.
 
 #[doc = include_str!("guide/carriers.md")]
 pub mod carriers {}
 
 #[doc = include_str!("guide/conformance.md")]
 pub mod conformance {}
+
+#[doc = include_str!("guide/mtu.md")]
+pub mod mtu {}
+
+#[doc = include_str!("guide/pitfalls.md")]
+pub mod pitfalls {}
+
+#[doc = include_str!("guide/vpn.md")]
+pub mod vpn {}

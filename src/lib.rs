@@ -44,24 +44,36 @@
 //! # Layers
 //!
 //! ```text
+//!  layer 3   tunnel     the whole end of a tunnel: peers, paths, fragments, ICMP; takes the time as an argument
 //!  layer 2   encap      IPv4 packet → outer packet: tunnels, their policies, stacks
 //!            decap      outer packet → IPv4 packet: receivers, who may send what, nesting
+//!            fragment   split packets, and reassemble fragments in bounded memory
 //!            shim       one file for each header between outer IPv4 and inner packet: write and read
+//!            icmp       ICMP errors: build them, read those that come back
+//!            mss        lower the MSS option of an inner SYN
+//!            pmtu       the MTU of a path: learnt from reports, or probed
 //!            stream     IPv4 packets ↔ byte stream
 //!  layer 1   packet     a packet with headroom, and the facts parsed from it
 //!            wire       bytes → &header, and the small values inside
-//!  layer 0   checksum   bytes → ones' complement sum      mtu   lengths → lengths      error
+//!  layer 0   checksum   bytes → ones' complement sum      mtu   lengths → lengths      error   time
 //! ```
 //!
 //! # Where to start
 //!
 //! | task | start at |
 //! |---|---|
+//! | run one end of a tunnel: MTU, ICMP, peers and all | [`tunnel::Endpoint`] |
 //! | wrap and unwrap | [`encap()`], [`decap()`] |
+//! | balance load | [`tunnel`], its section on load balancers; [`packet::Flow::hash`] |
 //! | choose a kind of tunnel | [`guide::carriers`], [`shim`] |
 //! | choose TTL, DSCP, ECN, DF, MTU | [`encap::OuterPolicy`] |
-//! | say who may send what | [`decap::PointToPoint`], [`decap::Edge`], [`decap::Access`] |
+//! | say who may send what | [`decap::PointToPoint`], [`decap::Edge`], [`decap::EdgeTable`], [`decap::Access`] |
+//! | find one of many peers | [`decap::PrefixTable`] |
 //! | know what a tunnel costs in MTU and MSS | [`mtu`] |
+//! | keep the MTU of a path | [`pmtu::PathMtu`], [`pmtu::Prober`] |
+//! | keep inner TCP from sending too much at once | [`mss::inspect`] |
+//! | split a packet that is too long for a tunnel or a link | [`fragment::plan`] |
+//! | reassemble outer fragments | [`fragment::Reassembler`] |
 //! | count drops | [`error`] |
 //! | nest tunnels | [`encap`](mod@encap), [`decap::decap_nested`] |
 //! | choose tunnels at run time | [`encap::AnyTunnel`] |
@@ -71,8 +83,13 @@
 //! | send packets over a TCP connection | [`stream`] |
 //! | parse a packet, patch a field | [`wire`] |
 //! | compute or update a checksum | [`checksum`] |
+//! | answer a packet with an ICMP error | [`icmp::IcmpError`] |
+//! | read an ICMP error about a packet of a tunnel | [`icmp::read`] |
 //! | read a packet quoted in an ICMP error | [`wire::Ipv4::parse_quoted`], [`packet::Flow::of_quoted`] |
 //! | add an encapsulation of your own | [`shim`] |
+//! | understand who learns what of an MTU | [`guide::mtu`] |
+//! | know what went wrong in other tunnels | [`guide::pitfalls`] |
+//! | write a VPN | [`guide::vpn`] |
 //! | see what of the RFCs is met, and where | [`guide::conformance`] |
 //!
 //! # Features
@@ -86,11 +103,17 @@ pub mod checksum;
 pub mod decap;
 pub mod encap;
 pub mod error;
+pub mod fragment;
 pub mod guide;
+pub mod icmp;
+pub mod mss;
 pub mod mtu;
 pub mod packet;
+pub mod pmtu;
 pub mod shim;
 pub mod stream;
+pub mod time;
+pub mod tunnel;
 pub mod wire;
 
 #[doc(inline)]

@@ -14,8 +14,9 @@ use crate::wire::{IpProtocol, Prefix};
 /// | type | for |
 /// |---|---|
 /// | [`PointToPoint`] | one peer, `const` |
-/// | [`Edge`] | one or more local addresses and a list of [`Peer`]s, each with a tag |
-/// | your own | a table of ten thousand peers |
+/// | [`Edge`] | one or more local addresses and a list of [`Peer`]s, each with a tag; `const` |
+/// | [`EdgeTable`](super::EdgeTable) | more than some twenty peers, or peers that come and go |
+/// | your own | another table, such as one that the system has |
 ///
 /// The implementer numbers the peers, for example by their place in a table. A receiver looks the peer
 /// up once per packet and passes the number on.
@@ -24,8 +25,7 @@ pub trait Access {
     fn is_local(&self, address: Ipv4Addr) -> bool;
 
     /// [`is_local`](Self::is_local) of two addresses, an outer or inner packet's source and destination.
-    /// Override it
-    /// where one search can look for both.
+    /// Override it where one search can look for both.
     #[inline]
     fn are_local(&self, source: Ipv4Addr, destination: Ipv4Addr) -> (bool, bool) {
         (self.is_local(source), self.is_local(destination))
@@ -230,10 +230,14 @@ impl<'a> Peer<'a> {
 
 /// Some local addresses and a list of peers.
 ///
+/// The list is searched from its start, for each packet. From some twenty peers on an
+/// [`EdgeTable`](super::EdgeTable) is faster.
+///
 /// The first peer whose outer prefix holds the outer source, and from whose port the packet comes, is
 /// the one that sent it. It may use an inner source if, of all prefixes of all peers, the longest that
 /// holds this source is one of its own: a peer with 10.0.0.0/8 may not send from 10.1.0.5 if
-/// 10.1.0.0/16 is another's.
+/// 10.1.0.0/16 is another's. Several peers may have the same prefix, as the balancers in front of a backend
+/// do; then each may use it. (In an [`EdgeTable`](super::EdgeTable) a prefix has one owner.)
 ///
 /// ```
 /// use core::net::Ipv4Addr;

@@ -9,7 +9,9 @@
 //! | task | start at |
 //! |---|---|
 //! | open packets of one tunnel | [`decap()`] and a [`Receiver`] |
-//! | say who may send what | [`PointToPoint`], [`Edge`], [`Access`] |
+//! | choose the receiver at run time | [`AnyReceiver`] |
+//! | say who may send what | [`PointToPoint`], [`Edge`], [`EdgeTable`], [`Access`] |
+//! | find the peer of an address among many | [`PrefixTable`] |
 //! | open known layers | a tuple, array or slice of receivers |
 //! | open as many layers as there are | [`decap_nested`] |
 //! | open what a socket received | [`Receiver::inspect_payload`] |
@@ -43,19 +45,29 @@ use crate::packet::{Packet, Span};
 use crate::wire::Ipv4;
 
 mod access;
+mod any;
+mod edge_table;
+mod index;
 mod minimal;
 mod nested;
 mod opened;
 mod pipeline;
+mod policy;
+mod prefix_table;
 mod receiver;
 mod stack;
 
 pub use crate::wire::Prefix;
 pub use access::{Access, Edge, Peer, PointToPoint};
+pub use any::AnyReceiver;
+pub use edge_table::EdgeTable;
+pub(crate) use index::Index;
 pub use minimal::{Minimal, inspect_minimal_without_filter};
 pub use nested::{DEFAULT_NESTING, MAX_NESTING, decap_nested, inspect_nested};
 pub use opened::{Inner, Opened, OuterMeta, OuterPacket};
-pub use receiver::{EgressDscp, InnerTunnels, Receiver, inspect_without_filter};
+pub use policy::{EgressDscp, InnerPolicy, InnerTunnels};
+pub use prefix_table::{PrefixEntry, PrefixTable};
+pub use receiver::{Receiver, inspect_without_filter};
 
 /// Checks a packet that may be an outer one, and says what is inside.
 ///

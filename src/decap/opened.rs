@@ -4,7 +4,7 @@ use zerocopy::FromBytes;
 
 use crate::error::ParseError;
 use crate::packet::Span;
-use crate::wire::{Ecn, EcnAlarm, Ipv4, Ipv4Header, copy};
+use crate::wire::{COMMON_FIRST, Ecn, EcnAlarm, Ipv4, Ipv4Header, copy};
 
 /// A packet that a [`Decapsulate`](super::Decapsulate) inspects: its bytes, and what the layers around
 /// it will change in its header.
@@ -23,6 +23,8 @@ pub struct OuterPacket<'a> {
     tos: Option<u8>,
     depth: u8,
     expects_tunnel: bool,
+    is_if_common: bool,
+    shares_parser: bool,
 }
 
 /// What decapsulation writes at the start of the inner packet.
@@ -53,6 +55,8 @@ impl<'a> OuterPacket<'a> {
             tos: None,
             depth: 0,
             expects_tunnel: false,
+            is_if_common: false,
+            shares_parser: false,
         }
     }
 
@@ -109,6 +113,30 @@ impl<'a> OuterPacket<'a> {
         self.expects_tunnel
     }
 
+    /// The same, which a receiver may refuse, for whatever reason, if it needs more than the common checks. Who
+    /// asks so will ask again.
+    #[inline(always)]
+    pub(crate) const fn if_common(self) -> Self {
+        Self {
+            is_if_common: true,
+            ..self
+        }
+    }
+
+    /// The same for a program that parses packets elsewhere too: on small targets it is parsed by a call.
+    #[inline(always)]
+    pub(crate) const fn sharing_parser(self) -> Self {
+        Self {
+            shares_parser: !COMMON_FIRST,
+            ..self
+        }
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_if_common(&self) -> bool {
+        self.is_if_common
+    }
+
     /// The valid packet (RFC 1812 §5.2.2). `storage` holds its header if that differs from the buffer's.
     ///
     /// # Errors
@@ -123,7 +151,7 @@ impl<'a> OuterPacket<'a> {
                 storage.insert(restored.header),
                 usize::from(restored.options_back),
             ),
-            (None, None) => return Ipv4::parse_any(self.bytes()),
+            (None, None) => return self.parse_bytes(self.bytes()),
             (None, Some(tos)) => {
                 let (header, ..) = Ipv4Header::split(self.bytes())?;
                 let header = storage.insert(*header);
@@ -141,6 +169,16 @@ impl<'a> OuterPacket<'a> {
         let options = options.get(self.buffer).unwrap_or_default();
         let payload = self.bytes().get(header_len..).unwrap_or_default();
         Ipv4::from_parts(header, options, payload)
+    }
+
+    /// Parses these bytes, by code that is inlined or shared.
+    #[inline(always)]
+    pub(super) fn parse_bytes<'s>(&self, bytes: &'s [u8]) -> Result<Ipv4<'s>, ParseError> {
+        if self.shares_parser {
+            Ipv4::parse_by_call(bytes)
+        } else {
+            Ipv4::parse_any(bytes)
+        }
     }
 
     /// Its header, where the buffer does not have it.
@@ -163,7 +201,7 @@ impl<'a> OuterPacket<'a> {
 
     /// The inspected bytes, of which the packet is a part.
     #[inline]
-    pub(super) const fn buffer(&self) -> &'a [u8] {
+    pub(crate) const fn buffer(&self) -> &'a [u8] {
         self.buffer
     }
 
@@ -310,6 +348,14 @@ impl Opened {
         self.change.is_some()
     }
 
+    /// Whether [`apply`](Self::apply) writes the inner header, which minimal encapsulation has taken apart: the
+    /// bytes at the span are no packet before that.
+    #[inline]
+    #[must_use]
+    pub const fn restores_header(&self) -> bool {
+        matches!(self.change, Some(Change::Header(_)))
+    }
+
     /// Writes what decapsulation changes (the ECN field, the DSCP in the uniform model, the header that
     /// minimal encapsulation took apart) and returns the inner packet.
     ///
@@ -318,16 +364,23 @@ impl Opened {
     #[inline(always)]
     pub fn apply<'b>(&self, packet: &'b mut [u8]) -> &'b mut [u8] {
         match &self.change {
-            None => {}
-            Some(Change::Tos(tos)) => {
-                let inner = self.span.get_mut(packet).unwrap_or_default();
-                if let Ok((header, _)) = Ipv4Header::mut_from_prefix(inner) {
-                    header.set_tos(*tos);
-                }
-            }
             Some(Change::Header(restored)) => restored.write(packet, self.span),
+            _ => self.apply_tos(packet),
         }
-        self.span.get_mut(packet).unwrap_or_default()
+    }
+
+    /// [`apply`](Self::apply) of a verdict that restores no header.
+    #[inline(always)]
+    pub(crate) fn apply_tos<'b>(&self, packet: &'b mut [u8]) -> &'b mut [u8] {
+        let Some(inner) = self.span.get_mut(packet) else {
+            return Default::default();
+        };
+        if let Some(Change::Tos(tos)) = self.change {
+            if let Ok((header, _)) = Ipv4Header::mut_from_prefix(inner) {
+                header.set_tos(tos);
+            }
+        }
+        inner
     }
 
     /// [`apply`](Self::apply), and the verdict beside what it returns.
@@ -356,6 +409,8 @@ impl Opened {
             tos,
             depth: self.depth,
             expects_tunnel: false,
+            is_if_common: false,
+            shares_parser: false,
         }
     }
 
@@ -405,11 +460,11 @@ impl defmt::Format for Opened {
 }
 
 impl Restored {
-    /// Writes the header at the start of `span`, and moves its options behind it.
+    /// Writes the header at the start of `span`, moves its options behind it, and returns what is there.
     #[cold]
-    fn write(&self, packet: &mut [u8], span: Span) {
+    fn write<'b>(&self, packet: &'b mut [u8], span: Span) -> &'b mut [u8] {
         if span.get(packet).is_none() {
-            return;
+            return Default::default();
         }
         let header_len = usize::from(self.header.header_len());
         let options_len = header_len.saturating_sub(Ipv4Header::LEN);
@@ -425,6 +480,7 @@ impl Restored {
             *fixed = *self.header.as_bytes();
             copy(&options, behind.get_mut(..options_len).unwrap_or_default());
         }
+        span.get_mut(packet).unwrap_or_default()
     }
 }
 

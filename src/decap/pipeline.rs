@@ -27,8 +27,6 @@ bitflags::bitflags! {
         const UNIFORM_DSCP = 32;
         const NO_TUNNELS = 64;
         const OWN_SOURCE = 128;
-        /// Those that ask more of every packet.
-        const STRICT = 8 | 16 | 32 | 64;
     }
 }
 
@@ -60,7 +58,11 @@ impl<A: Access> Checks<A> {
     /// Whether the common instance may be asked: it knows no strict switch.
     #[inline(always)]
     pub(super) const fn are_common(&self) -> bool {
-        !self.switches.intersects(Switches::STRICT)
+        // One after the other: where the switches come from a policy, none but these are put together.
+        !(self.switches.contains(Switches::EXACT_LENGTH)
+            || self.switches.contains(Switches::NO_LAND)
+            || self.switches.contains(Switches::UNIFORM_DSCP)
+            || self.switches.contains(Switches::NO_TUNNELS))
     }
 
     #[inline(always)]
@@ -77,7 +79,7 @@ impl<A: Access> Checks<A> {
     ) -> Result<Opened, Refused> {
         let mut storage = None;
         let packet = if COMMON {
-            parse::<true>(outer.bytes())
+            parse::<true>(outer, outer.bytes())
         } else {
             outer.parse(&mut storage)
         }
@@ -87,8 +89,8 @@ impl<A: Access> Checks<A> {
             .check_outer::<COMMON>(S::PROTOCOL, packet)
             .map_err(Refused::new)?;
         let place = shim.read(packet)?;
-        let inner = parse::<COMMON>(place.span.get(packet.payload()).unwrap_or_default())
-            .map_err(Refused::inner)?;
+        let bytes = place.span.get(packet.payload()).unwrap_or_default();
+        let inner = parse::<COMMON>(outer, bytes).map_err(Refused::inner)?;
         let tos = outer.tos(header);
         let around = Around {
             source: header.source(),
@@ -202,8 +204,12 @@ impl<A: Access> Checks<A> {
         if is_source_local && !relaxed.contains(Switches::OWN_SOURCE) {
             return Err(Reason::InnerSourceIsLocal);
         }
-        // The common instance refuses every packet to one of our own addresses, as the outer one is.
-        if !COMMON && source == around.source && destination == around.destination {
+        if COMMON {
+            // As the outer packet is: it may be `InnerEqualsOuter`, or count against the nesting limit.
+            if is_destination_local {
+                return Err(Reason::NestingLimit);
+            }
+        } else if source == around.source && destination == around.destination {
             return Err(Reason::InnerEqualsOuter);
         }
         if !self.access.allows_inner(around.peer, source) {
@@ -217,11 +223,7 @@ impl<A: Access> Checks<A> {
             return Err(Reason::LoopToPeer);
         }
         if COMMON {
-            return if is_destination_local {
-                Err(Reason::NestingLimit)
-            } else {
-                Ok(false)
-            };
+            return Ok(false);
         }
         let exceeds = around.depth.saturating_add(1) >= self.max_depth
             && self.nests(inner, is_destination_local, reopens);
@@ -253,14 +255,17 @@ impl<A: Access> Checks<A> {
     }
 }
 
-/// The packet at the start of these bytes. The common instance refuses header options.
+/// The packet at the start of these bytes, the outer or the inner one. The common instance refuses header options.
 #[inline(always)]
-fn parse<const COMMON: bool>(bytes: &[u8]) -> Result<Ipv4<'_>, ParseError> {
+fn parse<'b, const COMMON: bool>(
+    outer: &OuterPacket<'_>,
+    bytes: &'b [u8],
+) -> Result<Ipv4<'b>, ParseError> {
     if COMMON {
         // Which error it is does not matter: the other instance names it.
         Ipv4::checked(bytes, Options::None).map_err(|_| ParseError::BadChecksum)
     } else {
-        Ipv4::parse_any(bytes)
+        outer.parse_bytes(bytes)
     }
 }
 

@@ -2,36 +2,11 @@ use super::Decapsulate;
 use super::access::Access;
 use super::opened::{Inner, Opened, OuterMeta, OuterPacket};
 use super::pipeline::{Around, Checks, Switches, check_form, check_protocol, open, relayed_ecn};
-use crate::error::Refused;
+use super::policy::{EgressDscp, InnerPolicy, InnerTunnels};
+use crate::error::{Reason, Refused};
 use crate::packet::Flow;
 use crate::shim::{Shim, SocketShim};
 use crate::wire::{COMMON_FIRST, Ipv4, Ipv4Header};
-
-/// What becomes of the inner DSCP at decapsulation (RFC 2983 §5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum EgressDscp {
-    /// It stays, and the outer one is discarded: the pipe model.
-    #[default]
-    Keep,
-    /// The outer one replaces it: the uniform model. The tunnel's path can then change priorities, so
-    /// use it only for a path under the same administration.
-    Uniform,
-}
-
-/// Whether inner packets may be tunnel packets themselves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum InnerTunnels {
-    /// In transit they pass: a user's own 6in4, GRE or IP-in-IP packets are payload. Only what this host
-    /// would open again counts against the nesting limit.
-    #[default]
-    Transit,
-    /// They are refused: protocols 4, 41, 47, 55 and 137.
-    Refuse,
-}
 
 /// Opens packets of one encapsulation, from those whom an [`Access`] allows (RFC 2003 and its
 /// successors). It never answers.
@@ -101,6 +76,17 @@ impl<S, A> Receiver<S, A> {
                 switches: Switches::empty(),
             },
         }
+    }
+
+    /// Sets all that is allowed and refused of inner packets.
+    #[inline]
+    pub const fn with_inner_policy(mut self, policy: InnerPolicy) -> Self {
+        self.set_inner_policy(policy);
+        self
+    }
+
+    pub(super) const fn set_inner_policy(&mut self, policy: InnerPolicy) {
+        self.checks.switches = policy.switches();
     }
 
     /// Sets what becomes of the inner DSCP.
@@ -178,8 +164,12 @@ impl<S, A> Receiver<S, A> {
 
 impl<S: Shim, A: Access> Receiver<S, A> {
     /// Inspects any packet: the instance of the pipeline that is out of line.
-    #[cold]
-    #[inline(never)]
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        cold,
+        inline(never)
+    )]
+    #[cfg_attr(all(target_os = "none", not(target_pointer_width = "64")), inline)]
     fn inspect_any(&self, outer: OuterPacket<'_>) -> Result<Opened, Refused> {
         self.checks.inspect::<false, S>(&self.shim, &outer)
     }
@@ -205,6 +195,9 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
             if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
                 return Ok(opened);
             }
+        }
+        if COMMON_FIRST && outer.is_if_common() {
+            return Err(Refused::new(Reason::NotTunnel));
         }
         self.inspect_any(outer)
     }
@@ -238,6 +231,17 @@ impl<S: SocketShim, A: Access> Receiver<S, A> {
     /// [`Refused`], by the first check that fails.
     #[inline]
     pub fn inspect_payload(&self, meta: &OuterMeta, payload: &[u8]) -> Result<Opened, Refused> {
+        self.inspect_layer(meta, payload, false)
+    }
+
+    /// [`inspect_payload`](Self::inspect_payload), where another layer may open what comes out.
+    #[inline]
+    pub(crate) fn inspect_layer(
+        &self,
+        meta: &OuterMeta,
+        payload: &[u8],
+        expects_tunnel: bool,
+    ) -> Result<Opened, Refused> {
         let outer = Flow::new(meta.source, meta.destination, S::PROTOCOL)
             .with_ports(meta.source_port, meta.destination_port);
         let peer = self.checks.check_peer(outer).map_err(Refused::new)?;
@@ -252,7 +256,7 @@ impl<S: SocketShim, A: Access> Receiver<S, A> {
             ecn: relayed_ecn::<S>(meta.ecn),
             must_fill: S::IS_CONNECTION,
             depth: 0,
-            expects_tunnel: false,
+            expects_tunnel,
         };
         let reopens = |inner: Ipv4<'_>| self.shim.reopens(inner);
         let opened =

@@ -1,11 +1,13 @@
+use core::net::Ipv4Addr;
+
 use super::{Encapsulate, MinEnc, Tunnel};
+use crate::decap::AnyReceiver;
 use crate::error::EncapError;
-use crate::packet::{Facts, PerPacket, Rules};
+use crate::packet::{Facts, PerPacket, Quote, Rules};
 use crate::shim::{Fou, Gre, GreInUdp, Gue, GueVariant1, IpIp, Tcp};
 
 /// Any tunnel, chosen at run time: what a configuration file asks for. A stack of them is a slice.
-/// To receive, make a [`Receiver`](crate::decap::Receiver) for each and pass them to
-/// [`decap_nested`](crate::decap::decap_nested()) as `&dyn Decapsulate`.
+/// To receive, make a [`receiver`](Self::receiver) of each: a slice of these is a receiver of the stack.
 ///
 /// ```
 /// use core::net::Ipv4Addr;
@@ -46,19 +48,53 @@ pub enum AnyTunnel {
     MinEnc(MinEnc),
 }
 
+/// Does the same with a tunnel of whichever kind.
 macro_rules! each {
     ($any:expr, $tunnel:ident => $do:expr) => {
         match $any {
-            AnyTunnel::IpIp($tunnel) => $do,
-            AnyTunnel::Fou($tunnel) => $do,
-            AnyTunnel::Gue($tunnel) => $do,
-            AnyTunnel::GueVariant1($tunnel) => $do,
-            AnyTunnel::GreInUdp($tunnel) => $do,
-            AnyTunnel::Gre($tunnel) => $do,
-            AnyTunnel::Tcp($tunnel) => $do,
-            AnyTunnel::MinEnc($tunnel) => $do,
+            $crate::encap::AnyTunnel::IpIp($tunnel) => $do,
+            $crate::encap::AnyTunnel::Fou($tunnel) => $do,
+            $crate::encap::AnyTunnel::Gue($tunnel) => $do,
+            $crate::encap::AnyTunnel::GueVariant1($tunnel) => $do,
+            $crate::encap::AnyTunnel::GreInUdp($tunnel) => $do,
+            $crate::encap::AnyTunnel::Gre($tunnel) => $do,
+            $crate::encap::AnyTunnel::Tcp($tunnel) => $do,
+            $crate::encap::AnyTunnel::MinEnc($tunnel) => $do,
         }
     };
+}
+
+pub(crate) use each;
+
+impl AnyTunnel {
+    /// The outer source.
+    #[inline]
+    #[must_use]
+    pub const fn source(&self) -> Ipv4Addr {
+        each!(self, tunnel => tunnel.source())
+    }
+
+    /// The outer destination, the tunnel's exit.
+    #[inline]
+    #[must_use]
+    pub const fn destination(&self) -> Ipv4Addr {
+        each!(self, tunnel => tunnel.destination())
+    }
+
+    /// A receiver of what this tunnel sends: for its far end, whom `access` describes.
+    #[inline]
+    pub const fn receiver<A>(&self, access: A) -> AnyReceiver<A> {
+        match self {
+            Self::IpIp(tunnel) => AnyReceiver::IpIp(tunnel.receiver(access)),
+            Self::Fou(tunnel) => AnyReceiver::Fou(tunnel.receiver(access)),
+            Self::Gue(tunnel) => AnyReceiver::Gue(tunnel.receiver(access)),
+            Self::GueVariant1(tunnel) => AnyReceiver::GueVariant1(tunnel.receiver(access)),
+            Self::GreInUdp(tunnel) => AnyReceiver::GreInUdp(tunnel.receiver(access)),
+            Self::Gre(tunnel) => AnyReceiver::Gre(tunnel.receiver(access)),
+            Self::Tcp(tunnel) => AnyReceiver::Tcp(tunnel.receiver(access)),
+            Self::MinEnc(tunnel) => AnyReceiver::MinEnc(tunnel.receiver(access)),
+        }
+    }
 }
 
 impl Encapsulate for AnyTunnel {
@@ -85,6 +121,11 @@ impl Encapsulate for AnyTunnel {
     #[inline]
     fn max_len(&self) -> u16 {
         each!(self, tunnel => tunnel.max_len())
+    }
+
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        each!(self, tunnel => tunnel.inside_quote(quote))
     }
 }
 

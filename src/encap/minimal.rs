@@ -3,10 +3,11 @@ use core::net::Ipv4Addr;
 use zerocopy::FromBytes;
 
 use super::Encapsulate;
-use super::outer::Outer;
+use super::outer::{HeaderLen, Outer};
 use super::policy::{OuterPolicy, Role};
+use crate::decap::{Minimal, Receiver};
 use crate::error::{ConfigError, EncapError};
-use crate::packet::{Composed, Facts, PerPacket, Rules};
+use crate::packet::{Composed, Facts, PerPacket, Quote, Rules};
 use crate::wire::{IpProtocol, Ipv4Header, MinimalHeader};
 
 /// Minimal encapsulation: not a second IPv4 header, but 8 or 12 bytes behind the one there is, which
@@ -102,15 +103,28 @@ impl MinEnc {
         }
     }
 
-    const fn overhead_len(&self) -> u16 {
-        if self.keeps_source { 12 } else { 8 }
+    /// The outer source.
+    #[inline]
+    #[must_use]
+    pub const fn source(&self) -> Ipv4Addr {
+        self.outer.source()
     }
 
-    const fn hops(&self) -> u8 {
-        match self.outer.policy().role {
-            Role::Forward => 1,
-            Role::Originate => 0,
-        }
+    /// The outer destination, the tunnel's exit.
+    #[inline]
+    #[must_use]
+    pub const fn destination(&self) -> Ipv4Addr {
+        self.outer.destination()
+    }
+
+    /// A receiver of what this tunnel sends: for its far end, whom `access` describes.
+    #[inline]
+    pub const fn receiver<A>(&self, access: A) -> Receiver<Minimal, A> {
+        Receiver::new(Minimal, access)
+    }
+
+    const fn overhead_len(&self) -> u16 {
+        if self.keeps_source { 12 } else { 8 }
     }
 
     const fn facts(&self, inner: &Facts) -> Facts {
@@ -119,7 +133,7 @@ impl MinEnc {
             destination: self.outer.destination(),
             protocol: IpProtocol::MINIMAL,
             tos: inner.tos(),
-            ttl: inner.ttl().wrapping_sub(self.hops()),
+            ttl: inner.ttl().wrapping_sub(self.outer.hops()),
             has_df: inner.has_df(),
         };
         inner.inside(outer, self.overhead_len())
@@ -195,6 +209,31 @@ impl Encapsulate for MinEnc {
             *fixed = *header.as_bytes();
         }
         outer
+    }
+
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        let (header, shim) = (quote.header(), quote.payload());
+        if !self.outer.matches(quote.header_bytes(), HeaderLen::Any) {
+            return None;
+        }
+        let keeps_source = shim.get(1).map(|flags| flags & 0x80 != 0);
+        if keeps_source.is_some_and(|keeps_source| keeps_source != self.keeps_source) {
+            return None;
+        }
+        let (Some(mut header), Some(_)) = (header, shim.get(..self.overhead())) else {
+            // The quote ends before the last of what the original header is made of.
+            return quote.inside(self.overhead());
+        };
+        let (minimal, _) = MinimalHeader::parse(shim).ok()?;
+        let total_len = header.total_len().saturating_sub(self.overhead_len());
+        header.edit(|edit| {
+            edit.set_total_len(total_len)
+                .set_protocol(minimal.protocol())
+                .set_source(minimal.source().unwrap_or(self.outer.source()))
+                .set_destination(minimal.destination());
+        });
+        Some(quote.with_header(header, self.overhead()))
     }
 }
 

@@ -17,6 +17,7 @@
 //! | choose a tunnel at run time | [`AnyTunnel`] |
 //! | headers by value, for an I/O vector | [`header`] |
 //! | send through a UDP socket | [`Tunnel::encap_payload`] |
+//! | recognise a packet of a tunnel in an ICMP error | [`Encapsulate::inside_quote`] |
 //! | minimal encapsulation (RFC 2004) | [`MinEnc`] |
 //!
 //! On an error no byte of the buffer has changed. Nothing here ever sends anything.
@@ -75,7 +76,7 @@
 //! ```
 
 use crate::error::{EncapError, ParseError};
-use crate::packet::{Facts, Packet, Proven, Span};
+use crate::packet::{Facts, Packet, Proven, Quote, Span};
 use crate::wire::COMMON_FIRST;
 
 mod any;
@@ -88,6 +89,7 @@ mod stack;
 mod tunnel;
 
 pub use any::AnyTunnel;
+pub(crate) use any::each;
 pub use by_value::{Header, header};
 pub use minimal::MinEnc;
 pub use policy::{DfPolicy, DscpPolicy, EcnPolicy, IdSource, OuterPolicy, Role, TtlPolicy};
@@ -133,6 +135,19 @@ pub trait Encapsulate {
     fn max_len(&self) -> u16 {
         u16::MAX
     }
+
+    /// The packet inside a packet that an ICMP error quotes. `None` if this tunnel has not written the
+    /// quoted packet, or cannot tell: believe no error about it (RFC 5927 §4.1).
+    ///
+    /// A tunnel compares addresses, protocol and what is quoted of its [shim](crate::shim::Shim::matches_quote).
+    /// A stack compares the outermost layer first, then each one inwards as far as the quote reaches. The 28
+    /// bytes that every router quotes are enough. Not compared are the fields that routers and hosts change:
+    /// TOS, total length, identification, DF, TTL and checksums.
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        let _ = quote;
+        None
+    }
 }
 
 impl<T: Encapsulate + ?Sized> Encapsulate for &T {
@@ -159,6 +174,11 @@ impl<T: Encapsulate + ?Sized> Encapsulate for &T {
     #[inline(always)]
     fn max_len(&self) -> u16 {
         (**self).max_len()
+    }
+
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        (**self).inside_quote(quote)
     }
 }
 

@@ -75,6 +75,13 @@ const ECN: u8 = 0b11;
 /// the constant words could carry out of 32 bits.
 const COMMON_MAX_LEN: u16 = 0xfffe;
 
+/// Whether a quoted header may have options.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HeaderLen {
+    Fixed,
+    Any,
+}
+
 /// Why a packet cannot go into a tunnel, without the figures.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
@@ -141,6 +148,12 @@ impl Outer {
         }
     }
 
+    /// By how much the inner TTL is decremented.
+    #[inline(always)]
+    pub(super) const fn hops(&self) -> u8 {
+        self.hops
+    }
+
     /// The longest outer packet, in bytes.
     #[inline(always)]
     pub(super) const fn max_len(&self) -> u16 {
@@ -181,10 +194,10 @@ impl Outer {
         if inner.ttl() <= outer.hops {
             return Err(Fault::Ttl);
         }
-        if (inner.stored_source() ^ outer.third) | outer.exit_mask == 0 {
+        if outer.loops_to_exit(inner) {
             return Err(Fault::LoopToExit);
         }
-        if (inner.stored_source() ^ outer.stored_source()) | outer.own_mask == 0 {
+        if outer.loops_from_here(inner) {
             return Err(Fault::LoopOwnSource);
         }
         if outer.exceeds_limits(inner, len, packet, rules) {
@@ -195,6 +208,18 @@ impl Outer {
             return Err(Fault::Identification);
         }
         Ok(())
+    }
+
+    /// Whether the inner source is the tunnel's exit, which no policy allows.
+    #[inline(always)]
+    const fn loops_to_exit(&self, inner: &Facts) -> bool {
+        (inner.stored_source() ^ self.third) | self.exit_mask == 0
+    }
+
+    /// Whether the inner source is the encapsulator, which is not where the packet comes from.
+    #[inline(always)]
+    const fn loops_from_here(&self, inner: &Facts) -> bool {
+        (inner.stored_source() ^ self.stored_source()) | self.own_mask == 0
     }
 
     #[inline(always)]
@@ -348,15 +373,36 @@ impl Outer {
         PseudoHeader::new(self.pseudo_sum, u16::from_be_bytes([high, low]))
     }
 
+    /// Whether this header may be the quoted one, as far as that is quoted: the fields that do not depend
+    /// on the packet and that nobody changes on its way.
+    pub(super) fn matches(&self, quoted: &[u8], header_len: HeaderLen) -> bool {
+        let header: [u8; Ipv4Header::LEN] = zerocopy::transmute!(Words {
+            first: self.first.to_ne_bytes(),
+            second: self.second.to_ne_bytes(),
+            third: self.third.to_ne_bytes(),
+        });
+        let mut compared = Words {
+            first: [0xff, 0, 0, 0, 0, 0, 0x1f, 0xff],
+            second: [0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff],
+            third: [0xff; 4],
+        };
+        if let HeaderLen::Any = header_len {
+            compared.first = [0xf0, 0, 0, 0, 0, 0, 0x1f, 0xff];
+        }
+        let compared: [u8; Ipv4Header::LEN] = zerocopy::transmute!(compared);
+        let bytes = quoted.iter().zip(header).zip(compared);
+        bytes.fold(0, |differ, ((quoted, ours), compared)| {
+            differ | (quoted ^ ours) & compared
+        }) == 0
+    }
+
     /// Whether a packet looks as if it came out of this tunnel, or would loop in it (RFC 2003 §3.2).
     pub(super) fn would_loop(&self, inner: &Facts, port: Option<u16>) -> bool {
-        let to_exit = inner.source() == self.destination() && !self.has(Switches::HAIRPIN);
-        let from_here = inner.source() == self.source() && self.has(Switches::FORWARD);
         let is_own = inner.protocol() == self.protocol()
             && inner.source() == self.source()
             && inner.destination() == self.destination()
             && port.is_none_or(|port| inner.flow().destination_port == port);
-        to_exit || from_here || is_own
+        self.loops_to_exit(inner) || self.loops_from_here(inner) || is_own
     }
 }
 

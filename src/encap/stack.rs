@@ -2,7 +2,7 @@
 
 use super::Encapsulate;
 use crate::error::EncapError;
-use crate::packet::{Facts, PerPacket, Rules};
+use crate::packet::{Facts, PerPacket, Quote, Rules};
 
 /// No tunnel: the identity.
 impl Encapsulate for () {
@@ -24,6 +24,11 @@ impl Encapsulate for () {
     #[inline(always)]
     fn write(&self, _frame: &mut [u8], inner: &Facts, _packet: &PerPacket, _rules: Rules) -> Facts {
         *inner
+    }
+
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        Some(quote)
     }
 }
 
@@ -50,6 +55,11 @@ impl<I: Encapsulate, O: Encapsulate> Encapsulate for (I, O) {
     #[inline]
     fn max_len(&self) -> u16 {
         outermost_max_len(self.0.max_len(), &self.1)
+    }
+
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        self.0.inside_quote(self.1.inside_quote(quote)?)
     }
 
     #[inline(always)]
@@ -104,6 +114,15 @@ impl<T: Encapsulate> Encapsulate for [T] {
         max_len
     }
 
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        let mut quote = quote;
+        for tunnel in self.iter().rev() {
+            quote = tunnel.inside_quote(quote)?;
+        }
+        Some(quote)
+    }
+
     #[inline(always)]
     fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
         let mut facts = *inner;
@@ -148,6 +167,11 @@ impl<T: Encapsulate, const N: usize> Encapsulate for [T; N] {
     #[inline]
     fn max_len(&self) -> u16 {
         self.as_slice().max_len()
+    }
+
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        self.as_slice().inside_quote(quote)
     }
 
     #[inline(always)]

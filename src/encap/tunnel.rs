@@ -2,13 +2,16 @@ use core::fmt;
 use core::net::Ipv4Addr;
 
 use super::Encapsulate;
-use super::outer::Outer;
+use super::outer::{HeaderLen, Outer};
 use super::policy::OuterPolicy;
 use crate::decap::Receiver;
 use crate::error::{ConfigError, EncapError};
-use crate::packet::{Facts, PerPacket, Rules, by_rules};
+use crate::packet::{Facts, PerPacket, Quote, Rules, by_rules};
 use crate::shim::Shim;
 use crate::wire::Ipv4Header;
+
+/// As many bytes as an IPv4 packet has at most: no shim fits that is as long.
+const MOST_SHIM: usize = 65_535;
 
 /// A tunnel: an outer IPv4 header and a [`Shim`] in front of a packet.
 ///
@@ -146,7 +149,7 @@ impl<S: Shim> Tunnel<S> {
     }
 
     /// Decrements the TTL of the inner packet, if this hop forwards.
-    pub(super) fn forward(&self, inner_packet: &mut [u8]) {
+    pub(crate) fn forward(&self, inner_packet: &mut [u8]) {
         self.outer.forward(inner_packet, Rules::All);
     }
 
@@ -221,7 +224,8 @@ impl<S: Shim> Tunnel<S> {
 impl<S: Shim> Encapsulate for Tunnel<S> {
     #[inline(always)]
     fn overhead(&self) -> usize {
-        self.shim.len().wrapping_add(Ipv4Header::LEN)
+        // A shim that no packet has room for is too long by any length: sums of this one do not wrap.
+        self.shim.len().min(MOST_SHIM).wrapping_add(Ipv4Header::LEN)
     }
 
     #[inline(always)]
@@ -235,6 +239,17 @@ impl<S: Shim> Encapsulate for Tunnel<S> {
     #[inline(always)]
     fn max_len(&self) -> u16 {
         self.outer.max_len()
+    }
+
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        let is_ours = self.outer.matches(quote.header_bytes(), HeaderLen::Fixed)
+            && self.shim.matches_quote(quote.payload());
+        if is_ours {
+            quote.inside(self.shim.len())
+        } else {
+            None
+        }
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
-use core::fmt;
 use core::net::Ipv4Addr;
 
 use super::flow::{Flow, innermost, is_ipip};
+use super::optional_sum::OptionalSum;
 use super::per_packet::Rules;
 use crate::checksum::Sum;
 use crate::error::ParseError;
@@ -49,41 +49,6 @@ pub struct Facts {
     is_innermost: bool,
 }
 
-/// An `Option<u16>` in plain bits: as an enum it would be taken apart and put together again on the hot
-/// path.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct OptionalSum(u32);
-
-impl OptionalSum {
-    const UNKNOWN: Self = Self(u32::MAX);
-
-    #[inline]
-    const fn new(sum: Option<u16>) -> Self {
-        match sum {
-            Some(sum) => {
-                let [high, low] = sum.to_be_bytes();
-                Self(u32::from_be_bytes([0, 0, high, low]))
-            }
-            None => Self::UNKNOWN,
-        }
-    }
-
-    #[inline]
-    const fn get(self) -> Option<u16> {
-        if self.0 == Self::UNKNOWN.0 {
-            return None;
-        }
-        let [_, _, high, low] = self.0.to_be_bytes();
-        Some(u16::from_be_bytes([high, low]))
-    }
-}
-
-impl fmt::Debug for OptionalSum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(f)
-    }
-}
-
 /// A length that no IPv4 packet has.
 const NOT_IPV4: u32 = 1 << 31;
 
@@ -103,7 +68,10 @@ impl Facts {
     #[inline(always)]
     pub(crate) fn read_by(bytes: &[u8], rules: Rules) -> Result<Self, ParseError> {
         if !COMMON_FIRST && rules.explain() {
-            return Ipv4::parse_any(bytes).map(Self::of_any);
+            return match Ipv4::parse_any(bytes) {
+                Ok(packet) => Ok(Self::of_any(packet)),
+                Err(error) => Err(error),
+            };
         }
         if !rules.are_common() {
             return match Ipv4::checked(bytes, Options::Any) {
@@ -119,6 +87,24 @@ impl Facts {
                 ..Self::of_plain(packet)
             }),
             Err(_) => Err(ParseError::BadChecksum),
+        }
+    }
+
+    /// [`read_by`](Self::read_by) for programs that parse in several places: see [`Ipv4::parse_by_call`].
+    /// Without `reads_flow` nobody asks for the flow, the sum or a source route.
+    #[inline(always)]
+    pub(crate) fn read_by_call(
+        bytes: &[u8],
+        rules: Rules,
+        reads_flow: bool,
+    ) -> Result<Self, ParseError> {
+        if COMMON_FIRST {
+            return Self::read_by(bytes, rules);
+        }
+        match Ipv4::parse_by_call(bytes) {
+            Ok(packet) if reads_flow => Ok(Self::of_any(packet)),
+            Ok(packet) => Ok(Self::trusted(packet.header())),
+            Err(error) => Err(error),
         }
     }
 
@@ -213,6 +199,29 @@ impl Facts {
             layers: 0,
             has_source_route: false,
             is_innermost: true,
+        }
+    }
+
+    /// [`trusted`](Self::trusted) for programs that need it in several places: on small targets it is one function.
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(always)
+    )]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
+    pub(crate) const fn trusted_by_call(header: &Ipv4Header) -> Self {
+        Self::trusted(header)
+    }
+
+    /// The same of its first fragment, which is `len` bytes long.
+    pub(crate) const fn first_fragment(self, len: u16) -> Self {
+        let [high, low] = len.to_be_bytes();
+        Self {
+            behind: u32::from_be_bytes([0, 0, high, low]).wrapping_sub(20),
+            flags_offset: self.flags_offset | Ipv4Flags::MF.bits(),
+            ..self
         }
     }
 
@@ -417,6 +426,10 @@ impl Facts {
     }
 
     /// The flow that the packet belongs to: of the innermost packet, where it is IP-in-IP.
+    ///
+    /// It spreads packets, and says nothing about where this one goes: anybody can wrap a packet for another
+    /// address. Compare [`destination`](Self::destination) and [`protocol`](Self::protocol) with the addresses of a
+    /// service.
     #[inline]
     #[must_use]
     pub const fn flow(&self) -> Flow {

@@ -117,7 +117,7 @@ impl Flow {
     }
 
     /// The flow of a packet, whatever is inside it.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn of(packet: Ipv4<'_>) -> Self {
         let header = packet.header();
         let flow = Self::without_ports(header);

@@ -7,7 +7,7 @@
 //!
 //! [`Span`] is the position of the packet, [`Packet`] borrows the buffer, and `PacketBuf` (feature
 //! `heapless`) owns it. [`Facts`] are the fields of a packet that tunnels need. [`PerPacket`] is what the
-//! caller supplies for each packet.
+//! caller supplies for each packet. [`Quote`] is a packet in an ICMP error.
 //!
 //! ```
 //! use core::net::Ipv4Addr;
@@ -35,13 +35,16 @@ use crate::wire::copy;
 
 mod facts;
 mod flow;
+mod optional_sum;
 mod per_packet;
+mod quote;
 
 pub use facts::Facts;
 pub(crate) use facts::{Composed, Figures};
 pub use flow::Flow;
 pub(crate) use per_packet::by_rules;
 pub use per_packet::{InnerChecksum, PerPacket, Rules};
+pub use quote::Quote;
 
 /// A range of bytes in a buffer. Unlike `Range` it is `Copy`, and getting its bytes cannot panic.
 ///

@@ -11,17 +11,39 @@
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub struct PerPacket {
-    identification: Option<u16>,
-    sequence: Option<u32>,
+    sequence: u32,
+    flow_hash: u32,
+    tcp_sequence: u32,
+    tcp_acknowledgment: u32,
     /// 65535 where there is no limit.
     link_mtu: u16,
     /// The same, but 0 where there is a segment length: such packets are none of the common ones.
     common_max_len: u16,
-    segment_len: Option<u16>,
-    flow_hash: Option<u32>,
-    inner_checksum: InnerChecksum,
-    tcp_sequence: u32,
-    tcp_acknowledgment: u32,
+    identification: u16,
+    segment_len: u16,
+    /// Which of the values without a default are there; the others are 0.
+    given: Given,
+}
+
+bitflags::bitflags! {
+    /// Plain bits: copies of four `Option`s were taken apart and put together again.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    struct Given: u8 {
+        const IDENTIFICATION = 1;
+        const SEQUENCE = 2;
+        const SEGMENT_LEN = 4;
+        const FLOW_HASH = 8;
+        /// The state of the inner checksum, if it is not complete.
+        const VERIFIED = 16;
+        const PARTIAL = 32;
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Given {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=u8:b}", self.bits());
+    }
 }
 
 impl Default for PerPacket {
@@ -36,15 +58,15 @@ impl PerPacket {
     #[inline]
     pub const fn new() -> Self {
         Self {
-            identification: None,
-            sequence: None,
-            link_mtu: u16::MAX,
-            common_max_len: u16::MAX,
-            segment_len: None,
-            flow_hash: None,
-            inner_checksum: InnerChecksum::Complete,
+            sequence: 0,
+            flow_hash: 0,
             tcp_sequence: 0,
             tcp_acknowledgment: 0,
+            link_mtu: u16::MAX,
+            common_max_len: u16::MAX,
+            identification: 0,
+            segment_len: 0,
+            given: Given::empty(),
         }
     }
 
@@ -57,7 +79,8 @@ impl PerPacket {
     #[inline]
     pub const fn with_identification(self, identification: u16) -> Self {
         Self {
-            identification: Some(identification),
+            identification,
+            given: self.given.union(Given::IDENTIFICATION),
             ..self
         }
     }
@@ -67,7 +90,8 @@ impl PerPacket {
     #[inline]
     pub const fn with_sequence(self, sequence: u32) -> Self {
         Self {
-            sequence: Some(sequence),
+            sequence,
+            given: self.given.union(Given::SEQUENCE),
             ..self
         }
     }
@@ -93,16 +117,24 @@ impl PerPacket {
     #[inline]
     pub const fn with_segment_len(self, segment_len: u16) -> Self {
         Self {
-            segment_len: Some(segment_len),
+            segment_len,
+            given: self.given.union(Given::SEGMENT_LEN),
             ..self
         }
         .completed()
     }
 
+    #[inline(always)]
+    const fn has(&self, value: Given) -> bool {
+        self.given.contains(value)
+    }
+
+    #[inline(always)]
     const fn completed(self) -> Self {
-        let common_max_len = match self.segment_len {
-            Some(_) => 0,
-            None => self.link_mtu,
+        let common_max_len = if self.has(Given::SEGMENT_LEN) {
+            0
+        } else {
+            self.link_mtu
         };
         Self {
             common_max_len,
@@ -121,7 +153,8 @@ impl PerPacket {
     #[inline]
     pub const fn with_flow_hash(self, hash: u32) -> Self {
         Self {
-            flow_hash: Some(hash),
+            flow_hash: hash,
+            given: self.given.union(Given::FLOW_HASH),
             ..self
         }
     }
@@ -129,8 +162,13 @@ impl PerPacket {
     /// Sets the state of the inner packet's own checksum.
     #[inline]
     pub const fn with_inner_checksum(self, inner_checksum: InnerChecksum) -> Self {
+        let others = self.given.difference(Given::VERIFIED.union(Given::PARTIAL));
         Self {
-            inner_checksum,
+            given: match inner_checksum {
+                InnerChecksum::Complete => others,
+                InnerChecksum::Verified => others.union(Given::VERIFIED),
+                InnerChecksum::Partial => others.union(Given::PARTIAL),
+            },
             ..self
         }
     }
@@ -149,14 +187,22 @@ impl PerPacket {
     #[inline]
     #[must_use]
     pub const fn identification(&self) -> Option<u16> {
-        self.identification
+        if self.has(Given::IDENTIFICATION) {
+            Some(self.identification)
+        } else {
+            None
+        }
     }
 
     /// The sequence number of a GRE header.
     #[inline]
     #[must_use]
     pub const fn sequence(&self) -> Option<u32> {
-        self.sequence
+        if self.has(Given::SEQUENCE) {
+            Some(self.sequence)
+        } else {
+            None
+        }
     }
 
     /// The MTU of the outermost packet's path, in bytes.
@@ -173,21 +219,35 @@ impl PerPacket {
     #[inline]
     #[must_use]
     pub const fn segment_len(&self) -> Option<u16> {
-        self.segment_len
+        if self.has(Given::SEGMENT_LEN) {
+            Some(self.segment_len)
+        } else {
+            None
+        }
     }
 
     /// The hash of the packet's flow.
     #[inline]
     #[must_use]
     pub const fn flow_hash(&self) -> Option<u32> {
-        self.flow_hash
+        if self.has(Given::FLOW_HASH) {
+            Some(self.flow_hash)
+        } else {
+            None
+        }
     }
 
     /// The state of the inner packet's own checksum.
     #[inline]
     #[must_use]
     pub const fn inner_checksum(&self) -> InnerChecksum {
-        self.inner_checksum
+        if self.has(Given::VERIFIED) {
+            InnerChecksum::Verified
+        } else if self.has(Given::PARTIAL) {
+            InnerChecksum::Partial
+        } else {
+            InnerChecksum::Complete
+        }
     }
 
     /// Sequence and acknowledgment number of an outer TCP segment.

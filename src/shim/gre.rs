@@ -164,6 +164,16 @@ impl Gre {
         u16::from_be(fold(sum))
     }
 
+    fn may_have_written(self, quoted: &[u8]) -> bool {
+        let checksum_len = if self.checksum { 4 } else { 0 };
+        let behind = quoted.get(GreHeader::LEN..).unwrap_or_default();
+        let key = behind.get(checksum_len..).unwrap_or_default();
+        super::begins_with(quoted, GreHeader::new(self.flags()).as_bytes())
+            && self
+                .key
+                .is_none_or(|expected| super::begins_with(key, &expected.to_be_bytes()))
+    }
+
     #[inline]
     fn read_header(self, bytes: &[u8]) -> Result<Carried, Refused> {
         let refused_flags = GreFlags::ROUTING | GreFlags::STRICT_ROUTE | GreFlags::RECURSION;
@@ -224,6 +234,16 @@ impl Shim for Gre {
     fn read(&self, outer: Ipv4<'_>) -> Result<Carried, Refused> {
         self.read_header(outer.payload())
     }
+
+    #[inline]
+    fn tunnel_number(&self) -> Option<u32> {
+        self.key
+    }
+
+    #[inline]
+    fn matches_quote(&self, quoted: &[u8]) -> bool {
+        self.may_have_written(quoted)
+    }
 }
 
 impl InUdp for Gre {
@@ -252,6 +272,11 @@ impl InUdp for Gre {
     #[inline]
     fn read(&self, payload: &[u8]) -> Result<Carried, Refused> {
         self.read_header(payload)
+    }
+
+    #[inline]
+    fn matches_quote(&self, quoted: &[u8]) -> bool {
+        self.may_have_written(quoted)
     }
 }
 

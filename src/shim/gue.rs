@@ -131,7 +131,15 @@ impl<const WORDS: usize> InUdp for GueInside<WORDS> {
 
     #[inline]
     fn read(&self, payload: &[u8]) -> Result<Carried, Refused> {
-        Ok(Carried::behind(header_len(payload)?, payload.len()))
+        read_either(payload)
+    }
+
+    #[inline]
+    fn matches_quote(&self, quoted: &[u8]) -> bool {
+        let private = quoted.get(GueHeader::LEN..).unwrap_or_default();
+        let mut words = private.chunks(4).zip(self.private);
+        super::begins_with(quoted, &Self::header())
+            && words.all(|(quoted, word)| super::begins_with(quoted, &word.to_be_bytes()))
     }
 }
 
@@ -148,8 +156,13 @@ impl InUdp for GueDirect {
 
     #[inline]
     fn read(&self, payload: &[u8]) -> Result<Carried, Refused> {
-        Ok(Carried::behind(header_len(payload)?, payload.len()))
+        read_either(payload)
     }
+}
+
+/// Reads either variant, as a receiver of the other one does, too.
+fn read_either(payload: &[u8]) -> Result<Carried, Refused> {
+    Ok(Carried::behind(header_len(payload)?, payload.len()))
 }
 
 /// The length of what stands in front of the IPv4 packet, of either variant.

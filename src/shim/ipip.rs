@@ -18,6 +18,7 @@ pub struct IpIp;
 
 impl Shim for IpIp {
     const PROTOCOL: IpProtocol = IpProtocol::IPENCAP;
+    const READS_FLOW: bool = false;
 
     #[inline(always)]
     fn len(&self) -> usize {

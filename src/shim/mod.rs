@@ -93,6 +93,10 @@ pub trait Shim: Copy {
     /// segment's payload.
     const IS_CONNECTION: bool = false;
 
+    /// Whether it reads the flow of a packet or its sum ([`Facts::flow`], [`Facts::known_sum`]). Where none
+    /// of a program's shims does, nothing that finds them is linked.
+    const READS_FLOW: bool = true;
+
     /// How many bytes it is, the same for every packet.
     fn len(&self) -> usize;
 
@@ -158,10 +162,28 @@ pub trait Shim: Copy {
         inner.header().protocol() == Self::PROTOCOL
     }
 
+    /// Whether it can have written these bytes, which an ICMP error quotes from behind the outer IPv4
+    /// header. The quote may end within them, or reach into the inner packet.
+    ///
+    /// It compares what is the same in all of its packets: ports, keys, flags. By default nothing: then
+    /// addresses and protocol alone tell its packets from others.
+    #[inline]
+    fn matches_quote(&self, quoted: &[u8]) -> bool {
+        let _ = quoted;
+        true
+    }
+
     /// The destination port by which its packets are told from others of the protocol.
     #[inline]
     fn tunnel_port(&self) -> Option<u16> {
         None
+    }
+
+    /// What tells its packets from those of other tunnels between the same two addresses: the destination
+    /// port of UDP and TCP, the key of GRE, `None` if nothing does.
+    #[inline]
+    fn tunnel_number(&self) -> Option<u32> {
+        self.tunnel_port().map(u32::from)
     }
 }
 
@@ -213,4 +235,13 @@ impl Carried {
     pub const fn with_sequence(self, sequence: Option<u32>) -> Self {
         Self { sequence, ..self }
     }
+}
+
+/// Whether `quoted` begins with `expected`, as far as it reaches.
+#[inline]
+fn begins_with(quoted: &[u8], expected: &[u8]) -> bool {
+    quoted
+        .iter()
+        .zip(expected)
+        .all(|(quoted, expected)| quoted == expected)
 }

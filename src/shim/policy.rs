@@ -1,3 +1,4 @@
+use super::widened;
 use crate::packet::{Facts, PerPacket, Rules};
 
 /// How the checksum of an outer UDP header comes about (RFC 768, RFC 8085 §3.4).
@@ -24,8 +25,9 @@ pub enum ChecksumPolicy {
 pub enum SourcePort {
     /// A constant: all of the tunnel takes one path.
     Fixed(u16),
-    /// From a hash of the inner flow ([`Flow::hash`](crate::packet::Flow::hash) with this seed, or
-    /// [`PerPacket::with_flow_hash`](crate::packet::PerPacket::with_flow_hash)), so that routers and cards spread the tunnel's flows.
+    /// From a hash of the inner flow, so that routers and cards spread the tunnel's flows:
+    /// [`PerPacket::with_flow_hash`](crate::packet::PerPacket::with_flow_hash) where it is set, else
+    /// [`Flow::hash`](crate::packet::Flow::hash) with this seed.
     Entropy {
         /// The seed of the hash, one per encapsulator.
         seed: u32,
@@ -76,30 +78,62 @@ impl PortRange {
     #[inline]
     #[must_use]
     pub const fn port(self, hash: u32) -> u16 {
-        let [_, _, high, low] = match self {
-            Self::Dynamic => 0xc000 | (hash & 0x3fff),
-            Self::DynamicFolded => 0xc000 | ((hash ^ (hash >> 16)) & 0x3fff),
-            Self::Glb => 0x8000 | (hash & 0x7fff),
+        match self {
+            Self::Dynamic => PortMask::DYNAMIC.port(hash),
+            Self::DynamicFolded => PortMask::DYNAMIC.port(hash ^ (hash >> 16)),
+            Self::Glb => PortMask::GLB.port(hash),
             Self::Linux => {
-                // The range's 28231 ports, as a fixed-point fraction of 2^32, in 16-bit halves.
+                // As a fixed-point fraction of 2^32, in 16-bit halves.
+                let ports = widened(LINUX_PORTS);
                 let mixed = hash ^ (hash << 16);
-                let low = ((mixed & 0xffff).wrapping_mul(28_231)) >> 16;
-                let high = (mixed >> 16).wrapping_mul(28_231);
-                32_768u32.wrapping_add(high.wrapping_add(low) >> 16)
+                let low = ((mixed & 0xffff).wrapping_mul(ports)) >> 16;
+                let high = (mixed >> 16).wrapping_mul(ports);
+                LINUX_FIRST.wrapping_add(low_half(high.wrapping_add(low) >> 16))
             }
         }
-        .to_be_bytes();
-        u16::from_be_bytes([high, low])
     }
+}
+
+/// The first port of [`PortRange::Linux`], and how many there are.
+const LINUX_FIRST: u16 = 32_768;
+const LINUX_PORTS: u16 = 28_231;
+
+/// Some constant bits, and the hash's in the others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct PortMask {
+    constant: u16,
+    /// Which bits come from the hash.
+    mask: u16,
+}
+
+impl PortMask {
+    const DYNAMIC: Self = Self {
+        constant: 0xc000,
+        mask: 0x3fff,
+    };
+    const GLB: Self = Self {
+        constant: 0x8000,
+        mask: 0x7fff,
+    };
+
+    #[inline(always)]
+    const fn port(self, hash: u32) -> u16 {
+        self.constant | (low_half(hash) & self.mask)
+    }
+}
+
+#[inline(always)]
+const fn low_half(word: u32) -> u16 {
+    let [_, _, high, low] = word.to_be_bytes();
+    u16::from_be_bytes([high, low])
 }
 
 /// A [`SourcePort`] as what it comes to for most: some constant bits, and some of the flow's hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PortBits {
     source_port: SourcePort,
-    constant: u16,
-    /// Which bits come from the hash; none for a fixed port.
-    mask: u16,
+    /// Without bits from the hash for a fixed port.
+    bits: PortMask,
     /// Whether the bits come from the hash as they are.
     is_masked: bool,
     seed: u32,
@@ -107,21 +141,17 @@ pub(super) struct PortBits {
 
 impl PortBits {
     pub(super) const fn new(source_port: SourcePort) -> Self {
-        let (constant, mask, is_masked, seed) = match source_port {
-            SourcePort::Fixed(port) => (port, 0, true, 0),
-            SourcePort::Entropy { seed, range } => {
-                let (constant, mask) = match range {
-                    PortRange::Glb => (0x8000, 0x7fff),
-                    _ => (0xc000, 0x3fff),
-                };
-                let is_masked = matches!(range, PortRange::Glb | PortRange::Dynamic);
-                (constant, mask, is_masked, seed)
-            }
+        let (bits, is_masked, seed) = match source_port {
+            SourcePort::Fixed(constant) => (PortMask { constant, mask: 0 }, true, 0),
+            SourcePort::Entropy { seed, range } => match range {
+                PortRange::Glb => (PortMask::GLB, true, seed),
+                PortRange::Dynamic => (PortMask::DYNAMIC, true, seed),
+                PortRange::DynamicFolded | PortRange::Linux => (PortMask::DYNAMIC, false, seed),
+            },
         };
         Self {
             source_port,
-            constant,
-            mask,
+            bits,
             is_masked,
             seed,
         }
@@ -132,10 +162,21 @@ impl PortBits {
         self.is_masked
     }
 
+    /// Whether some flow has this port.
+    pub(super) const fn yields(&self, port: u16) -> bool {
+        match self.source_port {
+            SourcePort::Entropy {
+                range: PortRange::Linux,
+                ..
+            } => port >= LINUX_FIRST && port.wrapping_sub(LINUX_FIRST) < LINUX_PORTS,
+            _ => port & !self.bits.mask == self.bits.constant,
+        }
+    }
+
     #[inline(always)]
     pub(super) const fn of(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> u16 {
-        if self.mask == 0 {
-            return self.constant;
+        if self.bits.mask == 0 {
+            return self.bits.constant;
         }
         let hash = match packet.flow_hash() {
             Some(hash) => hash,
@@ -145,10 +186,7 @@ impl PortBits {
             SourcePort::Entropy { range, .. } if !rules.are_common() && !self.is_masked => {
                 range.port(hash)
             }
-            _ => {
-                let [_, _, high, low] = hash.to_be_bytes();
-                self.constant | (u16::from_be_bytes([high, low]) & self.mask)
-            }
+            _ => self.bits.port(hash),
         }
     }
 }

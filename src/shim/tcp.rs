@@ -172,6 +172,22 @@ impl Tcp {
         }
     }
 
+    /// The length of the prefix in front of the packet, in bytes.
+    pub(crate) const fn prefix_len(&self) -> usize {
+        match self.framing {
+            Some(_) => LengthPrefix::LEN,
+            None => 0,
+        }
+    }
+
+    /// Writes the prefix of a packet at the start of `frame`.
+    pub(crate) fn write_prefix(&self, frame: &mut [u8], packet_len: u16) {
+        let prefix = self.framing.and_then(|framing| framing.of(packet_len));
+        if let (Some(prefix), Some(start)) = (prefix, frame.first_chunk_mut()) {
+            *start = prefix;
+        }
+    }
+
     fn read_prefix(&self, payload: &[u8]) -> Result<Carried, Refused> {
         let Some(framing) = self.framing else {
             return Ok(Carried::behind(0, payload.len()));
@@ -199,10 +215,7 @@ impl Shim for Tcp {
 
     #[inline(always)]
     fn len(&self) -> usize {
-        let prefix_len = match self.framing {
-            Some(_) => LengthPrefix::LEN,
-            None => 0,
-        };
+        let prefix_len = self.prefix_len();
         usize::from(self.options_len)
             .wrapping_add(prefix_len)
             .wrapping_add(TcpHeader::LEN)
@@ -302,6 +315,18 @@ impl Shim for Tcp {
             && inner.header().fragment_offset() == FragmentOffset::ZERO
             && TcpHeader::split(inner.payload())
                 .is_ok_and(|(tcp, _, _)| tcp.destination_port() == self.destination_port)
+    }
+
+    /// Besides the ports the data offset is compared, by which the inner packet is found.
+    #[inline]
+    fn matches_quote(&self, quoted: &[u8]) -> bool {
+        let [source_port, destination_port] =
+            [self.source_port, self.destination_port].map(u16::to_be_bytes);
+        let [data_offset, ..] = self.offset_flags_window.to_ne_bytes();
+        let quoted_offset = quoted.get(12).unwrap_or(&data_offset);
+        super::begins_with(quoted, &source_port)
+            && super::begins_with(quoted.get(2..).unwrap_or_default(), &destination_port)
+            && (quoted_offset ^ data_offset) & 0xf0 == 0
     }
 
     #[inline]

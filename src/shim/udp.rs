@@ -34,9 +34,8 @@ pub struct Udp<I> {
 }
 
 impl<I> Udp<I> {
-    /// Datagrams to this port, which carry `inside` and then the inner packet. The others have a
-    /// constructor of their own, such as [`Fou::new`](super::Fou::new); this one is for an [`InUdp`] of
-    /// yours.
+    /// Datagrams to this port, which carry `inside` and then the inner packet: for an [`InUdp`] of your
+    /// own. The shims of this module have constructors, such as [`Fou::new`](super::Fou::new).
     #[inline]
     pub const fn to_port(destination_port: u16, inside: I) -> Self {
         Self {
@@ -150,6 +149,13 @@ pub trait InUdp: Copy {
     /// # Errors
     /// As there.
     fn read(&self, payload: &[u8]) -> Result<Carried, Refused>;
+
+    /// As [`Shim::matches_quote`], of the bytes behind the UDP header.
+    #[inline]
+    fn matches_quote(&self, quoted: &[u8]) -> bool {
+        let _ = quoted;
+        true
+    }
 }
 
 impl<I: InUdp> Udp<I> {
@@ -220,7 +226,7 @@ impl<I: InUdp> Shim for Udp<I> {
 
     #[inline(always)]
     fn len(&self) -> usize {
-        self.inside.len().wrapping_add(UdpHeader::LEN)
+        self.inside.len().saturating_add(UdpHeader::LEN)
     }
 
     #[inline(always)]
@@ -329,6 +335,19 @@ impl<I: InUdp> Shim for Udp<I> {
             && inner.header().fragment_offset() == FragmentOffset::ZERO
             && UdpHeader::split(inner.payload())
                 .is_ok_and(|(udp, _)| udp.destination_port() == self.destination_port)
+    }
+
+    /// The source port must be one that [`SourcePort`] yields. Who sends through a socket sets it to the
+    /// socket's port with [`SourcePort::Fixed`].
+    #[inline]
+    fn matches_quote(&self, quoted: &[u8]) -> bool {
+        let source_port = quoted.first_chunk().copied().map(u16::from_be_bytes);
+        let behind = quoted.get(2..).unwrap_or_default();
+        source_port.is_none_or(|port| self.source_port.yields(port))
+            && super::begins_with(behind, &self.destination_port.to_be_bytes())
+            && self
+                .inside
+                .matches_quote(quoted.get(UdpHeader::LEN..).unwrap_or_default())
     }
 
     #[inline]

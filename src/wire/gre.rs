@@ -79,19 +79,7 @@ impl GreHeader {
         }
     }
 
-    /// The header with these 4 bytes.
-    #[inline]
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        zerocopy::transmute!(bytes)
-    }
-
-    /// The 4 bytes of the header.
-    #[inline]
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
-        zerocopy::transmute_ref!(self)
-    }
+    super::as_bytes!();
 
     /// The flags. Reserved bits are ignored (RFC 2784 §2.3).
     #[inline]

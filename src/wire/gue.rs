@@ -77,19 +77,7 @@ impl GueHeader {
         }
     }
 
-    /// The header with these 4 bytes.
-    #[inline]
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        zerocopy::transmute!(bytes)
-    }
-
-    /// The 4 bytes of the header.
-    #[inline]
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
-        zerocopy::transmute_ref!(self)
-    }
+    super::as_bytes!();
 
     /// Splits a UDP payload into the header, the extension bytes and the bytes that follow.
     ///

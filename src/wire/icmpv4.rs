@@ -32,19 +32,7 @@ impl Icmpv4Header {
     /// The length of this part of the header, in bytes.
     pub const LEN: usize = 4;
 
-    /// The header with these 4 bytes.
-    #[inline]
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        zerocopy::transmute!(bytes)
-    }
-
-    /// The 4 bytes of the header.
-    #[inline]
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
-        zerocopy::transmute_ref!(self)
-    }
+    super::as_bytes!();
 
     /// Splits `bytes` into the first 4 bytes of the header and the bytes that follow.
     ///

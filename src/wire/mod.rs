@@ -35,6 +35,26 @@
 //! # }
 //! ```
 
+/// What the headers have in common that are valid whatever their bytes: items of an `impl`.
+macro_rules! as_bytes {
+    () => {
+        /// The header with these [`LEN`](Self::LEN) bytes.
+        #[inline]
+        #[must_use]
+        pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+            zerocopy::transmute!(bytes)
+        }
+
+        /// The [`LEN`](Self::LEN) bytes of the header.
+        #[inline]
+        #[must_use]
+        pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+            zerocopy::transmute_ref!(self)
+        }
+    };
+}
+use as_bytes;
+
 mod address;
 mod bits;
 mod gre;
@@ -75,6 +95,10 @@ pub(crate) const COMMON_FIRST: bool = cfg!(not(all(
 pub(crate) fn reported_len(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
 }
+
+/// Tells the optimiser to keep a comparison that hardly ever comes here out of the way.
+#[cold]
+pub(crate) const fn is_rare() {}
 
 /// Copies `from` to `to`, up to the shorter length. Use it where the lengths are equal but the compiler
 /// cannot prove it: `copy_from_slice` would link a panic there.

@@ -73,19 +73,7 @@ impl TcpHeader {
         }
     }
 
-    /// The header with these 20 bytes.
-    #[inline]
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        zerocopy::transmute!(bytes)
-    }
-
-    /// The 20 bytes of the header.
-    #[inline]
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
-        zerocopy::transmute_ref!(self)
-    }
+    super::as_bytes!();
 
     /// Splits `bytes` into the fixed header, the options and the bytes that follow.
     ///

@@ -64,19 +64,7 @@ impl UdpHeader {
         }
     }
 
-    /// The header with these 8 bytes.
-    #[inline]
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        zerocopy::transmute!(bytes)
-    }
-
-    /// The 8 bytes of the header.
-    #[inline]
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
-        zerocopy::transmute_ref!(self)
-    }
+    super::as_bytes!();
 
     /// Splits `bytes` into the header and the bytes that follow. The length field is not checked.
     ///

@@ -41,6 +41,17 @@ impl<'a> Ipv4<'a> {
         Self::parse_any(bytes)
     }
 
+    /// [`parse`](Self::parse) for programs that parse in several places: on small targets it is one function.
+    /// The others are inlined there, so that what a caller does not use of the packet is left out.
+    #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), inline)]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
+    pub(crate) fn parse_by_call(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        Self::parse(bytes)
+    }
+
     /// [`parse`](Self::parse) for packets that may well have options.
     #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), cold)]
     #[cfg_attr(

@@ -1,0 +1,442 @@
+use core::net::Ipv4Addr;
+
+use super::cause::Cause;
+use super::identification::Identifications;
+use super::path::Path;
+use super::peer_tunnel::PeerTunnel;
+use super::peers::{MtuPolicy, PeerId, PeerPolicy, Peers};
+use super::tally::{Event, Tally};
+use super::verdict::Change;
+use crate::encap::Encapsulate;
+use crate::error::Eviction;
+use crate::fragment::{Reassembler, SlotId};
+use crate::icmp::{Bucket, BucketConfig, IcmpError, Kind};
+use crate::pmtu::{PathMtu, PathMtuConfig, Probe, Prober};
+use crate::time::Instant;
+
+/// What an endpoint does for all peers, as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "a set of choices, built by the caller"
+)]
+pub struct EndpointConfig {
+    /// The MTU of the link that the outer packets leave by, in bytes.
+    pub link_mtu: u16,
+    /// The address that ICMP errors to inner sources come from: ours on the inner side (RFC 1812
+    /// §4.3.2.4). Without one they come from the tunnel's outer source, and packets that no peer is
+    /// responsible for are dropped without an answer.
+    ///
+    /// **Linux drops these errors as martians** if the address is the host's own and they are written to a TUN
+    /// device: a packet that comes in must not have a local source. Allow it with
+    /// `sysctl net.ipv4.conf.DEVICE.accept_local=1`. The same is true of the tunnel's outer source.
+    pub icmp_source: Option<Ipv4Addr>,
+    /// How much of a packet an ICMP error quotes, in bytes: 28 to 548, the default.
+    pub icmp_quote_len: u16,
+    /// How many ICMP errors are sent to the inner sources of one peer. The key is mixed with the peer's
+    /// number.
+    pub icmp_rate: BucketConfig,
+    /// Where identifications of outer headers come from.
+    pub identifications: Identifications,
+}
+
+impl EndpointConfig {
+    /// A link of 1500 bytes; ten ICMP errors a second for each peer, up to 20 at once; identifications one
+    /// after the other. Where strangers may see your packets, set
+    /// [`identifications`](Self::identifications) and the key of [`icmp_rate`](Self::icmp_rate) from random
+    /// numbers.
+    pub const DEFAULT: Self = Self {
+        link_mtu: 1500,
+        icmp_source: None,
+        icmp_quote_len: 548,
+        icmp_rate: BucketConfig {
+            per_second: 10,
+            burst: 20,
+            key: 0,
+        },
+        identifications: Identifications::SEQUENTIAL,
+    };
+}
+
+impl Default for EndpointConfig {
+    #[inline]
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// One end of the tunnels to some peers: it says what to do with each packet.
+///
+/// See the [module](super) for an example and for who learns what.
+#[derive(Debug)]
+pub struct Endpoint<'m, P, C = ()> {
+    pub(super) core: Core<'m, P, C>,
+    pub(super) reassembler: Option<Reassembler<'m>>,
+}
+
+/// All of an endpoint but its fragments: a datagram that was joined is judged while it lies there.
+#[derive(Debug)]
+pub(super) struct Core<'m, P, C> {
+    pub(super) peers: P,
+    pub(super) paths: &'m mut [Path],
+    pub(super) tally: C,
+    pub(super) config: EndpointConfig,
+    /// For packets without a peer.
+    bucket: Bucket,
+    /// The latest instant of all calls.
+    latest: Instant,
+    /// Nothing is due before.
+    deadline: Instant,
+}
+
+impl<'m, P: Peers> Endpoint<'m, P> {
+    /// The end of the tunnels to `peers`. It needs a path for each place of these; a peer whose place is
+    /// behind the end of `paths` counts as none.
+    #[inline]
+    #[must_use]
+    pub const fn new(peers: P, paths: &'m mut [Path], config: EndpointConfig) -> Self {
+        Self {
+            core: Core {
+                peers,
+                paths,
+                tally: (),
+                config,
+                bucket: Bucket::new(config.icmp_rate),
+                latest: Instant::ZERO,
+                deadline: Instant::ZERO,
+            },
+            reassembler: None,
+        }
+    }
+}
+
+impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
+    /// The same, which joins outer fragments instead of dropping them (RFC 7588 §3.4).
+    #[inline]
+    #[must_use]
+    pub const fn with_reassembler(mut self, reassembler: Reassembler<'m>) -> Self {
+        self.reassembler = Some(reassembler);
+        self
+    }
+
+    /// The same, which counts what it does.
+    #[inline]
+    #[must_use]
+    pub fn with_tally<D: Tally>(self, tally: D) -> Endpoint<'m, P, D> {
+        let core = self.core;
+        Endpoint {
+            core: Core {
+                peers: core.peers,
+                paths: core.paths,
+                tally,
+                config: core.config,
+                bucket: core.bucket,
+                latest: core.latest,
+                deadline: core.deadline,
+            },
+            reassembler: self.reassembler,
+        }
+    }
+
+    /// The peers.
+    #[inline]
+    #[must_use]
+    pub const fn peers(&self) -> &P {
+        &self.core.peers
+    }
+
+    /// The peers, to add and to remove some. What is known of the path of a peer that was removed or
+    /// replaced is forgotten.
+    #[inline]
+    #[must_use]
+    pub const fn peers_mut(&mut self) -> &mut P {
+        // A new peer may have a deadline.
+        self.core.deadline = Instant::ZERO;
+        &mut self.core.peers
+    }
+
+    /// The counters.
+    #[inline]
+    #[must_use]
+    pub const fn tally(&self) -> &C {
+        &self.core.tally
+    }
+
+    /// The counters, to reset them.
+    #[inline]
+    #[must_use]
+    pub const fn tally_mut(&mut self) -> &mut C {
+        &mut self.core.tally
+    }
+
+    /// The longest inner packet that the path to this peer carries, in bytes: the path MTU less the tunnel's
+    /// overhead. `None` if there is no such peer.
+    #[inline]
+    #[must_use]
+    pub fn inner_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
+        let now = self.core.advance(now);
+        self.core.inner_mtu(now, peer)
+    }
+
+    /// The MTU of the path to this peer, in bytes. `None` if there is no such peer.
+    #[inline]
+    #[must_use]
+    pub fn path_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
+        let now = self.core.advance(now);
+        Some(self.core.peer(now, peer)?.2.mtu.get(now))
+    }
+
+    /// The probe that a prober wants to send to this peer now (RFC 8899). Its result goes to
+    /// [`on_confirmed`](Self::on_confirmed). [`expire`](Self::expire) tells of changes.
+    #[inline]
+    pub fn probe(&mut self, now: Instant, peer: PeerId, prober: &mut Prober) -> Option<Probe> {
+        let now = self.core.advance(now);
+        let probe = prober.poll(now, &mut self.core.peer(now, peer)?.2.mtu);
+        self.core.deadline = Instant::ZERO;
+        probe
+    }
+
+    /// The peer has confirmed a probe of `len` bytes.
+    #[inline]
+    pub fn on_confirmed(&mut self, now: Instant, peer: PeerId, prober: &mut Prober, len: u16) {
+        let now = self.core.advance(now);
+        if let Some((_, _, path)) = self.core.peer(now, peer) {
+            path.on_confirmed(now, prober, len);
+        }
+        self.core.deadline = Instant::ZERO;
+    }
+
+    /// The link that outer packets leave by has another MTU now. [`expire`](Self::expire) tells of the
+    /// inner MTUs that follow.
+    #[inline]
+    pub fn set_link_mtu(&mut self, now: Instant, link_mtu: u16) {
+        let now = self.core.advance(now);
+        self.core.config.link_mtu = link_mtu;
+        for place in 0..self.core.peers.capacity() {
+            let Some(id) = self.core.peers.at(place) else {
+                continue;
+            };
+            if self.core.path(id).is_some() {
+                if let Some((tunnel, policy, path)) = self.core.peer(now, id) {
+                    let (link_mtu, _) = path_config(link_mtu, tunnel, policy);
+                    path.set_link_mtu(now, link_mtu);
+                }
+            }
+        }
+        self.core.deadline = Instant::ZERO;
+    }
+
+    /// A datagram that [`Inbound::Whole`](super::Inbound::Whole) names, until the next packet comes from the
+    /// network.
+    #[inline]
+    #[must_use]
+    pub fn datagram(&mut self, slot: SlotId) -> Option<&mut [u8]> {
+        self.reassembler.as_mut()?.packet(slot)
+    }
+
+    /// When to call [`expire`](Self::expire) next; `None` for never.
+    ///
+    /// Nothing may be due then, but after the call the next deadline is later.
+    #[inline]
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let held = self
+            .reassembler
+            .as_ref()
+            .and_then(Reassembler::next_deadline);
+        let deadline = self.core.deadline.min(held.unwrap_or(Instant::MAX));
+        (deadline < Instant::MAX).then_some(deadline)
+    }
+
+    /// Tells of everything that has come with time. It looks at every peer, so call it at the
+    /// [deadline](Self::next_deadline) and not for every packet. Without it nothing goes wrong, but nobody
+    /// hears of raised MTUs, due keepalives and silent peers.
+    #[inline]
+    pub fn expire(&mut self, now: Instant, mut tell: impl FnMut(Change)) {
+        let now = self.core.advance(now);
+        if let Some(reassembler) = &mut self.reassembler {
+            for _ in 0..reassembler.expire(now) {
+                self.core
+                    .tally
+                    .count(None, Event::GivenUp(Eviction::TimedOut), 0);
+            }
+        }
+        let mut deadline = Instant::MAX;
+        for place in 0..self.core.peers.capacity() {
+            let Some(peer) = self.core.peers.at(place) else {
+                continue;
+            };
+            let Some((tunnel, policy, path)) = self.core.peer(now, peer) else {
+                continue;
+            };
+            if let Some(mtu) = path.poll_mtu(now) {
+                let inner_mtu = inner_mtu(mtu, tunnel);
+                tell(Change::InnerMtu { peer, inner_mtu });
+            }
+            if path.wants_keepalive(now, policy.keepalive) {
+                tell(Change::KeepaliveDue { peer });
+            }
+            if path.falls_silent(now, policy.silence) {
+                tell(Change::Silent { peer });
+            }
+            deadline = deadline.min(path.next_deadline(policy.keepalive, policy.silence));
+        }
+        self.core.deadline = deadline;
+    }
+
+    /// Whether nothing has come from the peer for as long as its policy says
+    /// ([`PeerPolicy::silence`](super::PeerPolicy::silence)), as the last [`expire`](Self::expire) has found. It is
+    /// false again as soon as the peer is heard.
+    #[inline]
+    #[must_use]
+    pub fn is_silent(&self, peer: PeerId) -> bool {
+        let place = usize::try_from(peer.place()).unwrap_or(usize::MAX);
+        let path = self.core.paths.get(place);
+        let is_silent = path.is_some_and(|path| path.is_of(peer) && path.is_silent());
+        is_silent && self.core.peers.get(peer).is_some()
+    }
+}
+
+impl<P: Peers, C: Tally> Core<'_, P, C> {
+    /// A clock that runs backwards stands still.
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(always)
+    )]
+    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+        // Of many packets in a millisecond most store nothing.
+        if now <= self.latest {
+            return self.latest;
+        }
+        self.latest = now;
+        now
+    }
+
+    /// What is known of the path to this peer, if anything is.
+    #[inline(always)]
+    pub(super) fn path(&mut self, peer: PeerId) -> Option<&mut Path> {
+        path_at(self.paths, peer).filter(|path| path.is_of(peer))
+    }
+
+    /// The tunnel to this peer, what is done for it, and what is known of its path: nothing yet, if the memory
+    /// is another peer's.
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(always)
+    )]
+    pub(super) fn peer(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+    ) -> Option<(&P::Tunnel, &PeerPolicy, &mut Path)> {
+        peer_of(&self.peers, self.paths, &self.config, now, peer)
+    }
+
+    /// [`Endpoint::inner_mtu`].
+    pub(super) fn inner_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
+        let (tunnel, _, path) = self.peer(now, peer)?;
+        Some(inner_mtu(path.mtu.get(now), tunnel))
+    }
+
+    /// Something is due at `deadline`.
+    pub(super) fn expect(&mut self, deadline: Instant) {
+        self.deadline = self.deadline.min(deadline);
+    }
+
+    /// An ICMP error that is due about a packet, whole or quoted, if it may be sent.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn error_about(
+        &mut self,
+        now: Instant,
+        peer: Option<PeerId>,
+        kind: Kind,
+        offending: Offending<'_>,
+    ) -> Result<IcmpError, Cause> {
+        let tunnel = peer.and_then(|peer| self.peers.get(peer));
+        let outer_source = tunnel.map(|(tunnel, _)| tunnel.ends().0);
+        let source = self.config.icmp_source.or(outer_source);
+        let source = source.ok_or(Cause::NoPeer)?;
+        let error = match offending {
+            Offending::Whole(packet) => IcmpError::about(packet, kind, source),
+            Offending::Quoted(packet) => IcmpError::about_quoted(packet, kind, source),
+        };
+        let error = error.map_err(Cause::Silent)?;
+        let path = peer.and_then(|peer| path_at(self.paths, peer).filter(|path| path.is_of(peer)));
+        let bucket = path.map_or(&mut self.bucket, |path| &mut path.bucket);
+        if bucket.take(now) {
+            Ok(error.with_quote_len(self.config.icmp_quote_len))
+        } else {
+            Err(Cause::RateLimited)
+        }
+    }
+}
+
+/// The packet that an ICMP error is about.
+#[derive(Clone, Copy)]
+pub(super) enum Offending<'a> {
+    Whole(&'a [u8]),
+    Quoted(&'a [u8]),
+}
+
+/// What the path MTU leaves for inner packets. Less than 68 is no MTU (RFC 791 §3.2).
+pub(super) fn inner_mtu<T: Encapsulate>(path_mtu: u16, tunnel: &T) -> u16 {
+    let overhead = u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX);
+    path_mtu.saturating_sub(overhead)
+}
+
+#[inline(always)]
+fn path_at(paths: &mut [Path], peer: PeerId) -> Option<&mut Path> {
+    paths.get_mut(usize::try_from(peer.place()).ok()?)
+}
+
+/// [`Core::peer`] of its parts.
+#[cfg_attr(
+    not(all(target_os = "none", not(target_pointer_width = "64"))),
+    inline(always)
+)]
+pub(super) fn peer_of<'c, P: Peers>(
+    peers: &'c P,
+    paths: &'c mut [Path],
+    config: &EndpointConfig,
+    now: Instant,
+    peer: PeerId,
+) -> Option<(&'c P::Tunnel, &'c PeerPolicy, &'c mut Path)> {
+    let (tunnel, policy) = peers.get(peer)?;
+    let path = path_at(paths, peer)?;
+    if !path.is_of(peer) {
+        begin_path(path, config, now, peer, (tunnel, policy));
+    }
+    Some((tunnel, policy, path))
+}
+
+/// Where a path to this peer begins.
+fn path_config<T: Encapsulate>(
+    link_mtu: u16,
+    tunnel: &T,
+    policy: &PeerPolicy,
+) -> (u16, PathMtuConfig) {
+    let link_mtu = link_mtu.min(tunnel.max_len());
+    match policy.mtu {
+        MtuPolicy::Discover(config) => (link_mtu, config),
+        MtuPolicy::Static(mtu) => (link_mtu.min(mtu), PathMtuConfig::STATIC),
+    }
+}
+
+#[cold]
+fn begin_path<T: PeerTunnel>(
+    path: &mut Path,
+    config: &EndpointConfig,
+    now: Instant,
+    peer: PeerId,
+    (tunnel, policy): (&T, &PeerPolicy),
+) {
+    let (link_mtu, path_config) = path_config(config.link_mtu, tunnel, policy);
+    // Multiplied by an odd number, so that no two peers have the same.
+    let number = u64::from(peer.place()).rotate_left(32) | u64::from(peer.generation());
+    let bucket = Bucket::new(BucketConfig {
+        key: config.icmp_rate.key ^ number.wrapping_mul(0xff51_afd7_ed55_8ccd),
+        ..config.icmp_rate
+    });
+    path.begin(now, peer, PathMtu::new(link_mtu, path_config), bucket);
+}

@@ -1,0 +1,476 @@
+//! A tunnel to a peer, both ways.
+
+use core::net::Ipv4Addr;
+
+use super::arrival::Arrival;
+use crate::decap::{
+    Access, AnyReceiver, Decapsulate, InnerPolicy, Minimal, Opened, OuterPacket, Receiver,
+};
+use crate::encap::{AnyTunnel, Encapsulate, MinEnc, Tunnel, each};
+use crate::error::{EncapError, Reason, Refused};
+use crate::packet::{Facts, Flow, PerPacket, Quote, Rules};
+use crate::shim::Shim;
+use crate::wire::{IpProtocol, Ipv4};
+
+/// A tunnel to one peer, both ways: [`Encapsulate`] wraps what goes to the peer, and a receiver opens what
+/// comes from it.
+///
+/// Every [`Tunnel`], [`MinEnc`] and [`AnyTunnel`] is one, and tuples, arrays and slices of them are, the
+/// innermost first. Where the two directions differ, in UDP ports or GRE keys, [`TwoWay`] takes a shim for
+/// each.
+pub trait PeerTunnel: Encapsulate {
+    /// What opens packets from the peer.
+    type Receiver<'t, A: Access>: Decapsulate
+    where
+        Self: 't;
+
+    /// Whether it reads the flow of a packet or its sum: [`Shim::READS_FLOW`].
+    const READS_FLOW: bool = true;
+
+    /// Whether the receiver may restore a header that was taken apart
+    /// ([`Opened::restores_header`](crate::decap::Opened::restores_header)).
+    const RESTORES_HEADER: bool = true;
+
+    /// Whether it may have several layers: then [`inner_ends`](Self::inner_ends) may be others than
+    /// [`ends`](Self::ends).
+    const IS_STACK: bool = true;
+
+    /// The receiver of packets from the peer. `access` says who may send what in the innermost layer; the
+    /// layers around it take packets from their own far end only.
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Self::Receiver<'_, A>;
+
+    /// The outer source and destination, of a stack those of its outermost layer: ours and the peer's.
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr);
+
+    /// The source and destination that the innermost layer writes.
+    #[inline]
+    fn inner_ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.ends()
+    }
+
+    /// What packets from the peer look like.
+    fn arrival(&self) -> Arrival;
+}
+
+impl<S: Shim> PeerTunnel for Tunnel<S> {
+    type Receiver<'t, A: Access>
+        = Receiver<S, A>
+    where
+        S: 't;
+
+    const READS_FLOW: bool = S::READS_FLOW;
+    const RESTORES_HEADER: bool = false;
+    const IS_STACK: bool = false;
+
+    #[inline]
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Receiver<S, A> {
+        self.receiver(access).with_inner_policy(policy)
+    }
+
+    #[inline]
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (self.source(), self.destination())
+    }
+
+    #[inline]
+    fn arrival(&self) -> Arrival {
+        Arrival::new(self.destination(), S::PROTOCOL, self.shim().tunnel_number())
+    }
+}
+
+impl PeerTunnel for MinEnc {
+    type Receiver<'t, A: Access> = Receiver<Minimal, A>;
+
+    const IS_STACK: bool = false;
+
+    #[inline]
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Receiver<Minimal, A> {
+        self.receiver(access).with_inner_policy(policy)
+    }
+
+    #[inline]
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (self.source(), self.destination())
+    }
+
+    #[inline]
+    fn arrival(&self) -> Arrival {
+        Arrival::new(self.destination(), IpProtocol::MINIMAL, None)
+    }
+}
+
+impl PeerTunnel for AnyTunnel {
+    type Receiver<'t, A: Access> = AnyReceiver<A>;
+
+    const IS_STACK: bool = false;
+
+    #[inline]
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> AnyReceiver<A> {
+        self.receiver(access).with_inner_policy(policy)
+    }
+
+    #[inline]
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (self.source(), self.destination())
+    }
+
+    #[inline]
+    fn arrival(&self) -> Arrival {
+        each!(self, tunnel => tunnel.arrival())
+    }
+}
+
+/// A tunnel whose peer sends with another shim than it receives: to another UDP port, or with another GRE
+/// key.
+///
+/// ```
+/// use core::net::Ipv4Addr;
+/// use ipencap::encap::Tunnel;
+/// use ipencap::shim::Fou;
+/// use ipencap::tunnel::{PeerTunnel, TwoWay};
+/// # fn main() -> Result<(), ipencap::error::ConfigError> {
+/// let (here, there) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
+/// // The peer listens on port 5555, we on 5556.
+/// let tunnel = TwoWay::new(Tunnel::new(here, there, Fou::new(5555))?, Fou::new(5556));
+/// assert_eq!(tunnel.arrival().number(), Some(5556));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct TwoWay<S: Shim, R = S> {
+    sending: Tunnel<S>,
+    receiving: R,
+}
+
+impl<S: Shim, R: Shim> TwoWay<S, R> {
+    /// Packets to the peer go into `sending`; those from it have the shim `receiving`.
+    #[inline]
+    pub const fn new(sending: Tunnel<S>, receiving: R) -> Self {
+        Self { sending, receiving }
+    }
+
+    /// The tunnel to the peer.
+    #[inline]
+    pub const fn sending(&self) -> &Tunnel<S> {
+        &self.sending
+    }
+
+    /// The shim of packets from the peer.
+    #[inline]
+    #[must_use]
+    pub const fn receiving(&self) -> R {
+        self.receiving
+    }
+}
+
+impl<S: Shim, R: Shim> Encapsulate for TwoWay<S, R> {
+    #[inline(always)]
+    fn overhead(&self) -> usize {
+        self.sending.overhead()
+    }
+
+    #[inline(always)]
+    fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
+        self.sending.check(inner, packet, rules)
+    }
+
+    #[inline(always)]
+    fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts {
+        self.sending.write(frame, inner, packet, rules)
+    }
+
+    #[inline(always)]
+    fn rules(&self) -> Rules {
+        self.sending.rules()
+    }
+
+    #[inline(always)]
+    fn max_len(&self) -> u16 {
+        self.sending.max_len()
+    }
+
+    #[inline]
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        self.sending.inside_quote(quote)
+    }
+}
+
+impl<S: Shim, R: Shim> PeerTunnel for TwoWay<S, R> {
+    type Receiver<'t, A: Access>
+        = Receiver<R, A>
+    where
+        Self: 't;
+
+    const READS_FLOW: bool = S::READS_FLOW;
+    const RESTORES_HEADER: bool = false;
+    const IS_STACK: bool = false;
+
+    #[inline]
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Receiver<R, A> {
+        Receiver::new(self.receiving, access).with_inner_policy(policy)
+    }
+
+    #[inline]
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.sending.ends()
+    }
+
+    #[inline]
+    fn arrival(&self) -> Arrival {
+        let number = self.receiving.tunnel_number();
+        Arrival::new(self.sending.destination(), R::PROTOCOL, number)
+    }
+}
+
+impl<T: PeerTunnel + ?Sized> PeerTunnel for &T {
+    type Receiver<'t, A: Access>
+        = T::Receiver<'t, A>
+    where
+        Self: 't;
+
+    const READS_FLOW: bool = T::READS_FLOW;
+    const RESTORES_HEADER: bool = T::RESTORES_HEADER;
+    const IS_STACK: bool = T::IS_STACK;
+
+    #[inline]
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> T::Receiver<'_, A> {
+        (**self).peer_receiver(access, policy)
+    }
+
+    #[inline]
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (**self).ends()
+    }
+
+    #[inline]
+    fn inner_ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (**self).inner_ends()
+    }
+
+    #[inline]
+    fn arrival(&self) -> Arrival {
+        (**self).arrival()
+    }
+}
+
+/// Who may send to a layer of a stack: the far end of that layer, packets of the layer inside.
+#[derive(Clone, Copy, Debug)]
+pub struct Around {
+    local: Ipv4Addr,
+    peer: Ipv4Addr,
+    inner_source: Ipv4Addr,
+}
+
+impl Around {
+    /// Of the layer between these ends, around one whose packets are between those.
+    pub(super) const fn new(
+        (local, peer): (Ipv4Addr, Ipv4Addr),
+        inner: (Ipv4Addr, Ipv4Addr),
+    ) -> Self {
+        Self {
+            local,
+            peer,
+            inner_source: inner.1,
+        }
+    }
+}
+
+impl Access for Around {
+    #[inline]
+    fn is_local(&self, address: Ipv4Addr) -> bool {
+        address == self.local
+    }
+
+    #[inline]
+    fn peer(&self, outer: Flow) -> Option<u32> {
+        (outer.source == self.peer).then_some(0)
+    }
+
+    #[inline]
+    fn allows_inner(&self, _peer: u32, inner_source: Ipv4Addr) -> bool {
+        inner_source == self.inner_source
+    }
+}
+
+/// Two layers: `(inner, outer)`.
+impl<I: PeerTunnel, O: PeerTunnel> PeerTunnel for (I, O) {
+    type Receiver<'t, A: Access>
+        = (I::Receiver<'t, A>, O::Receiver<'t, Around>)
+    where
+        Self: 't;
+
+    const READS_FLOW: bool = I::READS_FLOW || O::READS_FLOW;
+    const RESTORES_HEADER: bool = I::RESTORES_HEADER || O::RESTORES_HEADER;
+
+    #[inline]
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Self::Receiver<'_, A> {
+        let around = Around::new(self.1.inner_ends(), self.0.ends());
+        (
+            self.0.peer_receiver(access, policy),
+            self.1.peer_receiver(around, InnerPolicy::DEFAULT),
+        )
+    }
+
+    #[inline]
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.1.ends()
+    }
+
+    #[inline]
+    fn inner_ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.0.inner_ends()
+    }
+
+    #[inline]
+    fn arrival(&self) -> Arrival {
+        self.1.arrival()
+    }
+}
+
+/// The receiver of a slice or array of tunnels, the innermost first.
+#[derive(Clone, Copy, Debug)]
+pub struct LayersReceiver<'t, T, A> {
+    layers: &'t [T],
+    access: A,
+    policy: InnerPolicy,
+}
+
+impl<T: PeerTunnel, A: Access> Decapsulate for LayersReceiver<'_, T, A> {
+    #[inline]
+    fn layers(&self) -> u8 {
+        u8::try_from(self.layers.len()).unwrap_or(u8::MAX)
+    }
+
+    #[inline]
+    fn recognises(&self, outer: Ipv4<'_>) -> bool {
+        self.layers.last().is_some_and(|layer| {
+            let receiver = layer.peer_receiver(&self.access, self.policy);
+            receiver.recognises(outer)
+        })
+    }
+
+    #[inline]
+    fn inspect_outer(&self, outer: OuterPacket<'_>) -> Result<Opened, Refused> {
+        let Some(innermost) = self.layers.first() else {
+            return Err(Refused::new(Reason::NotTunnel));
+        };
+        let mut opened: Option<Opened> = None;
+        for pair in self.layers.windows(2).rev() {
+            let [inside, layer] = pair else { continue };
+            let access = Around::new(layer.inner_ends(), inside.ends());
+            let receiver = layer.peer_receiver(access, InnerPolicy::DEFAULT);
+            opened = Some(inspect_next(&receiver, opened.as_ref(), outer, true)?);
+        }
+        let receiver = innermost.peer_receiver(&self.access, self.policy);
+        let opens_next = outer.expects_tunnel();
+        inspect_next(&receiver, opened.as_ref(), outer, opens_next)
+    }
+}
+
+/// Opens the next layer inside of what `opened` has found in `outer`.
+fn inspect_next<D: Decapsulate>(
+    receiver: &D,
+    opened: Option<&Opened>,
+    outer: OuterPacket<'_>,
+    opens_next: bool,
+) -> Result<Opened, Refused> {
+    match opened {
+        None => inspect_by(receiver, outer, opens_next),
+        Some(opened) => inspect_inside(receiver, opened, outer.buffer(), opens_next),
+    }
+}
+
+/// Opens what `opened` has found in `buffer`.
+pub(super) fn inspect_inside<D: Decapsulate>(
+    receiver: &D,
+    opened: &Opened,
+    buffer: &[u8],
+    opens_next: bool,
+) -> Result<Opened, Refused> {
+    match inspect_by(receiver, opened.outer_packet(buffer), opens_next) {
+        Ok(next) => Ok(next.behind(opened)),
+        Err(refused) => Err(refused.inside(opened.layers())),
+    }
+}
+
+fn inspect_by<D: Decapsulate>(
+    receiver: &D,
+    packet: OuterPacket<'_>,
+    opens_next: bool,
+) -> Result<Opened, Refused> {
+    receiver.inspect_outer(if opens_next {
+        packet.expecting_tunnel()
+    } else {
+        packet
+    })
+}
+
+impl<T: PeerTunnel> PeerTunnel for [T] {
+    type Receiver<'t, A: Access>
+        = LayersReceiver<'t, T, A>
+    where
+        T: 't;
+
+    const READS_FLOW: bool = T::READS_FLOW;
+    const RESTORES_HEADER: bool = T::RESTORES_HEADER;
+
+    #[inline]
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Self::Receiver<'_, A> {
+        LayersReceiver {
+            layers: self,
+            access,
+            policy,
+        }
+    }
+
+    #[inline]
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.last().map_or(NO_ENDS, T::ends)
+    }
+
+    #[inline]
+    fn inner_ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.first().map_or(NO_ENDS, T::inner_ends)
+    }
+
+    #[inline]
+    fn arrival(&self) -> Arrival {
+        let nothing = Arrival::new(NO_ENDS.1, IpProtocol(0), None);
+        self.last().map_or(nothing, T::arrival)
+    }
+}
+
+/// Of a stack without layers: no packet comes from there.
+const NO_ENDS: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+
+/// As the slice.
+impl<T: PeerTunnel, const N: usize> PeerTunnel for [T; N] {
+    type Receiver<'t, A: Access>
+        = LayersReceiver<'t, T, A>
+    where
+        T: 't;
+
+    const READS_FLOW: bool = T::READS_FLOW;
+    const RESTORES_HEADER: bool = T::RESTORES_HEADER;
+
+    #[inline]
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Self::Receiver<'_, A> {
+        self.as_slice().peer_receiver(access, policy)
+    }
+
+    #[inline]
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.as_slice().ends()
+    }
+
+    #[inline]
+    fn inner_ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.as_slice().inner_ends()
+    }
+
+    #[inline]
+    fn arrival(&self) -> Arrival {
+        self.as_slice().arrival()
+    }
+}

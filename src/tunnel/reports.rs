@@ -1,0 +1,191 @@
+//! What routers and the system say of a path.
+
+use super::cause::Cause;
+use super::endpoint::{Core, Endpoint, Offending, inner_mtu};
+use super::peers::{PeerId, Peers};
+use super::tally::Tally;
+use super::verdict::Inbound;
+use crate::encap::Encapsulate;
+use crate::error::Silence;
+use crate::icmp::{Kind, Relay, Report, ReportKind};
+use crate::packet::{Quote, Span};
+use crate::pmtu::{self, QuotedLen};
+use crate::time::Instant;
+use crate::wire::Ipv4Header;
+
+/// The most peers behind one outer address of which an ICMP error may be: it does not always quote what
+/// tells them apart.
+const MOST_BEHIND_ADDRESS: usize = 64;
+
+impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
+    /// The system refused to send a packet to this peer that is longer than `mtu` bytes (`EMSGSIZE`, or
+    /// `SO_EE_ORIGIN_LOCAL` in a socket's error queue; see [sockets](super#sockets-of-the-host)). That is
+    /// believed at once. The verdict is [`Inbound::Learnt`], also if that changes nothing, as on a path with a
+    /// [static](super::MtuPolicy::Static) MTU or for an MTU that is not lower. Nothing is counted: no packet has
+    /// come.
+    #[inline]
+    pub fn local_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
+        let now = self.core.advance(now);
+        if let Some((_, _, path)) = self.core.peer(now, peer) {
+            path.mtu.on_local(now, mtu);
+            let deadline = path.mtu.next_deadline();
+            self.core.expect(deadline.unwrap_or(Instant::MAX));
+        }
+        self.core.learnt(now, peer)
+    }
+
+    /// A router has told the system that the path to this peer has an MTU of `mtu` bytes, 0 if it knows none:
+    /// `SO_EE_ORIGIN_ICMP` with `EMSGSIZE` in a socket's error queue. The system knows the socket, but not
+    /// who sent the report, so it is believed like one about the longest packet sent lately: never below the
+    /// path's floor. It is counted like a packet from the network.
+    #[inline]
+    pub fn reported_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
+        let now = self.core.advance(now);
+        let verdict = self.core.reported_mtu(now, peer, mtu);
+        self.core.count_inbound(&verdict, 0);
+        verdict
+    }
+
+    /// The system says that this peer cannot be reached: another ICMP error in a socket's error queue. The
+    /// source of the next packet to the peer is told so. The verdict is [`Inbound::Learnt`] although nothing that it
+    /// tells has changed. It is not counted.
+    #[inline]
+    pub fn unreachable(&mut self, now: Instant, peer: PeerId) -> Inbound {
+        let now = self.core.advance(now);
+        if let Some((_, _, path)) = self.core.peer(now, peer) {
+            path.take_note(now, Kind::HostUnreachable);
+        }
+        self.core.learnt(now, peer)
+    }
+}
+
+impl<P: Peers, C: Tally> Core<'_, P, C> {
+    /// An ICMP error to one of our own addresses (RFC 2003 §4). Its quote begins `quote_start` bytes behind
+    /// the start of its packet.
+    #[cold]
+    pub(super) fn report(
+        &mut self,
+        now: Instant,
+        report: &Report<'_>,
+        quote_start: usize,
+    ) -> Inbound {
+        let Some((peer, inner)) = self.quoted(report.quote()) else {
+            return ignore(None, Cause::NotOurs);
+        };
+        let Some((tunnel, _, path)) = self.peer(now, peer) else {
+            return ignore(None, Cause::NotOurs);
+        };
+        let kind = if let ReportKind::FragmentationNeeded { mtu } = report.kind() {
+            let quoted = QuotedLen {
+                total_len: report.quoted_len(),
+                header_len: report
+                    .quote()
+                    .header()
+                    .map_or(20, |header| header.header_len()),
+            };
+            if let pmtu::Effect::Ignored(reason) = path.mtu.on_report(now, mtu, quoted) {
+                return ignore(Some(peer), Cause::PathMtu(reason));
+            }
+            let mtu = inner_mtu(path.mtu.get(now), tunnel);
+            let deadline = path.mtu.next_deadline();
+            self.expect(deadline.unwrap_or(Instant::MAX));
+            Kind::FragmentationNeeded { mtu }
+        } else {
+            match report.relayed(tunnel.overhead()) {
+                Ok(Relay::Tell(kind)) => kind,
+                Ok(_) => return self.learnt(now, peer),
+                Err(ignored) => return ignore(Some(peer), Cause::Ignored(ignored)),
+            }
+        };
+        self.relay(now, peer, kind, inner, quote_start)
+    }
+
+    #[cold]
+    fn reported_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
+        if let Some((_, _, path)) = self.peer(now, peer) {
+            if let pmtu::Effect::Ignored(reason) = path.mtu.on_unquoted_report(now, mtu) {
+                return ignore(Some(peer), Cause::PathMtu(reason));
+            }
+            let deadline = path.mtu.next_deadline();
+            self.expect(deadline.unwrap_or(Instant::MAX));
+        }
+        self.learnt(now, peer)
+    }
+
+    /// Tells the source of the quoted inner packet, or the next one that asks.
+    // Else it would take more stack.
+    #[inline(always)]
+    fn relay(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        kind: Kind,
+        inner: Inside<'_>,
+        quote_start: usize,
+    ) -> Inbound {
+        let error = self.error_about(now, Some(peer), kind, Offending::Quoted(inner.packet));
+        let Some(inner_mtu) = self.inner_mtu(now, peer) else {
+            return ignore(None, Cause::NotOurs);
+        };
+        let is_about_mtu = matches!(kind, Kind::FragmentationNeeded { .. });
+        match error {
+            Ok(error) => {
+                let start = quote_start.saturating_add(inner.start);
+                Inbound::Relay {
+                    peer,
+                    error,
+                    quoted: Span::new(start, inner.packet.len()),
+                    inner_mtu,
+                }
+            }
+            // The path MTU is known now: the next packet that does not fit is answered.
+            Err(_) if is_about_mtu => Inbound::Learnt { peer, inner_mtu },
+            Err(Cause::Silent(Silence::QuoteTooShort)) => {
+                if let Some((_, _, path)) = self.peer(now, peer) {
+                    path.take_note(now, kind);
+                }
+                Inbound::Learnt { peer, inner_mtu }
+            }
+            Err(cause) => ignore(Some(peer), cause),
+        }
+    }
+
+    fn learnt(&mut self, now: Instant, peer: PeerId) -> Inbound {
+        match self.inner_mtu(now, peer) {
+            Some(inner_mtu) => Inbound::Learnt { peer, inner_mtu },
+            None => ignore(None, Cause::NoPeer),
+        }
+    }
+
+    /// Whose packet an ICMP error quotes, and the packet inside.
+    fn quoted<'q>(&self, quote: Quote<'q>) -> Option<(PeerId, Inside<'q>)> {
+        let destination = quote.header()?.destination();
+        for number in 0..MOST_BEHIND_ADDRESS {
+            let peer = self.peers.with_outer_address(destination, number)?;
+            let inner = self.peers.get(peer);
+            let inner = inner.and_then(|(tunnel, _)| tunnel.inside_quote(quote));
+            if let Some(inner) = inner {
+                let start = inner.span().start;
+                let packet = inner.packet();
+                return Some((peer, Inside { start, packet }));
+            }
+        }
+        None
+    }
+}
+
+/// The packet inside of a quoted one, as far as it is quoted, and where it begins in the quote.
+#[derive(Clone, Copy)]
+struct Inside<'q> {
+    start: usize,
+    packet: &'q [u8],
+}
+
+/// Where the quote begins in an ICMP packet with this header.
+pub(super) fn quote_start(header: &Ipv4Header) -> usize {
+    usize::from(header.header_len()).wrapping_add(8)
+}
+
+pub(super) const fn ignore(peer: Option<PeerId>, cause: Cause) -> Inbound {
+    Inbound::Ignored { peer, cause }
+}
