@@ -13,12 +13,20 @@
 use core::fmt::Debug;
 use std::collections::BTreeSet;
 
-use ipencap::encap::Encapsulate;
-use ipencap::error::{EncapError, ParseError, Reason};
+use ipencap::encap::{Encapsulate, PerPacket};
+use ipencap::error::{
+    EncapError, Eviction, FragmentError, Ignored, ParseError, PathMtuIgnored, Reason,
+    ReassemblyError, Silence,
+};
+use ipencap::icmp::{self, IcmpError};
+use ipencap::pmtu::Effect;
 use ipencap_kit::arbitrary::Arbitrary;
-use ipencap_kit::generate::{DecapCase, EncapCase, from_bytes};
+use ipencap_kit::generate::{
+    DecapCase, EncapCase, ErrorCase, FragmentCase, MssCase, PathCall, PathCase, QuoteCase,
+    ReassemblyCase, ReportCase, from_bytes,
+};
 use ipencap_kit::laws::{self, LAWS};
-use ipencap_kit::oracle;
+use ipencap_kit::oracle::{self, Joined, NaiveReassembler};
 use ipencap_kit::registry::{ENCAPSULATORS, Endpoints};
 use proptest::arbitrary::any;
 use proptest::collection::vec;
@@ -233,6 +241,96 @@ fn o_01_to_o_05_x_01_lengths_match_oracle() {
     check(2000, laws::law_lengths_match_oracle);
 }
 
+/// And I-01 to I-05, I-10 to I-16, I-32.
+#[test]
+fn p_15_icmp_error_matches_oracle() {
+    check(4000, laws::law_icmp_error_matches_oracle);
+}
+
+/// And I-20: what is validated before the quote.
+#[test]
+fn i_20_i_34_report_matches_oracle() {
+    check(4000, laws::law_report_matches_oracle);
+}
+
+#[test]
+fn i_20_quotes_match_oracle() {
+    check(2000, laws::law_quotes_match_oracle);
+}
+
+/// And I-20.
+#[test]
+fn i_31_tunnels_recognise_their_quotes() {
+    check(1000, laws::law_tunnels_recognise_their_quotes);
+}
+
+#[test]
+fn d_17_prefix_table_matches_oracle() {
+    check(1000, laws::law_prefix_table_matches_oracle);
+}
+
+#[test]
+fn d_01_d_17_edge_table_matches_oracle() {
+    check(1000, laws::law_edge_table_matches_oracle);
+}
+
+#[test]
+fn d_17_peer_table_matches_oracle() {
+    check(1000, laws::law_peer_table_matches_oracle);
+}
+
+/// And I-06, I-07, I-20 to I-33, F-02, F-05, D-17, A-14 to.
+#[test]
+fn x_10_i_20_endpoint_matches_oracle() {
+    check(3000, laws::law_endpoint_matches_oracle);
+}
+
+/// And S-33, P-07.
+#[test]
+fn s_32_mss_matches_oracle() {
+    check(4000, laws::law_mss_matches_oracle);
+}
+
+/// And O-01, O-05, A-16, A-17, A-19.
+#[test]
+fn a_15_path_mtu_matches_oracle() {
+    check(4000, laws::law_path_mtu_matches_oracle);
+}
+
+#[test]
+fn o_07_prober_finds_the_path_mtu() {
+    check(1000, laws::law_prober_finds_the_path_mtu);
+}
+
+#[test]
+fn o_07_prober_raises_only_what_is_confirmed() {
+    check(4000, laws::law_prober_raises_only_what_is_confirmed);
+}
+
+/// with V-15.
+#[test]
+fn x_01_to_x_12_p_09_fragments_match_oracle() {
+    check(3000, laws::law_fragments_match_oracle);
+}
+
+/// And X-29.
+#[test]
+fn p_09_x_21_fragments_reassemble() {
+    check(2000, laws::law_fragments_reassemble);
+}
+
+/// And and P-10.
+#[test]
+fn x_20_to_x_30_reassembly_matches_oracle() {
+    check(4000, laws::law_reassembly_matches_oracle);
+}
+
+/// And X-30.
+#[test]
+fn p_10_x_31_reassembly_is_bounded() {
+    check(4000, laws::law_reassembly_is_bounded);
+}
+
 /// A law that nobody drives holds nothing.
 #[test]
 fn every_law_is_driven() {
@@ -257,6 +355,12 @@ fn every_law_has_a_fuzz_target() {
         include_str!("../fuzz/fuzz_targets/decap.rs"),
         include_str!("../fuzz/fuzz_targets/roundtrip.rs"),
         include_str!("../fuzz/fuzz_targets/stream.rs"),
+        include_str!("../fuzz/fuzz_targets/icmp.rs"),
+        include_str!("../fuzz/fuzz_targets/table.rs"),
+        include_str!("../fuzz/fuzz_targets/endpoint.rs"),
+        include_str!("../fuzz/fuzz_targets/pmtu.rs"),
+        include_str!("../fuzz/fuzz_targets/mss.rs"),
+        include_str!("../fuzz/fuzz_targets/fragment.rs"),
     ];
     for law in LAWS {
         let call = format!("laws::{}(", law.name);
@@ -339,8 +443,9 @@ fn generated_packets_reach_every_objection() {
     let ipv4 = ParseError::NAMES.iter().filter(|(index, _)| *index < 5);
     let own = EncapError::NAMES
         .iter()
-        // The last two are for headers by value: `law_header_by_value_equals_in_place`.
-        .filter(|(_, name)| !["Inner", "UnknownSum", "NotByValue"].contains(name));
+        // Two are for headers by value: `law_header_by_value_equals_in_place`; the last is for sockets:
+        // `law_endpoint_matches_oracle`.
+        .filter(|(_, name)| !["Inner", "UnknownSum", "NotByValue", "NoPayloadForm"].contains(name));
     let missing: Vec<_> = ipv4
         .chain(own)
         .filter(|(_, name)| !objections.contains(name))
@@ -350,6 +455,135 @@ fn generated_packets_reach_every_objection() {
         accepted > SEEDS / 5,
         "only {accepted} of {SEEDS} are accepted"
     );
+}
+
+/// The same for ICMP errors, both ways, and for what they quote.
+#[test]
+#[cfg_attr(miri, ignore = "counts need many cases")]
+fn generated_errors_reach_every_silence_and_every_reason_to_ignore() {
+    let (mut silences, mut ignored, mut recognised) = (BTreeSet::new(), BTreeSet::new(), [0, 0]);
+    let (mut sent, mut read) = (0, 0);
+    for number in 0..SEEDS {
+        let case: ErrorCase = from_bytes(&seed(number));
+        let (bytes, source) = (&case.offending.0, case.source.into());
+        let quoted = &bytes[..case.quoted.min(bytes.len())];
+        for made in [
+            IcmpError::about(bytes, case.kind, source),
+            IcmpError::about_quoted(quoted, case.kind, source),
+        ] {
+            match made {
+                Ok(_) => sent += 1,
+                Err(silence) => _ = silences.insert(silence.index()),
+            }
+        }
+        let case: ReportCase = from_bytes(&seed(number));
+        match icmp::read(&case.packet.0) {
+            Ok(report) => {
+                read += 1;
+                ignored.extend(report.relayed(20).err().map(Ignored::index));
+            }
+            Err(reason) => _ = ignored.insert(reason.index()),
+        }
+        if number % 8 == 0 {
+            let case: QuoteCase = from_bytes(&seed(number));
+            let mut quote = case.nest.layers[0].naive().outer(
+                &case.nest.inner.bytes.0,
+                &PerPacket::new().with_identification(1).with_sequence(2),
+            );
+            for (at, bits) in case.changes {
+                let at = at % quote.len();
+                quote[at] ^= bits;
+            }
+            let unquoted = case.nest.layers[0].naive().unquoted(&quote);
+            recognised[usize::from(unquoted.is_some())] += 1;
+        }
+    }
+    assert_eq!(silences.len(), Silence::COUNT, "{silences:?}");
+    assert_eq!(ignored.len(), Ignored::COUNT, "{ignored:?}");
+    assert!(sent > SEEDS / 8, "only {sent} of {SEEDS} are sent");
+    assert!(read > SEEDS / 8, "only {read} of {SEEDS} are read");
+    let [strange, own] = recognised;
+    assert!(strange > SEEDS / 32 && own > SEEDS / 32, "{recognised:?}");
+}
+
+/// Reports that meet every reason to ignore them, and those that are believed.
+#[test]
+#[cfg_attr(miri, ignore = "counts need many cases")]
+fn generated_reports_reach_every_reason() {
+    let (mut reasons, mut believed) = (BTreeSet::new(), 0);
+    for number in 0..SEEDS / 10 {
+        let case: PathCase = from_bytes(&seed(number));
+        let mut naive = oracle::NaivePath::new(case.link_mtu, case.floor, case.raise_after);
+        for (clock, call) in case.calls {
+            naive.tick(clock);
+            match call {
+                PathCall::Sent(len) => naive.sent(len),
+                PathCall::Report(reported, quoted) => match naive.report(reported, quoted) {
+                    Effect::Ignored(reason) => drop(reasons.insert(reason.index())),
+                    _ => believed += 1,
+                },
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(reasons.len(), PathMtuIgnored::COUNT, "{reasons:?}");
+    assert!(believed > SEEDS / 40, "only {believed} are believed");
+}
+
+/// SYN segments with an MSS that is to be lowered, and others.
+#[test]
+#[cfg_attr(miri, ignore = "counts need many cases")]
+fn generated_segments_are_often_lowered() {
+    let case = |number| from_bytes::<MssCase>(&seed(number));
+    let is_lowered = |case: &MssCase| oracle::clamped(&case.packet.0, case.limit).is_some();
+    let lowered = (0..SEEDS / 10).map(case).filter(is_lowered).count();
+    let cases = usize::try_from(SEEDS / 10).unwrap_or(0);
+    assert!((cases / 20..cases / 2).contains(&lowered), "{lowered}");
+}
+
+/// The same for fragments: every reason to refuse a packet or a fragment, and all that may become of it.
+#[test]
+#[cfg_attr(miri, ignore = "counts need many cases")]
+fn generated_fragments_reach_every_reason() {
+    let (mut splits, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    let (mut split, mut complete, mut duplicates) = (0, 0, 0);
+    let mut evicted = BTreeSet::new();
+    for number in 0..SEEDS {
+        let case: FragmentCase = from_bytes(&seed(number));
+        match oracle::fragments(&case.packet.0, case.mtu) {
+            Ok(fragments) => split += u64::from(fragments.len() > 1),
+            Err(error) => {
+                splits.insert(error.reason());
+            }
+        }
+        let case: ReassemblyCase = from_bytes(&seed(number));
+        let mut naive = NaiveReassembler::new(case.limits, case.payload_len.into());
+        for arriving in &case.arriving {
+            match naive.add(arriving.now, arriving.peer, &arriving.bytes.0) {
+                Ok(Joined::Held(reason)) => evicted.extend(reason.map(Eviction::name)),
+                Ok(Joined::Duplicate) => duplicates += 1,
+                Ok(Joined::Complete(_)) => complete += 1,
+                Err(error) => {
+                    refused.insert(error.reason());
+                }
+            }
+        }
+    }
+    let expected = |names: &[(usize, &'static str)], not: &[&str]| -> BTreeSet<&str> {
+        let ipv4 = ParseError::NAMES.iter().filter(|(index, _)| *index < 5);
+        let all = ipv4.chain(names).map(|(_, name)| *name);
+        all.filter(|name| !not.contains(name)).collect()
+    };
+    // Of writing a fragment, not of planning: the law asks for them.
+    let not = ["Packet", "NoRoom", "OtherPacket"];
+    let mut all = expected(FragmentError::NAMES, &not);
+    all.insert("BadOption");
+    assert_eq!(splits, all);
+    assert_eq!(refused, expected(ReassemblyError::NAMES, &["Packet"]));
+    assert_eq!(evicted, BTreeSet::from(["Overtaken", "TimedOut"]));
+    assert!(split > SEEDS / 4, "only {split} of {SEEDS} are split");
+    assert!(complete > SEEDS / 4, "only {complete} are complete");
+    assert!(duplicates > SEEDS / 8, "only {duplicates} arrive twice");
 }
 
 /// `law_all_compositions_agree` compares those that are among the tunnels chosen at run time. These are

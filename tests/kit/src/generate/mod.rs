@@ -13,19 +13,31 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 
 mod arrivals;
 mod departures;
+mod endpoint;
+mod errors;
 mod fields;
+mod fragments;
 mod lengths;
+mod mss;
 mod packets;
+mod paths;
 mod streams;
+mod tables;
 
 pub use arrivals::DecapCase;
 pub use departures::{CompositionCase, EncapCase, NestCase, OrdinaryPacket, TrainCase, mtu};
+pub use endpoint::{Coming, EndpointCase, EndpointDoor, PeerChange, PeersCase, Step};
+pub use errors::{ErrorCase, QuoteCase, ReportCase};
 pub use fields::{
     ChecksumCase, Ipv4Setter, Replacement, SetterCase, TransportCase, TransportSetter, UpdateCase,
 };
+pub use fragments::{ArrivingFragment, FragmentCase, ReassemblyCase};
 pub use lengths::{LengthCase, Part};
+pub use mss::MssCase;
 pub use packets::{Ipv4Packet, MutatedPacket, POOL, SlackCase};
+pub use paths::{PathCall, PathCase, ProbeCase, ProberCall, ProberCase, Reports, Stage};
 pub use streams::StreamCase;
+pub use tables::{Change, EdgeCase, EdgeChange, PrefixCase};
 
 /// The input of type `T` that an engine's bytes stand for.
 #[must_use]

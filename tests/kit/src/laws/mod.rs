@@ -8,14 +8,20 @@ use ipencap::encap::PerPacket;
 mod composition;
 mod decap;
 mod encap;
+mod endpoint;
+mod fragment;
+mod icmp;
 mod lengths;
+mod mss;
 mod nest;
 mod parse;
 mod payload;
+mod pmtu;
 mod rules;
 mod setters;
 mod stream;
 mod sums;
+mod tables;
 
 pub use composition::law_all_compositions_agree;
 pub use decap::{law_decap_is_all_or_nothing, law_decap_matches_oracle, law_inspect_apply_agree};
@@ -23,7 +29,17 @@ pub use encap::{
     law_dirty_headroom, law_doors_agree, law_emitted_checksums_verify, law_encap_is_all_or_nothing,
     law_encap_matches_oracle, law_overhead_is_exact, law_untouched_payload,
 };
+pub use endpoint::{law_endpoint_matches_oracle, law_peer_table_matches_oracle};
+pub use fragment::{
+    law_fragments_match_oracle, law_fragments_reassemble, law_reassembly_is_bounded,
+    law_reassembly_matches_oracle,
+};
+pub use icmp::{
+    law_icmp_error_matches_oracle, law_quotes_match_oracle, law_report_matches_oracle,
+    law_tunnels_recognise_their_quotes,
+};
 pub use lengths::law_lengths_match_oracle;
+pub use mss::law_mss_matches_oracle;
 pub use nest::{
     law_matching_receiver_opens, law_nested_inspection_equals_sequential, law_roundtrip,
     law_stack_is_associative,
@@ -32,6 +48,10 @@ pub use parse::{law_no_panic, law_parse_matches_oracle, law_parse_never_reads_pa
 pub use payload::{
     law_payload_equals_packet, law_payload_form_is_the_packets_payload,
     law_payload_train_equals_one_by_one,
+};
+pub use pmtu::{
+    law_path_mtu_matches_oracle, law_prober_finds_the_path_mtu,
+    law_prober_raises_only_what_is_confirmed,
 };
 pub use rules::{law_header_by_value_equals_in_place, law_rules_agree};
 pub use setters::{
@@ -42,6 +62,8 @@ pub use stream::{law_decoder_matches_oracle, law_frame_matches_oracle};
 pub use sums::{
     law_checksum_ignores_word_order, law_checksum_matches_oracle, law_incremental_equals_full,
 };
+
+pub use tables::{law_edge_table_matches_oracle, law_prefix_table_matches_oracle};
 
 /// A law by name, for engines that know only bytes.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +118,22 @@ laws! {
     law_frame_matches_oracle,
     law_decoder_matches_oracle,
     law_lengths_match_oracle,
+    law_icmp_error_matches_oracle,
+    law_report_matches_oracle,
+    law_quotes_match_oracle,
+    law_tunnels_recognise_their_quotes,
+    law_prefix_table_matches_oracle,
+    law_edge_table_matches_oracle,
+    law_peer_table_matches_oracle,
+    law_endpoint_matches_oracle,
+    law_mss_matches_oracle,
+    law_path_mtu_matches_oracle,
+    law_prober_finds_the_path_mtu,
+    law_prober_raises_only_what_is_confirmed,
+    law_fragments_match_oracle,
+    law_fragments_reassemble,
+    law_reassembly_matches_oracle,
+    law_reassembly_is_bounded,
 }
 
 /// What the caller says of packet `number` of a tunnel: by it, whatever is counted.

@@ -10,7 +10,7 @@ use crate::generate::{Bytes, NestCase};
 use crate::oracle;
 
 /// The innermost packet as it leaves the last tunnel.
-fn travelled(case: &NestCase) -> Vec<u8> {
+pub(super) fn travelled(case: &NestCase) -> Vec<u8> {
     let mut inner = case.inner.bytes.0.clone();
     for layer in &case.layers {
         inner[8] -= layer.naive().hops();
@@ -33,7 +33,7 @@ fn is_looked_through(case: &NestCase) -> bool {
 
 /// Wraps the case's packet in all of its layers; `None` for a fragment that minimal encapsulation
 /// must not carry, and for what is [too deep](is_looked_through).
-fn nested(case: &NestCase) -> Option<Vec<u8>> {
+pub(super) fn nested(case: &NestCase) -> Option<Vec<u8>> {
     if !is_looked_through(case) {
         return None;
     }

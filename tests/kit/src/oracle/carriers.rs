@@ -9,6 +9,7 @@ use ipencap::error::{EncapError, Reason};
 use super::decap::{Inside, NaiveCarrier, has_source_route};
 use super::encap::{NaiveEncapsulator, OuterPolicy, inner_fields};
 use super::flow::{Ports, flow_hash, known_sum_of, source_port};
+use super::icmp;
 use super::{
     Fields, Plain, address_at, checksum, fill_checksum, put_u16, u16_at, validate, verifies,
 };
@@ -73,6 +74,11 @@ impl NaiveEncapsulator for NaiveIpIp {
         self.0.header(&carried, said, 4).packet(&carried)
     }
 
+    fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>> {
+        let is_ours = icmp::agrees(quote, 0, &[Some(0x45)]) && icmp::owns(quote, &self.0, 4);
+        is_ours.then(|| icmp::behind(quote, 20))?
+    }
+
     fn hops(&self) -> u8 {
         self.0.forwards.into()
     }
@@ -132,6 +138,18 @@ impl NaiveGre {
             put_u16(&mut bytes, 4, computed);
         }
         bytes
+    }
+
+    /// What is the same in the headers of all packets.
+    fn constant(&self) -> Vec<Option<u8>> {
+        let bytes = self.shimmed(&[], self.number);
+        let mut constant: Vec<_> = bytes[..4].iter().copied().map(Some).collect();
+        if self.checksum {
+            constant.extend([None; 4]);
+        }
+        let key = self.key.into_iter().flat_map(u32::to_be_bytes);
+        constant.extend(key.map(Some));
+        constant
     }
 
     fn objections_of_shim(&self, said: &PerPacket) -> Vec<EncapError> {
@@ -211,6 +229,13 @@ impl NaiveEncapsulator for NaiveGre {
         self.outer
             .header(&carried, said, 47)
             .packet(&self.shimmed(&carried, sequence))
+    }
+
+    fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>> {
+        let is_ours = icmp::agrees(quote, 0, &[Some(0x45)])
+            && icmp::owns(quote, &self.outer, 47)
+            && icmp::agrees(quote, 20, &self.constant());
+        is_ours.then(|| icmp::behind(quote, self.overhead()))?
     }
 
     fn hops(&self) -> u8 {
@@ -425,6 +450,25 @@ impl NaiveEncapsulator for NaiveUdp {
         header.packet(&datagram)
     }
 
+    fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>> {
+        let constant = match &self.kind {
+            UdpKind::Direct => vec![],
+            UdpKind::Gue(_) => self.shimmed(&[], None).into_iter().map(Some).collect(),
+            UdpKind::Gre { sent, .. } => sent.constant(),
+        };
+        let [high, low] = self.destination_port.to_be_bytes();
+        let is_port = |port| match self.source_port {
+            Some(fixed) => port == fixed,
+            None => icmp::may_be_port(self.ports, port),
+        };
+        let is_ours = icmp::agrees(quote, 0, &[Some(0x45)])
+            && icmp::owns(quote, &self.outer, 17)
+            && (quote.len() < 22 || is_port(u16_at(quote, 20)))
+            && icmp::agrees(quote, 22, &[Some(high), Some(low)])
+            && icmp::agrees(quote, 28, &constant);
+        is_ours.then(|| icmp::behind(quote, self.overhead()))?
+    }
+
     fn hops(&self) -> u8 {
         self.outer.forwards.into()
     }
@@ -568,6 +612,17 @@ impl NaiveEncapsulator for NaiveTcp {
         header.packet(&segment)
     }
 
+    fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>> {
+        let ports = self.ports.map(u16::to_be_bytes).concat();
+        let ports: Vec<_> = ports.into_iter().map(Some).collect();
+        let words = 5 + self.options.len() / 4;
+        let is_ours = icmp::agrees(quote, 0, &[Some(0x45)])
+            && icmp::owns(quote, &self.outer, 6)
+            && icmp::agrees(quote, 20, &ports)
+            && (quote.len() <= 32 || usize::from(quote[32] / 16) == words);
+        is_ours.then(|| icmp::behind(quote, self.overhead()))?
+    }
+
     fn hops(&self) -> u8 {
         self.outer.forwards.into()
     }
@@ -699,6 +754,36 @@ impl NaiveEncapsulator for NaiveMinimal {
         put_u16(&mut packet, 2, total_len);
         fill_checksum(&mut packet);
         [packet, shim, payload].concat()
+    }
+
+    fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>> {
+        if !icmp::owns(quote, &self.outer, 55) {
+            return None;
+        }
+        let Some(first) = quote.first() else {
+            return Some(vec![]);
+        };
+        let shim_at = usize::from(first % 16) * 4;
+        let behind = shim_at + self.overhead();
+        let flags = quote.get(shim_at + 1);
+        if flags.is_some_and(|flags| (flags / 128 == 1) != self.keeps_source) {
+            return None;
+        }
+        let Some(shim) = quote.get(shim_at..behind) else {
+            return Some(vec![]);
+        };
+        if !verifies(shim) {
+            return None;
+        }
+        let mut packet = [&quote[..shim_at], &quote[behind..]].concat();
+        let total_len = usize::from(u16_at(quote, 2)).saturating_sub(self.overhead());
+        put_u16(&mut packet, 2, u16::try_from(total_len).unwrap());
+        packet[9] = shim[0];
+        packet[16..20].copy_from_slice(&shim[4..8]);
+        if self.keeps_source {
+            packet[12..16].copy_from_slice(&shim[8..12]);
+        }
+        Some(packet)
     }
 
     fn hops(&self) -> u8 {

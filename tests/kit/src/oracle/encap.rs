@@ -28,6 +28,10 @@ pub trait NaiveEncapsulator: Debug {
     /// The outer packet around an `inner` to which there is no objection.
     fn outer(&self, inner: &[u8], said: &PerPacket) -> Vec<u8>;
 
+    /// The packet inside a quoted outer packet, as far as it is quoted, with its header restored. `None` if
+    /// the tunnel cannot have written the outer one (I-20). The header checksum is of no account.
+    fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>>;
+
     /// The hops that it takes off the inner TTL.
     fn hops(&self) -> u8;
 
@@ -297,6 +301,10 @@ impl NaiveEncapsulator for NaiveStack<'_> {
     fn outer(&self, inner: &[u8], said: &PerPacket) -> Vec<u8> {
         let middle = self.inner.outer(inner, said);
         self.outer.outer(&middle, said)
+    }
+
+    fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>> {
+        self.inner.unquoted(&self.outer.unquoted(quote)?)
     }
 
     fn hops(&self) -> u8 {

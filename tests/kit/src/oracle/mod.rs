@@ -11,9 +11,16 @@ use ipencap::wire::EcnAlarm;
 mod carriers;
 mod decap;
 mod encap;
+mod endpoint;
 mod flow;
+mod fragment;
+mod icmp;
 mod lengths;
+mod mss;
+mod paths;
+mod peers;
 mod stream;
+mod tables;
 
 pub use carriers::{
     NaiveGre, NaiveIpIp, NaiveMinimal, NaiveTcp, NaiveUdp, Summed, UdpKind, refill,
@@ -23,9 +30,16 @@ pub use decap::{
     has_source_route, in_net, is_martian, refuse,
 };
 pub use encap::{Ids, NaiveEncapsulator, NaiveStack, OuterPolicy};
+pub use endpoint::{Came, Due, NaiveEndpoint, Went, Why};
 pub use flow::{Ports, depth, flow_hash, innermost, known_sum_of, murmur3, source_port};
+pub use fragment::{ECN_REASSEMBLED, Joined, NaiveReassembler, fragments};
+pub use icmp::{Heard as HeardIcmp, hear_icmp, icmp_error, silences};
 pub use lengths::{fragment_count, outer_len};
+pub use mss::{clamped, covered_by_tcp, mss_values, syn_at, tcp_checksum};
+pub use paths::NaivePath;
+pub use peers::{NaiveArrival, NaiveId, NaivePeers, NaiveSlot, NaiveTunnel, arrival};
 pub use stream::{Heard, Receiver, Said, hear};
+pub use tables::NaiveTable;
 
 /// The C program of RFC 1071 §4.1, read byte by byte in network order.
 #[must_use]

@@ -16,11 +16,15 @@ use ipencap::encap::{
 };
 use ipencap::error::{EncapError, Refused};
 use ipencap::packet::Facts;
-use ipencap::shim::{Fou, Gre, GreInUdp, Gue, GueVariant1, IpIp, Shim, SocketShim, Tcp};
+use ipencap::shim::{
+    ChecksumPolicy, Fou, Gre, GreInUdp, Gue, GueVariant1, IpIp, Shim, SocketShim, Tcp,
+};
 use ipencap::wire::Dscp;
 
 use crate::generate::{mtu, odds};
-use crate::oracle::{self, Ids, NaiveCarrier, NaiveEncapsulator, OuterPolicy, Switches};
+use crate::oracle::{
+    self, Ids, NaiveCarrier, NaiveEncapsulator, NaiveTunnel, OuterPolicy, Summed, Switches,
+};
 use crate::registry::{CarrierSubject, Door, Endpoints, Subject, Wishes};
 
 mod gre;
@@ -420,7 +424,44 @@ fn ends(outer: &OuterPolicy) -> (Ipv4Addr, Ipv4Addr) {
     (outer.source.into(), outer.destination.into())
 }
 
-/// The policies of an outer header as the library takes them.
+/// A naive tunnel of one layer as the library has it, at run time.
+#[must_use]
+pub fn library_tunnel(naive: &NaiveTunnel) -> AnyTunnel {
+    let outer = naive.outer();
+    let (source, destination) = ends(outer);
+    let policy = library_policy(outer);
+    match naive {
+        NaiveTunnel::IpIp(_) => Tunnel::new(source, destination, IpIp)
+            .unwrap()
+            .with_policy(policy)
+            .into(),
+        NaiveTunnel::Udp(naive) => {
+            let checksum = match naive.checksum {
+                Summed::Zero => ChecksumPolicy::Zero,
+                Summed::Full => ChecksumPolicy::Full,
+                Summed::Offload => ChecksumPolicy::Offload,
+            };
+            let fou = Fou::new(naive.destination_port).with_checksum(checksum);
+            Tunnel::new(source, destination, fou)
+                .unwrap()
+                .with_policy(policy)
+                .into()
+        }
+        NaiveTunnel::Gre(naive) => {
+            let gre = gre::sent(naive);
+            Tunnel::new(source, destination, gre)
+                .unwrap()
+                .with_policy(policy)
+                .into()
+        }
+        NaiveTunnel::Minimal(_) => MinEnc::new(source, destination)
+            .unwrap()
+            .with_role(role(outer))
+            .with_link_mtu(outer.link_mtu)
+            .into(),
+    }
+}
+
 fn library_policy(outer: &OuterPolicy) -> encap::OuterPolicy {
     encap::OuterPolicy {
         ttl: match outer.ttl {

@@ -244,6 +244,10 @@ impl<O: Enrol, I: Enrol, F: Combine<I::Tunnel, O::Tunnel>> NaiveEncapsulator
         self.naive_stack().outer(inner, said)
     }
 
+    fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>> {
+        self.naive_stack().unquoted(quote)
+    }
+
     fn hops(&self) -> u8 {
         self.naive_stack().hops()
     }
