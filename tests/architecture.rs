@@ -12,24 +12,33 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ipencap::{checksum, decap, encap, error, mtu, packet, shim, stream, wire};
+use ipencap::{
+    checksum, decap, encap, error, fragment, icmp, mss, mtu, packet, pmtu, shim, stream, time,
+    tunnel, wire,
+};
 
 /// The layer of every module of the crate's root. Imports point down: to a lower layer, never to the same,
 /// unless it is the own module.
 ///
 /// Within the design's layer 1, `packet` stands on `wire`; within its layer 2, `encap` on `decap`
 /// ([`encap::Tunnel::receiver`] makes a receiver), and both on `shim`.
-const LAYERS: [(&str, u8); 10] = [
+const LAYERS: &[(&str, u8)] = &[
     ("error", 0),
     ("checksum", 0),
     ("mtu", 0),
     ("guide", 0),
+    ("time", 0),
     ("wire", 1),
     ("packet", 2),
+    ("icmp", 3),
+    ("fragment", 3),
+    ("pmtu", 2),
+    ("mss", 3),
     ("shim", 3),
     ("decap", 4),
     ("encap", 5),
     ("stream", 5),
+    ("tunnel", 6),
 ];
 
 /// No file of the library has more lines of code, comments and blank lines not counted. About 300 are
@@ -276,7 +285,7 @@ fn order_of_files(
 fn imports_inside_a_module_point_down() {
     let all = sources();
     let mut modules = 0;
-    for (root, _) in LAYERS {
+    for &(root, _) in LAYERS {
         let files: Vec<&(PathBuf, Vec<String>)> = all
             .iter()
             .filter(|(_, module)| module.len() == 2 && module[0] == root)
@@ -336,7 +345,7 @@ fn imports_that_point_up_or_sideways_are_found() {
             "fn f<'a>(c: &'a char) -> bool { *c == '\"' && crate::wire::g('\\'') }",
         ),
         ("encap/any", "use crate::tunnel::Endpoint;"),
-        ("tunnel", ""),
+        ("made_up", ""),
     ];
     for (path, source) in planted {
         let wrong = upward_imports(source, &module(path));
@@ -483,6 +492,9 @@ macro_rules! shared {
 type AnAccess = decap::PointToPoint<'static>;
 type AShim = shim::IpIp;
 type AnInUdp = shim::DirectIpv4;
+type AFou = shim::Fou;
+type ATunnel = encap::AnyTunnel;
+type APeer = tunnel::OnePeer<'static, ATunnel>;
 
 #[test]
 #[allow(clippy::too_many_lines, reason = "a line for each type")]
@@ -493,10 +505,12 @@ fn every_public_type_is_send_and_sync() {
         decap::EgressDscp,
         decap::Inner<'static>,
         decap::InnerTunnels,
+        decap::InnerPolicy,
         decap::Minimal,
         decap::Opened,
         decap::OuterMeta,
         decap::OuterPacket<'static>,
+        decap::AnyReceiver<AnAccess>,
         decap::Receiver<AShim, AnAccess>,
         encap::AnyTunnel,
         encap::DfPolicy,
@@ -511,14 +525,43 @@ fn every_public_type_is_send_and_sync() {
         encap::Tunnel<AShim>,
         error::ConfigError,
         error::EncapError,
+        error::Eviction,
+        error::FragmentAttack,
+        error::FragmentError,
+        error::Ignored,
         error::ParseError,
+        error::PathMtuIgnored,
+        error::PeerError,
         error::PrefixError,
+        error::ReassemblyError,
         error::Reason,
         error::Refused,
+        fragment::Added,
+        fragment::Evicted,
+        fragment::Fragment,
+        fragment::Fragments,
+        fragment::Limits,
+        fragment::Plan,
+        fragment::Reassembler<'static>,
+        fragment::Slot,
+        fragment::SlotId,
+        error::Silence,
+        icmp::Bucket,
+        icmp::BucketConfig,
+        icmp::IcmpError,
+        icmp::Kind,
+        icmp::Relay,
+        icmp::Report<'static>,
+        icmp::ReportKind,
+        error::TableError,
         decap::Edge<'static>,
+        decap::EdgeTable<'static>,
+        decap::PrefixEntry,
+        decap::PrefixTable<'static>,
         decap::Peer<'static>,
         decap::PointToPoint<'static>,
         wire::Prefix,
+        mss::Patch,
         mtu::Efficiency,
         mtu::Overhead,
         packet::Flow,
@@ -527,8 +570,17 @@ fn every_public_type_is_send_and_sync() {
         packet::InnerChecksum,
         packet::PerPacket,
         packet::Proven<'static>,
+        packet::Quote<'static>,
         packet::Rules,
         packet::Span,
+        pmtu::Effect,
+        pmtu::PathMtu,
+        pmtu::PathMtuConfig,
+        pmtu::Phase,
+        pmtu::Probe,
+        pmtu::Prober,
+        pmtu::ProberConfig,
+        pmtu::QuotedLen,
         shim::Carried,
         shim::ChecksumPolicy,
         shim::DirectIpv4,
@@ -551,6 +603,32 @@ fn every_public_type_is_send_and_sync() {
         stream::FrameError,
         stream::StreamError,
         stream::StreamFraming,
+        time::Duration,
+        time::Instant,
+        tunnel::Around,
+        tunnel::Arrival,
+        tunnel::ArrivalEntry,
+        tunnel::Cause,
+        tunnel::Change,
+        tunnel::Counters,
+        tunnel::Endpoint<'static, APeer>,
+        tunnel::EndpointConfig,
+        tunnel::Event,
+        tunnel::Identifications,
+        tunnel::Inbound,
+        tunnel::LayersReceiver<'static, ATunnel, AnAccess>,
+        tunnel::MssPolicy,
+        tunnel::MtuPolicy,
+        tunnel::OnePeer<'static, ATunnel>,
+        tunnel::Outbound,
+        tunnel::Path,
+        tunnel::PeerAccess<'static, APeer>,
+        tunnel::PeerId,
+        tunnel::PeerPolicy,
+        tunnel::PeerSlot<ATunnel>,
+        tunnel::PeerTable<'static, ATunnel>,
+        tunnel::Received<'static>,
+        tunnel::TwoWay<AFou>,
         wire::Dscp,
         wire::Ecn,
         wire::EcnAlarm,
@@ -626,6 +704,15 @@ fn errors_are_small_and_copy() {
     assert_error::<error::EncapError>();
     assert_error::<error::Refused>();
     assert_error::<error::ConfigError>();
+    assert_error::<error::PathMtuIgnored>();
+    assert_error::<error::FragmentError>();
+    assert_error::<error::ReassemblyError>();
+    assert_error::<error::Eviction>();
+    assert_error::<error::FragmentAttack>();
+    assert_error::<error::Silence>();
+    assert_error::<error::Ignored>();
+    assert_error::<error::TableError>();
+    assert_error::<error::PeerError>();
     assert_eq!(size_of::<error::Reason>(), 1);
 }
 

@@ -10,7 +10,6 @@
 
 use core::net::Ipv4Addr;
 
-use ipencap::Span;
 use ipencap::decap::{
     Decapsulate, MAX_NESTING, Opened, OuterPacket, Receiver, decap_nested, inspect_nested,
 };
@@ -20,9 +19,12 @@ use ipencap::encap::{
     Tunnel, header,
 };
 use ipencap::error::{EncapError, ParseError, Reason, Refused};
-use ipencap::packet::Facts;
-use ipencap::shim::{ChecksumPolicy, Fou, Gre, GreInUdp, Gue, IpIp, Shim, Tcp};
-use ipencap::wire::{EcnAlarm, Ipv4};
+use ipencap::packet::{Facts, Packet};
+use ipencap::shim::{
+    Carried, ChecksumPolicy, Fou, Gre, GreInUdp, Gue, InUdp, IpIp, PseudoHeader, Shim, Tcp, Udp,
+};
+use ipencap::wire::{EcnAlarm, IpProtocol, Ipv4};
+use ipencap::{Span, encap};
 use ipencap_kit::oracle::{self, Plain};
 
 const L: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -86,7 +88,7 @@ fn wrap<E: Encapsulate + ?Sized>(
     let overhead = tunnel.overhead();
     let mut buffer = [&vec![0xa5; overhead], packet].concat();
     let place = Span::new(overhead, packet.len());
-    ipencap::encap(tunnel, &mut buffer, place, said).map(|outer| outer.to_vec())
+    encap(tunnel, &mut buffer, place, said).map(|outer| outer.to_vec())
 }
 
 const fn from(peer: Ipv4Addr, to: Ipv4Addr) -> PointToPoint<'static> {
@@ -265,6 +267,72 @@ fn e_19_a_frame_too_short_for_the_headers_is_left_as_it_is() {
             (checked.flow(), checked.len()),
             (written.flow(), written.len())
         );
+    }
+}
+
+/// A shim that tells a length which no header has.
+#[derive(Clone, Copy)]
+struct Endless(usize);
+
+impl Shim for Endless {
+    const PROTOCOL: IpProtocol = IpProtocol(253);
+
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn write(&self, _: &mut [u8], _: &Facts, _: &PerPacket, _: PseudoHeader, _: Rules) {}
+
+    fn read(&self, _: Ipv4<'_>) -> Result<Carried, Refused> {
+        Err(Refused::new(Reason::NotTunnel))
+    }
+}
+
+impl InUdp for Endless {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn write(&self, _: &mut [u8], _: &Facts, _: &PerPacket) -> u16 {
+        0
+    }
+
+    fn read(&self, _: &[u8]) -> Result<Carried, Refused> {
+        Err(Refused::new(Reason::NotTunnel))
+    }
+}
+
+/// E-23: an implementer's wrong length is an error through every door, not a packet without headers.
+#[test]
+fn e_23_a_shim_of_a_wrong_length_is_refused() {
+    let packet = datagram();
+    for len in [
+        65_500,
+        65_536,
+        1 << 20,
+        usize::MAX - 20,
+        usize::MAX - 10,
+        usize::MAX,
+    ] {
+        let shim = Tunnel::new(L, R, Endless(len)).unwrap();
+        let stack = (site(), shim);
+        let slice = [shim, shim];
+        let udp = Tunnel::new(L, R, Udp::to_port(5555, Endless(len))).unwrap();
+        let tunnels: [&dyn Encapsulate; 4] = [&shim, &stack, &slice, &udp];
+        for tunnel in tunnels {
+            let mut buffer = vec![0; 70_000];
+            buffer.extend(&packet);
+            let inner = Span::new(70_000, packet.len());
+            let before = buffer.clone();
+            assert!(encap(tunnel, &mut buffer, inner, &said()).is_err(), "{len}");
+            let mut held = Packet::new(&mut buffer, inner);
+            assert!(held.wrap(tunnel, &said()).is_err(), "{len}");
+            let proven = Packet::new(&mut buffer, inner).prove().unwrap();
+            assert!(proven.wrap(tunnel, &said()).is_err(), "{len}");
+            assert_eq!(buffer, before, "{len}");
+            let facts = Facts::read(&packet).unwrap();
+            assert!(header::<100, _>(tunnel, &facts, &said()).is_err(), "{len}");
+        }
     }
 }
 

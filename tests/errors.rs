@@ -13,16 +13,23 @@ use std::collections::BTreeSet;
 
 use ipencap::Span;
 use ipencap::decap::{Decapsulate, Receiver};
-use ipencap::decap::{PointToPoint, Prefix};
+use ipencap::decap::{PointToPoint, Prefix, PrefixTable};
 use ipencap::encap::{
     AnyTunnel, DfPolicy, Encapsulate, IdSource, InnerChecksum, MinEnc, OuterPolicy, PerPacket,
     Role, Tunnel, header,
 };
-use ipencap::error::{ConfigError, EncapError, ParseError, Reason, Refused};
+use ipencap::error::{
+    ConfigError, EncapError, Eviction, FragmentAttack, FragmentError, Ignored, ParseError,
+    PathMtuIgnored, PeerError, Reason, ReassemblyError, Refused, Silence, TableError,
+};
+use ipencap::fragment::{Added, Limits, Reassembler, Slot, check_tcp_fragment, plan};
+use ipencap::icmp::{self, IcmpError, Kind};
 use ipencap::packet::Facts;
+use ipencap::pmtu::{Effect, PathMtu, PathMtuConfig, QuotedLen};
 use ipencap::shim::{ChecksumPolicy, Fou, Gre, GreInUdp, Gue, IpIp, Shim, Tcp};
 use ipencap::stream::StreamFraming::{Bare, Exclusive, Inclusive};
 use ipencap::stream::{Decoder, Event, FrameError, StreamError};
+use ipencap::time::Instant;
 use ipencap::wire::{self, HeaderOptions, Icmpv4, Ipv4, TcpHeader};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -742,6 +749,89 @@ fn a_refusal_inside_of_a_stack_says_the_layer_l_02() {
     assert_eq!((refused.need, refused.have), (0, 0));
 }
 
+// ---- PathMtuIgnored: one report per reason
+
+/// A report that meets each reason, on a path of 1500 bytes on which a packet of that length was sent.
+#[test]
+fn path_mtu_ignored_a_15() {
+    let ignored = |config, mtu, reported, total_len| {
+        let mut path = PathMtu::new(1500, config);
+        path.sent(Instant::ZERO, 1500);
+        let _ = path.on_local(Instant::ZERO, mtu);
+        let before = path.get(Instant::ZERO);
+        let header_len = 20;
+        let quoted = QuotedLen {
+            total_len,
+            header_len,
+        };
+        match path.on_report(Instant::ZERO, reported, quoted) {
+            Effect::Ignored(reason) => {
+                assert_eq!(path.get(Instant::ZERO), before);
+                reason
+            }
+            effect => panic!("{effect:?}"),
+        }
+    };
+    let (usual, fixed) = (PathMtuConfig::DEFAULT, PathMtuConfig::STATIC);
+    let mut counters = [0u32; PathMtuIgnored::COUNT];
+    for (config, mtu, reported, total_len, reason, parts) in [
+        (
+            fixed,
+            1500,
+            1400,
+            1500,
+            PathMtuIgnored::Static,
+            ["configured", "clear"],
+        ),
+        (
+            usual,
+            1500,
+            67,
+            1500,
+            PathMtuIgnored::BelowMinimum,
+            ["68", "ignore"],
+        ),
+        (
+            usual,
+            1500,
+            1400,
+            1501,
+            PathMtuIgnored::NeverSent,
+            ["longer", "forged"],
+        ),
+        (
+            usual,
+            1500,
+            1500,
+            1500,
+            PathMtuIgnored::PacketFits,
+            ["fits", "forged"],
+        ),
+        (
+            usual,
+            1400,
+            1400,
+            1500,
+            PathMtuIgnored::NotLower,
+            ["not below", "ignore"],
+        ),
+        (
+            usual,
+            552,
+            551,
+            1500,
+            PathMtuIgnored::AtFloor,
+            ["floor", "DF"],
+        ),
+    ] {
+        let found = ignored(config, mtu, reported, total_len);
+        assert_eq!(found, reason);
+        assert_says(&found, &parts);
+        counters[found.index()] += 1;
+    }
+    assert_eq!(counters, [1; PathMtuIgnored::COUNT]);
+}
+
 // ---- StreamError and FrameError
 
 #[test]
@@ -783,6 +873,174 @@ fn frame_errors_s_14_s_20() {
     assert_eq!(FrameError::Inner(truncated).name(), "Truncated");
     let mismatch = FrameError::InnerLengthMismatch;
     assert_eq!(mismatch.name(), "InnerLengthMismatch");
+}
+
+// ---- Fragments
+
+/// A part of `plain`, with these flags and this offset and so many bytes of data.
+fn part(flags_offset: u16, len: usize) -> Vec<u8> {
+    let plain = Plain {
+        flags_offset,
+        ..inner()
+    };
+    plain.packet(&vec![0; len])
+}
+
+#[test]
+fn fragment_errors_x_02_x_03_v_15() {
+    let packet = part(0, 100);
+    let fragment = plan(&packet, 60).unwrap().fragments(&packet).unwrap();
+    let fragment = fragment.last().unwrap();
+    let mut bad_option = Plain {
+        options: vec![7, 1, 0, 0],
+        ..inner()
+    };
+    bad_option.flags_offset = 0;
+    let bad_option = bad_option.packet(&[0; 100]);
+    let rows = [
+        (plan(&packet[..19], 60).err(), "Truncated", ["20", "19"]),
+        (plan(&bad_option, 60).err(), "BadOption", ["7", "length"]),
+        (
+            plan(&part(0x4000, 100), 60).err(),
+            "FragmentationNeeded",
+            ["60", "ICMP 3/4"],
+        ),
+        (plan(&packet, 27).err(), "MtuTooSmall", ["27", "28"]),
+        (
+            plan(&part(0x1fff, 100), 60).err(),
+            "ReassembledTooLong",
+            ["65535", "drop"],
+        ),
+        (
+            fragment.write(&packet, &mut [0; 39]).err(),
+            "NoRoom",
+            ["40", "39"],
+        ),
+        (
+            plan(&packet, 60).unwrap().fragments(&part(0, 99)).err(),
+            "OtherPacket",
+            ["planned", "again"],
+        ),
+        (
+            fragment.write(&packet[..119], &mut [0; 40]).err(),
+            "Truncated",
+            ["120", "119"],
+        ),
+    ];
+    let mut counters = BTreeSet::new();
+    for (error, reason, parts) in rows {
+        let error = error.unwrap();
+        assert_eq!(error.reason(), reason);
+        assert_says(&error, &parts);
+        assert!(FragmentError::counters().any(|named| named == (error.counter(), reason)));
+        counters.insert(error.counter());
+    }
+    let own = FragmentError::NAMES
+        .iter()
+        .filter(|(_, name)| *name != "Packet");
+    let missing: Vec<_> = own.filter(|(index, _)| !counters.contains(index)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn reassembly_errors_x_22_to_x_28() {
+    let first = || part(0x2000, 16);
+    let with_ecn = |packet, ecn| with_byte(packet, 1, ecn);
+    let rows: [(Vec<Vec<u8>>, &str, &str); 12] = [
+        (vec![first()[..19].to_vec()], "Truncated", "19"),
+        (vec![part(0, 8)], "NotFragment", "whole"),
+        (vec![part(0x2000, 0)], "EmptyFragment", "without data"),
+        (vec![part(0x2000, 12)], "BadFragmentLength", "12"),
+        (vec![part(0x1fff, 8)], "ReassembledTooLong", "65535"),
+        (
+            vec![first(), part(0x2001, 16)],
+            "OverlappingFragment",
+            "overlap",
+        ),
+        (vec![first(), part(1, 8)], "InconsistentEnd", "ends"),
+        (
+            vec![first(), with_ecn(part(2, 8), 3)],
+            "EcnFragmentMix",
+            "Not-ECT",
+        ),
+        (vec![part(0x2000, 8)], "TooSmall", "8 bytes"),
+        (
+            vec![first(), part(0x2002, 16), part(4, 1)],
+            "TooManyFragments",
+            "limit",
+        ),
+        (vec![part(100, 8)], "SlotTooShort", "808"),
+        (
+            vec![first(), part(0x2000, 0), part(2, 8)],
+            "Discarded",
+            "before",
+        ),
+    ];
+    let limits = Limits {
+        min_len: 16,
+        max_fragments: 2,
+        ..Limits::DEFAULT
+    };
+    let mut counters = BTreeSet::new();
+    for (fragments, reason, part) in rows {
+        let mut slots = [Slot::new()];
+        let mut memory = [0; Reassembler::memory_len(1, 64)];
+        let mut reassembler = Reassembler::new(&mut slots, &mut memory, limits);
+        let answers = fragments
+            .iter()
+            .map(|fragment| reassembler.add(Instant::ZERO, 0, fragment));
+        let error = answers.last().unwrap().unwrap_err();
+        assert_eq!(error.reason(), reason);
+        assert_says(&error, &[part]);
+        assert!(ReassemblyError::counters().any(|named| named == (error.counter(), reason)));
+        counters.insert(error.counter());
+    }
+    let own = ReassemblyError::NAMES
+        .iter()
+        .filter(|(_, name)| *name != "Packet");
+    let missing: Vec<_> = own.filter(|(index, _)| !counters.contains(index)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// What is provoked in `tests/fragment.rs` says what to do.
+#[test]
+fn evictions_and_attacks_x_31() {
+    let mut slots = [Slot::new()];
+    let mut memory = [0; Reassembler::memory_len(1, 64)];
+    let mut reassembler = Reassembler::new(&mut slots, &mut memory, Limits::DEFAULT);
+    let first = part(0x2000, 16);
+    assert!(reassembler.add(Instant::ZERO, 0, &first).is_ok());
+    let added = reassembler.add(Instant::ZERO, 1, &first).unwrap();
+    let Added::Held {
+        evicted: Some(evicted),
+    } = added
+    else {
+        panic!("{added:?}");
+    };
+    assert_eq!((evicted.reason, evicted.peer), (Eviction::SlotNeeded, 0));
+    assert_says(&evicted.reason, &["slots"]);
+    assert_says(&Eviction::TimedOut, &["timeout"]);
+    assert_says(&Eviction::PeerLimit, &["peer"]);
+    assert_says(&Eviction::Overtaken, &["identification"]);
+    let plain = Plain {
+        flags_offset: 1,
+        protocol: 6,
+        ..inner()
+    };
+    let packet = plain.packet(&[0; 8]);
+    let attack = check_tcp_fragment(Ipv4::parse(&packet).unwrap()).unwrap_err();
+    assert_says(&attack, &["offset 8", "drop"]);
+    assert_says(&FragmentAttack::TinyFirstFragment, &["flags", "drop"]);
+}
+// ---- TableError
+
+#[test]
+fn table_error_full() {
+    let error = PrefixTable::new(&mut [])
+        .insert(0, Prefix::ANY, 1)
+        .unwrap_err();
+    assert_eq!(error, TableError::Full);
+    assert_says(&error, &["full", "entries"]);
 }
 
 // ---- ConfigError: one test per variant that can be had
@@ -836,6 +1094,136 @@ fn bad_tcp_options_s_03() {
 
 // ---- Numbers, names, counters
 
+// ---- Silence and Ignored: one packet for each
+
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+
+/// I-01 to I-05, I-14, I-15, I-31.
+fn silences() -> Vec<(Silence, Result<IcmpError, Silence>)> {
+    let about = |plain: Plain, payload: &[u8]| {
+        IcmpError::about(&plain.packet(payload), Kind::HostUnreachable, GATEWAY)
+    };
+    let too_long = |mtu, flags_offset| {
+        let plain = Plain {
+            flags_offset,
+            ..inner()
+        };
+        let kind = Kind::FragmentationNeeded { mtu };
+        IcmpError::about(&plain.packet(&[0; 80]), kind, GATEWAY)
+    };
+    let fragment = Plain {
+        flags_offset: 1,
+        ..inner()
+    };
+    let packet = inner().packet(&[0; 80]);
+    let kind = Kind::HostUnreachable;
+    let own = Ipv4Addr::UNSPECIFIED;
+    vec![
+        (
+            Silence::Invalid,
+            IcmpError::about(&packet[..99], kind, GATEWAY),
+        ),
+        (Silence::LaterFragment, about(fragment, &[0; 8])),
+        (
+            Silence::SourceNotAHost,
+            about(plain([127, 0, 0, 1], B, 17), &[]),
+        ),
+        (Silence::Multicast, about(plain(A, [224, 0, 0, 1], 17), &[])),
+        (Silence::Broadcast, about(plain(A, [255; 4], 17), &[])),
+        (Silence::AboutAnError, about(plain(A, B, 1), &[11; 8])),
+        (Silence::UnknownIcmpType, about(plain(A, B, 1), &[99; 8])),
+        (Silence::IcmpTruncated, about(plain(A, B, 1), &[])),
+        (Silence::MayBeFragmented, too_long(68, 0)),
+        (Silence::MtuBelowMinimum, too_long(67, 0x4000)),
+        (Silence::NoOwnAddress, IcmpError::about(&packet, kind, own)),
+        (
+            Silence::QuoteTooShort,
+            IcmpError::about_quoted(&packet[..27], kind, GATEWAY),
+        ),
+    ]
+}
+
+/// The ICMP message of this type and code in a packet of this header.
+fn message(plain: &Plain, kind: u8, code: u8, rest: [u8; 4], quote: &[u8]) -> Vec<u8> {
+    let mut message = [&[kind, code, 0, 0], &rest[..], quote].concat();
+    let computed = oracle::checksum(&message);
+    oracle::put_u16(&mut message, 2, computed);
+    plain.packet(&message)
+}
+
+/// I-20, I-24 to I-28, I-30.
+fn ignored() -> Vec<(Ignored, Option<Ignored>)> {
+    let plain = || plain([192, 0, 2, 254], L, 1);
+    let quote = outer().packet(&[0; 40]);
+    let heard = |packet: &[u8]| {
+        icmp::read(packet)
+            .and_then(|report| report.relayed(20))
+            .err()
+    };
+    let of_kind = |kind, code, rest| heard(&message(&plain(), kind, code, rest, &quote));
+    let quoting = |quote: &[u8]| heard(&message(&plain(), 3, 1, [0; 4], quote));
+    let fragment = Plain {
+        flags_offset: 0x2000,
+        ..plain()
+    };
+    let stranger = Plain {
+        source: [224, 0, 0, 1],
+        ..plain()
+    };
+    let valid = message(&plain(), 3, 1, [0; 4], &quote);
+    let mut broken = valid.clone();
+    broken[30] ^= 1;
+    vec![
+        (Ignored::Invalid, heard(&valid[..40])),
+        (Ignored::NotIcmp, heard(&quote)),
+        (
+            Ignored::Fragment,
+            heard(&message(&fragment, 3, 1, [0; 4], &quote)),
+        ),
+        (
+            Ignored::ReporterNotAHost,
+            heard(&message(&stranger, 3, 1, [0; 4], &quote)),
+        ),
+        (
+            Ignored::IcmpTruncated,
+            heard(&plain().packet(&[3, 1, 0, 0])),
+        ),
+        (Ignored::BadChecksum, heard(&broken)),
+        (Ignored::NotAnError, of_kind(8, 0, [0; 4])),
+        (Ignored::UnknownCode, of_kind(11, 2, [0; 4])),
+        (Ignored::QuoteNotIpv4, quoting(&[0x60; 40])),
+        (Ignored::QuoteTooShort, quoting(&quote[..27])),
+        (Ignored::MtuBelowMinimum, of_kind(3, 4, [0, 0, 0, 67])),
+        (Ignored::PortUnreachable, of_kind(3, 3, [0; 4])),
+        (Ignored::SourceRouteFailed, of_kind(3, 5, [0; 4])),
+        (Ignored::SourceQuench, of_kind(4, 0, [0; 4])),
+        (Ignored::Redirect, of_kind(5, 0, [0; 4])),
+        (Ignored::ParameterProblem, of_kind(12, 0, [0; 4])),
+    ]
+}
+
+#[test]
+fn every_silence_has_a_packet() {
+    let mut counted = [0; Silence::COUNT];
+    for (silence, made) in silences() {
+        assert_eq!(made, Err(silence));
+        counted[silence.index()] += 1;
+        assert_says(&silence, &["; "]);
+    }
+    assert_eq!(counted, [1; Silence::COUNT]);
+}
+
+#[test]
+fn every_reason_to_ignore_has_a_packet() {
+    let mut counted = [0; Ignored::COUNT];
+    for (reason, heard) in ignored() {
+        assert_eq!(heard, Some(reason));
+        counted[reason.index()] += 1;
+        assert_says(&reason, &["; "]);
+    }
+    assert_eq!(counted, [1; Ignored::COUNT]);
+}
+
 /// Numbers are stable and below the count, names are unique, and both agree with the table.
 macro_rules! assert_numbered {
     ($Error:ty, $($error:expr),+ $(,)?) => {
@@ -887,6 +1275,31 @@ fn numbers_and_names_are_stable_unique_and_below_the_count() {
         EncapError::NotByValue,
     );
     assert_numbered!(Reason, Reason::OuterTruncated, Reason::GreSequence);
+    assert_numbered!(
+        PathMtuIgnored,
+        PathMtuIgnored::Static,
+        PathMtuIgnored::AtFloor
+    );
+    assert_numbered!(
+        FragmentError,
+        FragmentError::from(ParseError::BadChecksum),
+        FragmentError::OtherPacket,
+    );
+    assert_numbered!(
+        ReassemblyError,
+        ReassemblyError::from(ParseError::BadChecksum),
+        ReassemblyError::Discarded,
+    );
+    assert_numbered!(Eviction, Eviction::TimedOut, Eviction::Overtaken);
+    assert_numbered!(
+        FragmentAttack,
+        FragmentAttack::TinyFirstFragment,
+        FragmentAttack::OverlappingHeader,
+    );
+    assert_numbered!(Silence, Silence::Invalid, Silence::QuoteTooShort);
+    assert_numbered!(Ignored, Ignored::Invalid, Ignored::ParameterProblem);
+    assert_numbered!(TableError, TableError::Full, TableError::Full);
+    assert_numbered!(PeerError, PeerError::NoPlace, PeerError::OtherTenant);
 
     // Numbers that counters and logs have been built on: they never change.
     let parse = "Truncated BadVersion BadIhl BadChecksum BadTotalLength BadUdpLength \
@@ -909,7 +1322,13 @@ fn numbers_and_names_are_stable_unique_and_below_the_count() {
     for (index, name) in pipeline.split_whitespace().enumerate() {
         assert!(Reason::NAMES.contains(&(index, name)), "{name}");
     }
+    let path_mtu = "Static BelowMinimum NeverSent PacketFits NotLower AtFloor";
+    for (index, name) in path_mtu.split_whitespace().enumerate() {
+        assert!(PathMtuIgnored::NAMES.contains(&(index, name)), "{name}");
+    }
     assert_eq!(Reason::NAMES.len(), Reason::COUNT, "no gaps");
+    let counted = PathMtuIgnored::NAMES.len();
+    assert_eq!(counted, PathMtuIgnored::COUNT, "no gaps");
     assert_eq!(ParseError::NAMES.len(), ParseError::COUNT, "no gaps");
 }
 
@@ -987,11 +1406,14 @@ fn stream_errors_have_counters_s_20() {
 /// Whoever passes errors on as trait objects can.
 #[test]
 fn errors_are_errors() {
-    let errors: [Box<dyn Error + Send + Sync>; 4] = [
+    let errors: [Box<dyn Error + Send + Sync>; 7] = [
         Box::new(ParseError::BadChecksum),
         Box::new(EncapError::TtlZero),
         Box::new(Refused::new(Reason::UnknownPeer)),
         Box::new(ConfigError::BadPrefix),
+        Box::new(PathMtuIgnored::NotLower),
+        Box::new(TableError::Full),
+        Box::new(PeerError::NoPeer),
     ];
     for error in errors {
         assert!(!error.to_string().is_empty());

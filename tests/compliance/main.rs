@@ -17,7 +17,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use project::{ANSWERS, PAGE, Project, RFCS, RULES, SECURITY, bears, items, mentions, tests};
+use project::{
+    ANSWERS, PAGE, PITFALLS, Project, RFCS, RULES, SECURITY, bears, items, mentions, tests,
+};
 use table::{Answer, How, KINDS, Rule};
 
 mod page;
@@ -97,7 +99,7 @@ fn complaints(project: &Project) -> Vec<String> {
             found.extend(unknown.map(|id| format!("{path} names {id}, which is no rule")));
         }
     }
-    for file in [SECURITY, ANSWERS] {
+    for file in [SECURITY, PITFALLS, ANSWERS] {
         for name in test_names(project.text(file)).filter(|name| !tests.contains_key(*name)) {
             found.push(format!("{file}: no test {name}"));
         }
@@ -198,7 +200,7 @@ type Break = (&'static str, &'static str, &'static str, &'static str);
 
 const V_02: &str = "tables::v_02_every_version_nibble";
 
-const BREAKS: [Break; 19] = [
+const BREAKS: [Break; 20] = [
     (ANSWERS, "\nV-02 |", "\n# |", "V-02 has no answer"),
     (RULES, "\nV-16 |", "\n# |", "V-16 is answered, but no rule"),
     (
@@ -291,6 +293,12 @@ const BREAKS: [Break; 19] = [
         "`laws::",
         "`laws::not_",
         "SECURITY.md: no test laws::not_",
+    ),
+    (
+        PITFALLS,
+        "`endpoint::",
+        "`endpoint::not_",
+        "src/guide/pitfalls.md: no test endpoint::not_",
     ),
     (
         PAGE,

@@ -22,6 +22,7 @@ pub(crate) const RFCS: &str = "tests/compliance/rfcs.txt";
 pub(crate) const PAGE: &str = "src/guide/conformance.md";
 /// Where tests are named as well.
 pub(crate) const SECURITY: &str = "SECURITY.md";
+pub(crate) const PITFALLS: &str = "src/guide/pitfalls.md";
 
 /// The program's tests, of a package of their own.
 const CLI: &str = "examples/cli/tests";

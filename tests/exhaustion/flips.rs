@@ -162,7 +162,8 @@ fn names(form: &Form, packet: &[u8]) -> Vec<&'static str> {
             protocol => assert_eq!(protocol, 4, "name the fields of this protocol here"),
         }
     }
-    let rest = packet.len() - names.at();
+    let rest = packet.len().checked_sub(names.at());
+    let rest = rest.expect("the fields named here are longer than the packet");
     names.add(&[(PAYLOAD, rest * 8)]);
     names.0
 }

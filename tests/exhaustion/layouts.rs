@@ -88,7 +88,7 @@ fn v_13_s_03_every_step_at_every_remainder() {
 }
 
 /// Writes the options of a layout; all of `kind` that have room for a length.
-fn lay_out(lengths: &[usize], kind: u8, bytes: &mut Vec<u8>) {
+pub(crate) fn lay_out(lengths: &[usize], kind: u8, bytes: &mut Vec<u8>) {
     bytes.clear();
     for &len in lengths {
         if len == 1 {
@@ -114,7 +114,12 @@ fn reads(bytes: &[u8], lengths: &[usize]) -> bool {
 }
 
 /// Calls `check` with every list of lengths that fills `len` bytes, of `most` options at most.
-fn layouts(len: usize, most: usize, list: &mut Vec<usize>, check: &mut impl FnMut(&[usize])) {
+pub(crate) fn layouts(
+    len: usize,
+    most: usize,
+    list: &mut Vec<usize>,
+    check: &mut impl FnMut(&[usize]),
+) {
     if len == 0 {
         check(list);
     } else if list.len() < most {

@@ -31,6 +31,7 @@ mod ecn;
 mod flips;
 mod layouts;
 mod lengths;
+mod mss;
 mod update;
 mod words;
 

@@ -9,6 +9,7 @@ use ipencap::encap::{
     Role, TtlPolicy,
 };
 use ipencap::error::{EncapError, Refused};
+use ipencap::packet::Quote;
 use ipencap::shim::{
     ChecksumPolicy, Fou, Gre, GreInUdp, Gue, InUdp, IpIp, PortRange, SourcePort, Udp,
 };
@@ -368,6 +369,12 @@ impl Tunnel<'_> {
             |answer: &Result<Vec<u8>, EncapError>| answer.clone().map_err(EncapError::reason);
         assert_eq!(reason(&at_once), reason(&one_by_one), "L-08, P-05");
         at_once
+    }
+
+    /// Whether the quoted packet is one of these devices', which have sent `outer`.
+    pub(crate) fn wrote(&self, outer: &[u8], quote: Quote<'_>) -> bool {
+        let layers = self.layers(&self.drawn(outer));
+        layers.as_slice().inside_quote(quote).is_some()
     }
 
     /// What the other end finds in `outer`, whoever may have sent it.

@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use ipencap::checksum::Sum;
 use ipencap::encap::Role;
 use ipencap::error::EncapError;
-use ipencap::packet::Facts;
+use ipencap::packet::{Facts, Quote};
 use ipencap::shim::ChecksumPolicy;
 use ipencap::wire::{FragmentOffset, Ipv4, Ipv4Flags, Ipv4Header};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use crate::{drops, icmp, packets, records, text, unhex};
 const PATH_MTU: u16 = 1500;
 
 /// The records of one kind of tunnel.
-struct Corpus {
+pub(crate) struct Corpus {
     name: &'static str,
     lines: &'static str,
     large: &'static [u8],
@@ -82,8 +82,10 @@ const ALL: [&Corpus; 5] = [&IPIP, &FOU, &GUE, &GRE, &NEST];
 /// Forwarded records whose options Linux has written to, so that more than the TTL has changed.
 const OPTIONS_REWRITTEN: &[&str] = &["fwd-opts-004"];
 
+pub(crate) const CORPORA: [Corpus; 5] = [IPIP, FOU, GUE, GRE, NEST];
+
 impl Corpus {
-    fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         let mut large = String::new();
         GzDecoder::new(self.large)
             .read_to_string(&mut large)
@@ -99,6 +101,21 @@ fn devices(record: &Value) -> Vec<Device> {
     let tunnels = record["tunnels"].as_array().unwrap();
     let commands = tunnels.iter().map(|tunnel| text(tunnel, "cmd"));
     commands.map(Device::parse).collect()
+}
+
+/// All records of packets that Linux was given to encapsulate.
+pub(crate) fn all_records() -> Vec<Value> {
+    ALL.iter().flat_map(|corpus| corpus.records()).collect()
+}
+
+/// The bytes that the devices of a record put in front of a packet.
+pub(crate) fn overhead(record: &Value) -> usize {
+    tunnel(&devices(record), Role::Originate).overhead()
+}
+
+/// Whether `quote` is of a packet of the record's devices, which have sent `outer`.
+pub(crate) fn quotes(record: &Value, outer: &[u8], quote: Quote<'_>) -> bool {
+    tunnel(&devices(record), Role::Originate).wrote(outer, quote)
 }
 
 const fn tunnel(devices: &[Device], role: Role) -> Tunnel<'_> {

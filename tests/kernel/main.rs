@@ -18,7 +18,9 @@
 mod decapsulation;
 mod device;
 mod encapsulation;
+mod errors;
 mod exceptions;
+mod fragments;
 mod verdicts;
 
 use ipencap::wire::{Icmpv4, IpProtocol, Ipv4};

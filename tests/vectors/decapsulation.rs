@@ -3,7 +3,9 @@
 use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 
-use ipencap::decap::{Access, Edge, Peer, PointToPoint, Prefix};
+use ipencap::decap::{
+    Access, Edge, EdgeTable, Peer, PointToPoint, Prefix, PrefixEntry, PrefixTable,
+};
 use ipencap::decap::{Decapsulate, EgressDscp, InnerTunnels, Receiver};
 use ipencap::encap::{PerPacket, Role, Tunnel};
 use ipencap::error::Refused;
@@ -80,7 +82,7 @@ pub(crate) fn opened<D: Decapsulate>(id: &str, receiver: &D, packet: &[u8]) -> V
     verdict
 }
 
-/// The policy of the vectors, by both of the ready-made forms of [`Access`].
+/// The policy of the vectors, by all of the ready-made forms of [`Access`].
 pub(crate) fn opened_by_policy<S: Copy>(
     id: &str,
     shim: S,
@@ -90,10 +92,17 @@ pub(crate) fn opened_by_policy<S: Copy>(
     let point_to_point = PointToPoint::new(R, L, &sources);
     let peers = [Peer::new(Prefix::host(L), &sources)];
     let edge = Edge::new(&[R], &peers);
-    let accesses: [&dyn Access; 2] = [&point_to_point, &edge];
-    let [first, second] = accesses
+    let mut memory = [[PrefixEntry::EMPTY; 1]; 3];
+    let [addresses, outer, inner] = memory.each_mut().map(|entries| PrefixTable::new(entries));
+    let mut table = EdgeTable::new(addresses, outer, inner);
+    table.insert_local(Prefix::host(R)).unwrap();
+    table.insert_outer(0, Prefix::host(L), None).unwrap();
+    table.insert_inner(0, sources[0]).unwrap();
+    let accesses: [&dyn Access; 3] = [&point_to_point, &edge, &table];
+    let [first, second, third] = accesses
         .map(|access| adjust(Receiver::new(shim, access).with_inner_tunnels(InnerTunnels::Refuse)));
     assert_eq!(first, second, "{id}: PointToPoint, Edge");
+    assert_eq!(first, third, "{id}: PointToPoint, EdgeTable");
     first
 }
 

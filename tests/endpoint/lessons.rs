@@ -1,0 +1,384 @@
+//! Faults that other tunnels had, one test each.
+
+use ipencap::encap::Tunnel;
+use ipencap::error::{EncapError, Eviction, Reason, Refused};
+use ipencap::packet::PerPacket;
+use ipencap::time::{Duration, Instant};
+use ipencap::tunnel::{
+    Cause, EndpointConfig, Event, Identifications, Inbound, Outbound, PeerPolicy, Peers,
+};
+use ipencap_kit::oracle;
+
+use crate::ends::{
+    COPY_DF, Dice, ELSEWHERE, FAR, HERE, NEAR, SAID, START, THERE, at, between, delivered, inner,
+    ipip, joining, many, one, pair, prefix, receive, send, send_as, sent, syn, told, too_big, with,
+};
+
+const fn refused(reason: Reason) -> Event {
+    Event::DroppedInbound(Cause::Refused(Refused::new(reason)))
+}
+
+/// D-17. With 10.0.0.0/8 and 10.1.0.0/16 at two peers, the first may not send from within the second's.
+#[test]
+fn d_17_the_longest_prefix_says_who_may_send() {
+    let mut hub = many(2, EndpointConfig::DEFAULT);
+    let table = hub.peers_mut();
+    let wide = table.add(ipip(HERE, THERE), PeerPolicy::DEFAULT).unwrap();
+    let narrow = table
+        .add(ipip(HERE, ELSEWHERE), PeerPolicy::DEFAULT)
+        .unwrap();
+    table.allow(wide, prefix("10.0.0.0/8")).unwrap();
+    table.allow(narrow, prefix("10.1.0.0/16")).unwrap();
+    let from = |source| between(source, [10, 77, 0, 1], 60, true);
+    let mut first = one(ipip(THERE, HERE), "10.77.0.0/16");
+    let mut second = one(ipip(ELSEWHERE, HERE), "10.77.0.0/16");
+
+    let outer = sent(&mut first, START, &from([10, 1, 0, 5]));
+    let (verdict, _) = receive(&mut hub, START, &outer);
+    assert!(matches!(verdict, Inbound::Drop { peer, .. } if peer == Some(wide)));
+    assert_eq!(hub.tally().last(), refused(Reason::InnerSourceNotAllowed));
+
+    let outer = sent(&mut first, START, &from([10, 9, 0, 5]));
+    assert_eq!(delivered(&mut hub, START, &outer), from([10, 9, 0, 5]));
+    let outer = sent(&mut second, START, &from([10, 1, 0, 5]));
+    assert_eq!(delivered(&mut hub, START, &outer), from([10, 1, 0, 5]));
+    let outer = sent(&mut second, START, &from([10, 9, 0, 5]));
+    let _ = receive(&mut hub, START, &outer);
+    assert_eq!(hub.tally().last(), refused(Reason::InnerSourceNotAllowed));
+}
+
+/// D-17. That the destination is one of ours makes no source right.
+#[test]
+fn d_17_an_allowed_destination_does_not_excuse_a_foreign_source() {
+    let (mut near, mut far) = pair();
+    let outer = sent(
+        &mut near,
+        START,
+        &between([10, 3, 0, 5], [10, 2, 0, 9], 60, true),
+    );
+    let (verdict, inner) = receive(&mut far, START, &outer);
+    assert!(matches!(verdict, Inbound::Drop { .. }) && inner.is_none());
+    assert_eq!(far.tally().last(), refused(Reason::InnerSourceNotAllowed));
+}
+
+/// A lone first fragment holds the only slot; the next datagram takes it, and that is counted.
+#[test]
+fn x_31_a_lone_first_fragment_does_not_hold_the_only_slot() {
+    let mut near = with(
+        ipip(HERE, THERE).with_policy(COPY_DF),
+        FAR,
+        PeerPolicy::DEFAULT,
+        EndpointConfig::DEFAULT,
+    );
+    let mut far = joining(one(ipip(THERE, HERE), NEAR), 1, 1600);
+    let packet = inner(1400, false);
+    let lone = oracle::fragments(&sent(&mut near, START, &packet), 1000).unwrap();
+    let whole = oracle::fragments(&sent(&mut near, START, &packet), 1000).unwrap();
+    let _ = receive(&mut far, START, &lone[0]);
+    let _ = receive(&mut far, START, &whole[0]);
+    let (verdict, arrived) = receive(&mut far, START, &whole[1]);
+    assert!(matches!(verdict, Inbound::Whole { .. }), "{verdict:?}");
+    assert_eq!(arrived.unwrap(), packet);
+    assert_eq!(far.tally().of(Event::GivenUp(Eviction::SlotNeeded)), 1);
+    assert_eq!((far.tally().of(Event::Held), far.tally().packets()), (2, 3));
+}
+
+/// The largest datagram in 45 fragments, the even ones first.
+#[test]
+fn x_21_45_fragments_the_even_ones_first() {
+    let config = EndpointConfig {
+        link_mtu: u16::MAX,
+        ..EndpointConfig::DEFAULT
+    };
+    let tunnel = ipip(HERE, THERE).with_policy(COPY_DF);
+    let mut near = with(tunnel, FAR, PeerPolicy::DEFAULT, config);
+    let mut far = joining(one(ipip(THERE, HERE), NEAR), 1, 65_515);
+    let packet = inner(65_515, false);
+    let fragments = oracle::fragments(&sent(&mut near, START, &packet), 1500).unwrap();
+    assert_eq!(fragments.len(), 45);
+    let even = fragments.iter().step_by(2);
+    let mut arrived = None;
+    for fragment in even.chain(fragments.iter().skip(1).step_by(2)) {
+        assert_eq!(arrived, None);
+        arrived = receive(&mut far, START, fragment).1;
+    }
+    assert_eq!(arrived.unwrap(), packet);
+}
+
+/// After a report of 1400 a packet of 1440 that may be fragmented is. Linux loses it.
+#[test]
+fn x_10_x_13_a_14_what_may_be_fragmented_is_after_a_report() {
+    let (mut near, mut far) = pair();
+    let outer = sent(&mut near, START, &inner(1480, true));
+    let _ = receive(&mut near, START, &too_big(&outer[..28], 1400));
+    assert_eq!(near.tally().last(), Event::Learnt);
+
+    let packet = inner(1440, false);
+    let (verdict, outers) = send(&mut near, START, &packet);
+    assert!(matches!(verdict, Outbound::Split { .. }), "{verdict:?}");
+    assert_eq!(outers.len(), 2);
+    let arrived: Vec<_> = outers
+        .iter()
+        .map(|outer| {
+            assert!(outer.len() <= 1400);
+            delivered(&mut far, START, outer)
+        })
+        .collect();
+    assert_eq!(arrived, oracle::fragments(&packet, 1380).unwrap());
+    assert_eq!(near.tally().of(Event::Fragments), 2);
+}
+
+/// A super-packet is judged by its segments: 1460 bytes fit 1500 in FOU and 40 bytes more, 1461 do not.
+#[test]
+fn i_14_segments_are_judged_not_the_super_packet() {
+    let config = EndpointConfig {
+        link_mtu: 1480,
+        ..EndpointConfig::DEFAULT
+    };
+    let mut near = with(ipip(HERE, THERE), FAR, PeerPolicy::DEFAULT, config);
+    let packet = inner(2920, true);
+    let said = |len| PerPacket::new().with_segment_len(len);
+    let (verdict, outers) = send_as(&mut near, START, 0, &packet, &said(1460));
+    assert!(matches!(verdict, Outbound::Send { .. }), "{verdict:?}");
+    assert_eq!(outers[0].len(), 2940);
+    let (verdict, outers) = send_as(&mut near, START, 0, &packet, &said(1461));
+    let Outbound::Answer { error, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    let mut out = vec![0; error.len()];
+    let heard = error.write(&packet, &mut out).unwrap();
+    assert_eq!(oracle::u16_at(heard, 26), 1460);
+    assert!(outers.is_empty());
+    assert_eq!(near.tally().packets(), 2);
+
+    // Without DF the caller must segment it. One whose segments are not shorter than itself is none.
+    let packet = inner(2920, false);
+    let _ = send_as(&mut near, START, 0, &packet, &said(1461));
+    assert_eq!(
+        near.tally().last(),
+        Event::DroppedOutbound(Cause::SegmentTooLong)
+    );
+    let (verdict, outers) = send_as(&mut near, START, 0, &packet, &said(2920));
+    assert!(matches!(verdict, Outbound::Split { .. }), "{verdict:?}");
+    assert_eq!(outers.len(), 3);
+}
+
+/// A system that refuses 1320 bytes is believed at once.
+#[test]
+fn a_15_emsgsize_counts_for_the_next_packet() {
+    let (mut near, mut far) = pair();
+    let id = near.peers().at(0).unwrap();
+    let verdict = near.local_mtu(START, id, 1320);
+    assert!(
+        matches!(
+            verdict,
+            Inbound::Learnt {
+                inner_mtu: 1300,
+                ..
+            }
+        ),
+        "{verdict:?}"
+    );
+    assert_eq!(told(&mut near, START, &inner(1400, true)), Some(1300));
+    let (_, outers) = send(&mut near, START, &inner(1400, false));
+    assert_eq!(outers.len(), 2);
+    for outer in outers {
+        assert!(outer.len() <= 1320);
+        delivered(&mut far, START, &outer);
+    }
+}
+
+/// What is due at a deadline is done at it, whatever the history: the next is later.
+#[test]
+fn x_30_deadlines_move_on() {
+    let policy = PeerPolicy {
+        keepalive: Some(Duration::from_secs(25)),
+        silence: Some(Duration::from_secs(60)),
+        ..PeerPolicy::DEFAULT
+    };
+    for seed in 1..300 {
+        let mut dice = Dice(seed);
+        let tunnel = ipip(HERE, THERE).with_policy(COPY_DF);
+        let mut near = joining(with(tunnel, FAR, policy, EndpointConfig::DEFAULT), 2, 1600);
+        let mut far = one(ipip(THERE, HERE).with_policy(COPY_DF), NEAR);
+        let id = near.peers().at(0).unwrap();
+        let mut now = START;
+        for _ in 0..60 {
+            match dice.below(9) {
+                0 => drop(send(&mut near, now, &inner(1480, true))),
+                1 => drop(send(&mut near, now, &inner(1700, false))),
+                2 => {
+                    let (_, outers) = send(&mut near, now, &inner(1000, true));
+                    if let Some(outer) = outers.first() {
+                        let _ = receive(&mut near, now, &too_big(&outer[..48], 900));
+                    }
+                }
+                3 => drop(near.local_mtu(now, id, 1320)),
+                4 => {
+                    let outer = sent(
+                        &mut far,
+                        now,
+                        &between([10, 2, 0, 9], [10, 1, 0, 5], 900, false),
+                    );
+                    let fragments = oracle::fragments(&outer, 500).unwrap();
+                    let _ = receive(&mut near, now, &fragments[dice.index(2)]);
+                }
+                5 => {
+                    let outer = sent(
+                        &mut far,
+                        now,
+                        &between([10, 2, 0, 9], [10, 1, 0, 5], 90, false),
+                    );
+                    let _ = receive(&mut near, now, &outer);
+                }
+                6 => near.set_link_mtu(now, 1400 + u16::try_from(dice.below(200)).unwrap()),
+                7 => drop(near.unreachable(now, id)),
+                _ => now = now + Duration::from_millis(dice.below(700_000)),
+            }
+            let deadline = near.next_deadline().expect("a keepalive is always due");
+            near.expire(deadline, |_| {});
+            let next = near.next_deadline().unwrap();
+            assert!(next > deadline, "seed {seed}: {next} after {deadline}");
+            now = now.max(deadline);
+        }
+    }
+}
+
+/// I-34. A quote of 28 bytes with an extension behind it: the MTU is learnt, the extension is no packet.
+#[test]
+fn i_34_i_31_an_extension_is_no_part_of_the_quote() {
+    let (mut near, _) = pair();
+    let packet = inner(1480, true);
+    let outer = sent(&mut near, START, &packet);
+    let extension = [0x20, 0, 0, 0, 0, 8, 1, 1, 0x45, 0, 0, 99];
+    let mut report = too_big(&[&outer[..28], &extension].concat(), 1400);
+    // The quote has 7 words.
+    report[25] = 7;
+    oracle::put_u16(&mut report, 22, 0);
+    let checksum = oracle::checksum(&report[20..]);
+    oracle::put_u16(&mut report, 22, checksum);
+    let (verdict, _) = receive(&mut near, START, &report);
+    assert!(
+        matches!(
+            verdict,
+            Inbound::Learnt {
+                inner_mtu: 1380,
+                ..
+            }
+        ),
+        "{verdict:?}"
+    );
+
+    // With the whole inner header and 8 bytes, it is passed on, and not the extension.
+    let outer = sent(&mut near, START, &inner(1380, true));
+    let mut report = too_big(&[&outer[..48], &extension].concat(), 1300);
+    report[25] = 12;
+    oracle::put_u16(&mut report, 22, 0);
+    let checksum = oracle::checksum(&report[20..]);
+    oracle::put_u16(&mut report, 22, checksum);
+    let (verdict, _) = receive(&mut near, START, &report);
+    let Inbound::Relay {
+        error,
+        quoted,
+        inner_mtu: 1280,
+        ..
+    } = verdict
+    else {
+        panic!("{verdict:?}")
+    };
+    assert_eq!(quoted.get(&report).unwrap(), &outer[20..48]);
+    let mut out = vec![0; error.len()];
+    let message = error.write(&outer[20..48], &mut out).unwrap();
+    assert_eq!(oracle::hear_icmp(message).unwrap().quote, &outer[20..48]);
+}
+
+/// S-32. SYN out and SYN-ACK in are lowered to what fits; what fits stays as it is, checksum and all.
+#[test]
+fn s_32_syn_and_syn_ack_are_clamped() {
+    const SYN: u8 = 2;
+    const SYN_ACK: u8 = 18;
+    let (mut near, mut far) = pair();
+    let id = near.peers().at(0).unwrap();
+    let _ = near.local_mtu(START, id, 1400);
+    for (mss, lowered) in [(1460, 1340), (1341, 1340), (1340, 1340), (536, 536)] {
+        let packet = syn(mss, SYN);
+        let outer = sent(&mut near, START, &packet);
+        assert_eq!(&outer[20..], syn(lowered, SYN), "{mss}");
+
+        // The far end knows nothing of the narrow path.
+        let back = |mss| {
+            let mut packet = syn(mss, SYN_ACK);
+            packet[12..20].copy_from_slice(&[10, 2, 0, 9, 10, 1, 0, 5]);
+            packet
+        };
+        let outer = sent(&mut far, START, &back(mss.min(1440)));
+        assert_eq!(&outer[20..], back(mss.min(1440)));
+        assert_eq!(delivered(&mut near, START, &outer), back(lowered));
+    }
+}
+
+/// A packet of the inner MTU is not split; of one more all outer packets fit the link.
+#[test]
+fn x_01_x_10_only_what_does_not_fit_is_split() {
+    for has_df in [false, true] {
+        let (mut near, mut far) = pair();
+        let packet = inner(1480, has_df);
+        let outer = sent(&mut near, START, &packet);
+        assert_eq!(outer.len(), 1500);
+        assert_eq!(delivered(&mut far, START, &outer), packet);
+    }
+    let (mut near, mut far) = pair();
+    let packet = inner(1481, false);
+    let (_, outers) = send(&mut near, START, &packet);
+    assert!(outers.iter().all(|outer| outer.len() <= 1500));
+    let arrived: Vec<_> = outers
+        .iter()
+        .map(|outer| delivered(&mut far, START, outer))
+        .collect();
+    assert_eq!(arrived, oracle::fragments(&packet, 1480).unwrap());
+    assert_eq!(told(&mut near, START, &inner(1481, true)), Some(1480));
+    let cause = Cause::Encap(EncapError::FragmentationNeeded { mtu: 1480 });
+    assert_eq!(near.tally().last(), Event::Answered(cause));
+}
+
+/// The clock runs back an hour: nothing expires, and everything works.
+#[test]
+fn x_30_a_clock_that_runs_back_stands_still() {
+    let policy = PeerPolicy {
+        keepalive: Some(Duration::from_secs(25)),
+        silence: Some(Duration::from_secs(60)),
+        ..PeerPolicy::DEFAULT
+    };
+    let config = EndpointConfig {
+        identifications: Identifications::keyed(7),
+        ..EndpointConfig::DEFAULT
+    };
+    let tunnel = ipip(HERE, THERE).with_policy(COPY_DF);
+    let mut near = joining(with(tunnel, FAR, policy, config), 2, 1600);
+    let mut far: crate::ends::One<Tunnel<_>> = one(ipip(THERE, HERE).with_policy(COPY_DF), NEAR);
+    let late = at(7200);
+    let outer = sent(&mut near, late, &inner(1480, true));
+    let _ = receive(&mut near, late, &too_big(&outer[..28], 1400));
+    let packet = between([10, 2, 0, 9], [10, 1, 0, 5], 900, false);
+    let fragments = oracle::fragments(&sent(&mut far, late, &packet), 500).unwrap();
+    let _ = receive(&mut near, late, &fragments[0]);
+
+    let earlier = at(3600);
+    near.expire(earlier, |change| panic!("{change:?}"));
+    let id = near.peers().at(0).unwrap();
+    assert_eq!(near.inner_mtu(earlier, id), Some(1380));
+    assert!(!near.is_silent(id));
+    sent(&mut near, earlier, &inner(1380, true));
+    assert_eq!(
+        receive(&mut near, earlier, &fragments[1]).1.unwrap(),
+        packet
+    );
+    let _ = near.next_deadline().unwrap();
+    assert_eq!(near.tally().of(Event::GivenUp(Eviction::TimedOut)), 0);
+
+    // To the end of time and back.
+    near.expire(Instant::MAX, |_| {});
+    sent(&mut near, START, &inner(1380, true));
+    let _ = send_as(&mut near, START, 0, &inner(9000, false), &SAID);
+    assert_eq!(near.tally().packets(), 7);
+}
