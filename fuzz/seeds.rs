@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use ipencap::icmp::IcmpError;
 use ipencap_kit::arbitrary::{Arbitrary, Unstructured};
 use ipencap_kit::generate::{
-    ChecksumCase, CompositionCase, DecapCase, EncapCase, NestCase, StreamCase, from_bytes,
+    ChecksumCase, CompositionCase, DecapCase, EncapCase, ErrorCase, FragmentCase, NestCase,
+    ReassemblyCase, StreamCase, from_bytes,
 };
 use ipencap_kit::oracle;
 use ipencap_kit::registry::{CarrierSubject, Subject};
@@ -23,6 +25,7 @@ const YES: u8 = 15;
 /// The longest packet worth keeping.
 const LONGEST: usize = 200;
 
+#[allow(clippy::too_many_lines, reason = "a few for each target")]
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let (data, seeds) = (root.join("tests/data"), root.join("fuzz/seeds"));
@@ -94,6 +97,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         if let Some(seed) = dice.seed(packet, 6, nested) {
             write("roundtrip", id, &seed)?;
         }
+        let fragments = |case: &FragmentCase| {
+            let fragments = oracle::fragments(packet, case.mtu);
+            case.packet.0 == *packet && fragments.is_ok_and(|fragments| fragments.len() > 1)
+        };
+        if let Some(seed) = dice.seed(packet, 1, fragments) {
+            write("fragment", id, &[&[0], &seed[..]].concat())?;
+        }
+        let last = |case: &ReassemblyCase| {
+            let last = case.arriving.last();
+            case.arriving.len() > 2 && last.is_some_and(|last| last.bytes.0 == *packet)
+        };
+        if let Some(seed) = dice.seed(packet, 1, last) {
+            write(
+                "fragment",
+                &format!("{id}-last"),
+                &[&[1], &seed[..]].concat(),
+            )?;
+        }
+        let answered = |case: &ErrorCase| {
+            let about = IcmpError::about(packet, case.kind, case.source.into());
+            case.offending.0 == *packet && about.is_ok()
+        };
+        if let Some(seed) = dice.seed(packet, 1, answered) {
+            write("icmp", id, &[&[0], &seed[..]].concat())?;
+        }
         let split = |case: &ChecksumCase| case.data.0 == *packet && !case.pieces.is_empty();
         if let Some(seed) = dice.seed(packet, 1, split) {
             write("checksum", id, &[&[0], &seed[..]].concat())?;
@@ -111,6 +139,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("encap", 2),
         ("encap", 3),
         ("stream", 1),
+        ("table", 0),
+        ("table", 1),
+        ("endpoint", 0),
+        ("endpoint", 1),
+        ("pmtu", 0),
+        ("pmtu", 1),
+        ("pmtu", 2),
+        ("mss", 0),
+        ("fragment", 1),
+        ("icmp", 1),
+        ("icmp", 2),
     ] {
         for number in 0..6 {
             let mut seed = dice.bytes(200);
