@@ -9,7 +9,8 @@ use gungraun::{library_benchmark, library_benchmark_group, main};
 use ipencap::Span;
 use ipencap::checksum::{Sum, update_u16};
 use ipencap::decap::{
-    self as receiving, DEFAULT_NESTING, Decapsulate, Inner, PointToPoint, Prefix,
+    self as receiving, DEFAULT_NESTING, Decapsulate, EdgeTable, Inner, PointToPoint, Prefix,
+    PrefixEntry, PrefixTable,
 };
 use ipencap::encap::{
     AnyTunnel, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, Header, IdSource, OuterPolicy,
@@ -19,6 +20,8 @@ use ipencap::error::{EncapError, Reason, Refused};
 use ipencap::packet::{Facts, Packet, Proven};
 use ipencap::shim::{ChecksumPolicy, Fou, Gre, Gue, GueVariant1, IpIp, Shim, SourcePort, Tcp};
 use ipencap::stream::{Decoder, Event, StreamFraming};
+use ipencap::time::Instant;
+use ipencap::tunnel::{Cause, Endpoint, EndpointConfig, Inbound, OnePeer, Outbound, Path};
 use ipencap::wire::{Dscp, Ecn, IpProtocol, Ipv4, Ipv4Header};
 
 type Ipip = Tunnel<IpIp>;
@@ -27,6 +30,7 @@ type Opened = Result<Inner<'static>, Refused>;
 type Access = PointToPoint<'static>;
 type Receiver = receiving::Receiver<IpIp, Access>;
 type FouReceiver = receiving::Receiver<Fou, Access>;
+type TableReceiver = receiving::Receiver<IpIp, EdgeTable<'static>>;
 
 const HEADROOM: usize = 192;
 
@@ -289,6 +293,23 @@ fn receiver() -> &'static Receiver {
     leaked(Receiver::new(IpIp, access(a, b)))
 }
 
+/// A receiver with so many peers, of which the usual one is in the middle.
+fn of_table(peers: u32, index_len: usize) -> &'static TableReceiver {
+    let [a, b, ..] = ends();
+    let room = || PrefixTable::new(Vec::leak(vec![PrefixEntry::EMPTY; 10_000]));
+    let indexed = || room().with_index(Vec::leak(vec![0; index_len]));
+    let mut table = EdgeTable::new(room(), indexed(), indexed());
+    table.insert_local(Prefix::host(b)).expect("room");
+    let first = |middle: Ipv4Addr| middle.to_bits() - peers / 2;
+    let (outer, inner) = (first(a), first(Ipv4Addr::new(10, 1, 0, 5)));
+    let host = |address| Prefix::host(Ipv4Addr::from_bits(address));
+    let outer = (0..peers).map(|peer| (peer, host(outer + peer), None));
+    table.load_outer(outer).expect("room");
+    let inner = (0..peers).map(|peer| (peer, host(inner + peer)));
+    table.load_inner(inner).expect("room");
+    leaked(TableReceiver::new(IpIp, table))
+}
+
 fn fou_receiver() -> &'static FouReceiver {
     let [a, b, ..] = ends();
     leaked(FouReceiver::new(Fou::new(5555), access(a, b)))
@@ -303,6 +324,54 @@ fn receivers_of_2() -> &'static (Receiver, Receiver) {
 fn tunnels() -> &'static [&'static dyn Decapsulate] {
     let (inner, outer) = receivers_of_2();
     leaked([inner as &dyn Decapsulate, outer])
+}
+
+type OneEnd = Endpoint<'static, OnePeer<'static, Ipip>>;
+
+const NOW: Instant = Instant::from_millis(5_000);
+
+/// One end of a tunnel, which has sent and received before.
+fn one_end(tunnel: Ipip) -> &'static mut OneEnd {
+    let peers = OnePeer::new(tunnel, leaked([Prefix::ANY]));
+    let endpoint = Endpoint::new(peers, leaked([Path::EMPTY]), EndpointConfig::DEFAULT);
+    let endpoint = leaked(endpoint);
+    endpoint.expire(Instant::ZERO, |_| {});
+    goes_out(endpoint.outbound(NOW, inner_packet(), said()));
+    endpoint
+}
+
+fn sender() -> &'static mut OneEnd {
+    one_end(*ipip())
+}
+
+fn far_end() -> &'static mut OneEnd {
+    let [a, b, ..] = ends();
+    one_end(Tunnel::new(b, a, IpIp).expect("unicast"))
+}
+
+fn inner_packet() -> &'static [u8] {
+    let (bytes, span) = buffer(64);
+    &bytes[span.start..]
+}
+
+fn room() -> &'static mut Packet<'static> {
+    let (bytes, span) = buffer(64);
+    leaked(Packet::new(bytes, span))
+}
+
+fn nothing() -> Outbound {
+    Outbound::Drop {
+        peer: None,
+        cause: Cause::NoPeer,
+    }
+}
+
+fn goes_out(verdict: Outbound) {
+    assert!(matches!(verdict, Outbound::Send { .. }), "{verdict:?}");
+}
+
+fn comes_in(verdict: Inbound) {
+    assert!(matches!(verdict, Inbound::Deliver { .. }), "{verdict:?}");
 }
 
 /// Looks, outside of what is counted, that the job is done.
@@ -591,10 +660,59 @@ fn decap_tuple(packet: &'static mut [u8], receivers: &(Receiver, Receiver)) -> O
     receiving::decap(receivers, packet)
 }
 #[library_benchmark(teardown = done)]
+#[bench::of_1(outer(), of_table(1, 0))]
+#[bench::of_10000(outer(), of_table(10_000, 0))]
+#[bench::of_10000_indexed(outer(), of_table(10_000, 4096))]
+fn decap_table(packet: &'static mut [u8], receiver: &TableReceiver) -> Opened {
+    receiving::decap(receiver, packet)
+}
+#[library_benchmark(teardown = done)]
 #[bench::checksum(wrapped(fou(ChecksumPolicy::Full), Ecn::NotEct), fou_receiver())]
 #[bench::no_checksum(wrapped(fou(ChecksumPolicy::Zero), Ecn::NotEct), fou_receiver())]
 fn decap_fou(packet: &'static mut [u8], receiver: &FouReceiver) -> Opened {
     receiving::decap(receiver, packet)
+}
+
+#[library_benchmark]
+#[bench::any(sender(), inner_packet(), said())]
+fn empty_of_outbound(_: &mut OneEnd, _packet: &[u8], _said: &PerPacket) -> Outbound {
+    nothing()
+}
+#[library_benchmark(teardown = goes_out)]
+#[bench::any(sender(), inner_packet(), said())]
+fn endpoint_outbound(endpoint: &mut OneEnd, packet: &[u8], said: &PerPacket) -> Outbound {
+    endpoint.outbound(NOW, packet, said)
+}
+#[library_benchmark]
+#[bench::any(sender(), room(), said())]
+fn empty_of_send(_: &mut OneEnd, _packet: &mut Packet<'static>, _said: &PerPacket) -> Outbound {
+    nothing()
+}
+#[library_benchmark(teardown = goes_out)]
+#[bench::any(sender(), room(), said())]
+fn endpoint_send(
+    endpoint: &mut OneEnd,
+    packet: &mut Packet<'static>,
+    said: &PerPacket,
+) -> Outbound {
+    endpoint.send(NOW, packet, said, |outer| {
+        black_box(outer);
+    })
+}
+#[library_benchmark]
+#[bench::any(far_end(), outer())]
+fn empty_of_inbound(_: &mut OneEnd, _packet: &mut [u8]) -> Inbound {
+    Inbound::Held
+}
+#[library_benchmark(teardown = comes_in)]
+#[bench::any(far_end(), outer())]
+fn endpoint_inbound(endpoint: &mut OneEnd, packet: &mut [u8]) -> Inbound {
+    endpoint.inbound(NOW, packet)
+}
+#[library_benchmark(teardown = comes_in)]
+#[bench::any(far_end(), outer())]
+fn endpoint_receive(endpoint: &mut OneEnd, packet: &mut [u8]) -> Inbound {
+    endpoint.receive(NOW, packet)
 }
 
 #[library_benchmark]
@@ -659,7 +777,15 @@ library_benchmark_group!(
         decap_dyn,
         decap_nested,
         decap_tuple,
+        decap_table,
         decap_fou,
+        empty_of_outbound,
+        endpoint_outbound,
+        empty_of_send,
+        endpoint_send,
+        empty_of_inbound,
+        endpoint_inbound,
+        endpoint_receive,
         empty_of_frame,
         frame,
         empty_of_decoder,

@@ -24,6 +24,10 @@ pub fn double_word() -> u32 {
     black_box(0)
 }
 
+pub fn long_word() -> u64 {
+    black_box(0)
+}
+
 pub fn size() -> usize {
     black_box(0)
 }

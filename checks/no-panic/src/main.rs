@@ -28,12 +28,18 @@ mod checksum;
 mod decap;
 mod encap;
 mod error;
+mod fragment;
 #[cfg(feature = "heapless")]
 mod heapless;
+mod icmp;
+mod mss;
 mod mtu;
 mod packet;
+mod pmtu;
 mod shim;
 mod stream;
+mod time;
+mod tunnel;
 mod wire;
 
 use core::hint::black_box;
@@ -46,15 +52,21 @@ extern "C" fn _start() -> ! {
     let buffer = black_box(memory.as_mut_slice());
     checksum::call();
     error::call();
+    mss::call(buffer);
     mtu::call();
+    pmtu::call();
+    time::call();
     packet::call(buffer);
     #[cfg(feature = "heapless")]
     heapless::call();
+    icmp::call(buffer);
     stream::call(buffer);
+    fragment::call(buffer);
     wire::call(buffer);
     shim::call(buffer);
     decap::call(buffer);
     encap::call(buffer);
+    tunnel::call(buffer);
     loop {
         core::hint::spin_loop();
     }

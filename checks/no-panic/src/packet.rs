@@ -1,12 +1,12 @@
 use core::hint::black_box;
 use core::ops::Range;
 
-use ipencap::packet::{Facts, Flow, InnerChecksum, Packet, PerPacket, Proven, Rules, Span};
+use ipencap::packet::{Facts, Flow, InnerChecksum, Packet, PerPacket, Proven, Quote, Rules, Span};
 
 use crate::given::{
     self, address, byte, bytes, double_word, facts, ipv4_header, protocol, rules, size, span, word,
 };
-use crate::helper::{comparable, debug, seen, value};
+use crate::helper::{cloneable, comparable, debug, seen, value};
 
 pub fn call(buffer: &mut [u8]) {
     seen(Span::new(size(), size()));
@@ -43,6 +43,7 @@ pub fn call(buffer: &mut [u8]) {
     seen(Facts::overhead(&facts()));
     comparable::<Facts>(&facts());
     per_packet();
+    quote();
 
     let flow = black_box(Facts::flow(&facts()));
     seen(Flow::new(address(), address(), protocol()));
@@ -63,6 +64,18 @@ pub fn call(buffer: &mut [u8]) {
         seen(Proven::facts(black_box(&proven)));
         seen(Proven::as_slice(black_box(&proven)));
     }
+}
+
+fn quote() {
+    let Ok(quote) = black_box(Quote::parse(bytes())) else {
+        return;
+    };
+    seen(Quote::inside(quote, size()));
+    seen(Quote::header(black_box(&quote)));
+    seen(Quote::payload(black_box(&quote)));
+    seen(Quote::packet(black_box(&quote)));
+    seen(Quote::span(black_box(&quote)));
+    cloneable::<Quote<'_>>(&quote);
 }
 
 fn per_packet() {

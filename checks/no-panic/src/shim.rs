@@ -116,6 +116,7 @@ pub fn gue_2_words() -> Option<Gue<2>> {
 fn shim<S: Shim>(shim: &S, buffer: &mut [u8]) {
     seen(<S as Shim>::is_empty(shim));
     seen(<S as Shim>::tunnel_port(shim));
+    seen(<S as Shim>::matches_quote(shim, bytes()));
     if let Ok(outer) = black_box(Ipv4::parse(bytes())) {
         seen(<S as Shim>::read(shim, outer));
         seen(<S as Shim>::reopens(shim, outer));
@@ -141,6 +142,7 @@ fn in_udp<I: InUdp>(inside: &I, buffer: &mut [u8]) {
     seen(<I as InUdp>::len(inside));
     seen(<I as InUdp>::is_empty(inside));
     seen(<I as InUdp>::numbers_packets(inside));
+    seen(<I as InUdp>::matches_quote(inside, bytes()));
     seen(<I as InUdp>::check(
         inside,
         &facts(),

@@ -47,7 +47,7 @@ pub fn call() {
     access::<Custom>(&Custom);
 }
 
-fn access<A: Access>(access: &A) {
+pub(super) fn access<A: Access>(access: &A) {
     seen(<A as Access>::is_local(black_box(access), address()));
     seen(<A as Access>::are_local(
         black_box(access),

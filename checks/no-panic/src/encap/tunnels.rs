@@ -5,10 +5,10 @@ use ipencap::encap::{
     self, AnyTunnel, Encapsulate, Header, MinEnc, OuterPolicy, PerPacket, Role, Rules, Tunnel,
 };
 use ipencap::error::EncapError;
-use ipencap::packet::{Facts, Packet, Proven};
+use ipencap::packet::{Facts, Packet, Proven, Quote};
 use ipencap::shim::{Fou, Gre, GreInUdp, Gue, GueVariant1, InUdp, IpIp, Shim, Tcp, Udp};
 
-use crate::given::{address, facts, option, per_packet, prefixes, rules, size, span, word};
+use crate::given::{address, bytes, facts, option, per_packet, prefixes, rules, size, span, word};
 use crate::helper::{comparable, seen, value};
 use crate::shim::{self, gre, tcp};
 
@@ -85,6 +85,9 @@ fn encapsulate<E: Encapsulate + ?Sized>(tunnel: &E, buffer: &mut [u8]) {
     seen(<E as Encapsulate>::overhead(tunnel));
     seen(<E as Encapsulate>::rules(tunnel));
     seen(<E as Encapsulate>::max_len(tunnel));
+    if let Ok(quote) = black_box(Quote::parse(bytes())) {
+        seen(<E as Encapsulate>::inside_quote(tunnel, quote));
+    }
     seen(<E as Encapsulate>::check(
         tunnel,
         &facts(),
