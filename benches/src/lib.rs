@@ -5,6 +5,7 @@
 //!  benches/*.rs      one subject each: which contenders, which inputs
 //!  contenders/*.rs   one family each: ipencap, a peer crate, the plain way, the machine's limit
 //!  fixtures.rs       packets, addresses, rings: data that no compiler can know
+//!  measured.rs       what criterion has measured, for tables and plots
 //!  packet_work.rs    one packet or a batch, by the same call for everybody
 //!  verify.rs         everybody's bytes are ipencap's, or nothing is timed
 //! ```
@@ -15,6 +16,7 @@ use criterion::{Criterion, PlottingBackend};
 
 pub mod contenders;
 pub mod fixtures;
+pub mod measured;
 pub mod packet_work;
 pub mod verify;
 

@@ -12,48 +12,12 @@ use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
-type Groups = BTreeMap<String, Group>;
-
-#[derive(Debug, Default)]
-struct Group {
-    /// Row, contender, nanoseconds.
-    rows: BTreeMap<RowKey, BTreeMap<String, f64>>,
-    by_packet: bool,
-}
-
-/// Rows in the order of the first number in their names, if there is one.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct RowKey(u64, String);
-
-impl RowKey {
-    fn new(name: &str) -> Self {
-        let digits: String = name
-            .chars()
-            .skip_while(|c| !c.is_ascii_digit())
-            .take_while(char::is_ascii_digit)
-            .collect();
-        // `beyond L2` comes behind `64 hot`.
-        let order = if name.starts_with("beyond") {
-            u64::MAX
-        } else {
-            digits.parse().unwrap_or(0)
-        };
-        Self(order, name.to_owned())
-    }
-}
+use ipencap_bench::measured::{self, Group, RowKey};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let wanted: Vec<String> = env::args().skip(1).collect();
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        PathBuf::from,
-    );
-    let mut groups = Groups::new();
-    collect(&target.join("criterion"), &mut groups)?;
+    let mut groups = measured::all()?;
     groups.retain(|name, _| {
         wanted.is_empty()
             || wanted
@@ -67,44 +31,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, group) in &groups {
         print(name, group);
     }
-    Ok(())
-}
-
-/// Reads every `new/` folder below `folder`.
-fn collect(folder: &Path, groups: &mut Groups) -> Result<(), Box<dyn Error>> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Ok(());
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if path.ends_with("new") {
-            read(&path, groups)?;
-        } else if path.is_dir() {
-            collect(&path, groups)?;
-        }
-    }
-    Ok(())
-}
-
-fn read(folder: &Path, groups: &mut Groups) -> Result<(), Box<dyn Error>> {
-    let json = |name| -> Result<Value, Box<dyn Error>> {
-        Ok(serde_json::from_str(&fs::read_to_string(
-            folder.join(name),
-        )?)?)
-    };
-    let (benchmark, estimates) = (json("benchmark.json")?, json("estimates.json")?);
-    let text = |key: &str| benchmark[key].as_str().unwrap_or("").to_owned();
-    let median = estimates["median"]["point_estimate"]
-        .as_f64()
-        .ok_or("no median")?;
-    let elements = benchmark["throughput"]["Elements"].as_f64();
-    let group = groups.entry(text("group_id")).or_default();
-    group.by_packet |= elements.is_some();
-    group
-        .rows
-        .entry(RowKey::new(&text("value_str")))
-        .or_default()
-        .insert(text("function_id"), median / elements.unwrap_or(1.0));
     Ok(())
 }
 
@@ -150,16 +76,16 @@ fn print(name: &str, group: &Group) {
         cells.extend(contenders.iter().map(|name| {
             times
                 .get(*name)
-                .map_or_else(String::new, |time| digits(*time))
+                .map_or_else(String::new, |time| digits(time.median))
         }));
         let least = |kind| {
             of_kind(&contenders, kind)
                 .filter_map(|name| times.get(name))
-                .copied()
+                .map(|times| times.median)
                 .reduce(f64::min)
         };
         for door in &ours {
-            let time = times.get(*door).copied();
+            let time = times.get(*door).map(|times| times.median);
             cells.push(ratio(least(Kind::Peer), time));
             cells.push(ratio(time, least(Kind::Limit)));
         }
