@@ -2,15 +2,20 @@
 //!
 //! clap's builder and not its derive macros: these take longer to compile than all the rest.
 
+use core::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
 use clap::{Arg, ArgAction, ArgMatches, Command as Parser, value_parser};
+use ipencap::mss::MIN_MSS;
+use ipencap::pmtu::PathMtuConfig;
 use ipencap::stream::StreamFraming;
+use ipencap::tunnel::{MssPolicy, MtuPolicy};
+use ipencap::wire::is_unicast;
 
 use crate::failure::Failure;
 use crate::help;
-use crate::tunnel::Spec;
+use crate::tunnel::{Policy, Spec, prefix};
 use crate::walk::Ports;
 
 /// What the arguments ask for.
@@ -43,6 +48,10 @@ pub(crate) enum Command {
         links: Vec<u32>,
         tunnels: Vec<Spec>,
         json: bool,
+    },
+    Endpoint {
+        tunnels: Vec<Spec>,
+        policy: Policy,
     },
 }
 
@@ -88,6 +97,10 @@ fn command(arguments: &mut ArgMatches) -> Command {
         "decap" => Command::Decap(tunnelled(of)),
         "stream" => Command::Stream(streamed(of)),
         "unstream" => Command::Unstream(streamed(of)),
+        "endpoint" => Command::Endpoint {
+            tunnels: all(of, "tunnel"),
+            policy: policy(of),
+        },
         // clap lets no other name through.
         _ => Command::Mtu {
             links: all(of, "link"),
@@ -172,6 +185,62 @@ fn parser() -> Parser {
                         .action(ArgAction::SetTrue),
                 ]),
         )
+        .subcommand(endpoint())
+}
+
+fn endpoint() -> Parser {
+    Parser::new("endpoint")
+        .about("Shows what one end of a tunnel does with each packet of a script: send, split, answer, drop, deliver")
+        .after_help(help::endpoint())
+        .args([
+            tunnel().required(true),
+            option("allowed", "PREFIX", "Inner sources that the peer may use; may be repeated [default: 0.0.0.0/0]")
+                .value_parser(prefix)
+                .action(ArgAction::Append),
+            option("link-mtu", "N", "The MTU in bytes of the link by which the outer packets leave")
+                .value_parser(value_parser!(u16).range(68..))
+                .default_value("1500"),
+            option("mtu", "discover|N", "The MTU in bytes of the path, for outer packets: learnt from what routers and the system report, or fixed (at most that of the link)")
+                .value_parser(mtu_policy)
+                .default_value("discover"),
+            option("mss", "off|path|N", "Lower the MSS option of inner SYN segments, both ways: not at all, to what fits the path, or also to N bytes")
+                .value_parser(mss_policy)
+                .default_value("path"),
+            Arg::new("reassemble")
+                .long("reassemble")
+                .help("Join outer fragments [default: drop them]")
+                .action(ArgAction::SetTrue),
+            option("icmp-source", "A", "The address that ICMP errors to inner sources come from [default: src of the last SPEC]")
+                .value_parser(icmp_source),
+            option("seed", "N", "Permute identifications, and draw the rate limit of ICMP errors, by this key [default: count from 1]")
+                .value_parser(value_parser!(u64)),
+        ])
+}
+
+/// `discover`, or the MTU of the path.
+fn mtu_policy(text: &str) -> Result<MtuPolicy, String> {
+    match (text, text.parse()) {
+        ("discover", _) => Ok(MtuPolicy::Discover(PathMtuConfig::DEFAULT)),
+        (_, Ok(mtu)) if mtu >= 68 => Ok(MtuPolicy::Static(mtu)),
+        _ => Err("expected discover, or 68 to 65535".to_owned()),
+    }
+}
+
+/// `off`, `path`, or the most that a segment may carry.
+fn mss_policy(text: &str) -> Result<MssPolicy, String> {
+    match (text, text.parse()) {
+        ("off", _) => Ok(MssPolicy::Off),
+        ("path", _) => Ok(MssPolicy::Path),
+        (_, Ok(most)) if most >= MIN_MSS => Ok(MssPolicy::AtMost(most)),
+        _ => Err(format!("expected off, path, or {MIN_MSS} to 65535")),
+    }
+}
+
+fn icmp_source(text: &str) -> Result<Ipv4Addr, String> {
+    text.parse()
+        .ok()
+        .filter(|address| is_unicast(*address))
+        .ok_or_else(|| "expected the IPv4 address of a host".to_owned())
 }
 
 fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
@@ -251,6 +320,21 @@ fn tunnelled(of: &mut ArgMatches) -> Tunnelled {
         tunnels: all(of, "tunnel"),
         input: path(of, "IN"),
         output: path(of, "OUT"),
+    }
+}
+
+fn policy(of: &mut ArgMatches) -> Policy {
+    Policy {
+        allowed: all(of, "allowed"),
+        // clap sees to the defaults of these.
+        link_mtu: of.remove_one("link-mtu").unwrap_or(1500),
+        mtu: of
+            .remove_one("mtu")
+            .unwrap_or(MtuPolicy::Discover(PathMtuConfig::DEFAULT)),
+        mss: of.remove_one("mss").unwrap_or_default(),
+        reassemble: of.get_flag("reassemble"),
+        icmp_source: of.remove_one("icmp-source"),
+        seed: of.remove_one("seed"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 /// Why a run ends before its work is done.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// What went wrong and where, in one line.
     Because(String),
     /// The reader of what is written has gone away, as `head` does: no error.
@@ -14,12 +14,13 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(line: impl fmt::Display) -> Self {
+    /// Because of this line.
+    pub fn new(line: impl fmt::Display) -> Self {
         Self::Because(one_line(&line.to_string()))
     }
 
     /// What could not be written, and why.
-    pub(crate) fn write(name: impl fmt::Display, error: &io::Error) -> Self {
+    pub fn write(name: impl fmt::Display, error: &io::Error) -> Self {
         if error.kind() == ErrorKind::BrokenPipe {
             Self::ClosedPipe
         } else {
@@ -28,7 +29,8 @@ impl Failure {
     }
 
     /// The exit status, and the line if there is something to say.
-    pub(crate) fn report(&self, program: &str) -> ExitCode {
+    #[must_use]
+    pub fn report(&self, program: &str) -> ExitCode {
         match self {
             Self::Because(line) => {
                 say(&format!("{program}: {line}"));
@@ -40,12 +42,15 @@ impl Failure {
 }
 
 /// A line on standard error. If even that is closed, there is nobody left to tell.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Text on standard output.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
+///
+/// # Errors
+/// It cannot be written.
+pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -53,7 +58,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// File names and values may hold line breaks; a report must not.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let words: Vec<&str> = text
         .lines()
         .map(str::trim)

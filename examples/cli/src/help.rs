@@ -43,6 +43,42 @@ Keys for decap, of all kinds:
     nested=transit|refuse  inner packets that are tunnels of others: pass on or refuse [transit]
 ";
 
+const SCRIPT: &str = "\
+It opens no socket and reads no clock. SPECs, the first innermost, are as for 'ipencap encap --help', with src
+for this end and dst for the peer. What comes from the peer must have the same kinds, destination ports and
+keys. mtu=N of a SPEC counts like the path's. Of the first SPEC, inner=PREFIX counts like --allowed, and
+multicast and nested hold for packets from the peer.
+
+Standard input has one JSON object a line:
+  {\"t\":MS,\"out\":\"HEX\"}      an IPv4 packet from the inner side, to the peer whatever its destination
+  {\"t\":MS,\"in\":\"HEX\"}       an IPv4 packet from the network: from the peer, or ICMP errors of routers
+  {\"t\":MS,\"local_mtu\":N}    the system refused an outer packet longer than N bytes (EMSGSIZE)
+t is the time in milliseconds [that of the line before, at first 0]; a clock that goes back stands still. It
+matters: a path MTU that was reported holds for ten minutes, fragments are kept for 30 seconds. The rate of
+ICMP errors is not limited here. Any other line, an empty one too, ends the run with status 2.
+
+Standard output has one JSON object for each of them:
+  t          the line's time
+  verdict    of 'out':  Send    wrapped, to the peer
+                        Split   in fragments, each wrapped, to the peer
+                        Answer  dropped, and its source gets an ICMP error
+                        Drop    dropped
+             of 'in':   Deliver, Whole  what was inside goes to the inner side; Whole: this fragment was
+                                the last that was missing
+                        Held    a fragment, kept until the others have come
+                        Learnt  an ICMP error that tells about the path
+                        Relay   such an error, and the inner source is told
+                        Ignored an ICMP error without effect
+                        Ours    for this host, but not for the tunnel
+                        Drop    dropped without an answer
+             of 'local_mtu':  Learnt
+  network    the outer packets that leave, in hexadecimal digits
+  inner      the packets that go to the inner side: what was delivered, or an ICMP error to an inner source
+             (of Send too: about a packet before it, of which the router had told too little)
+  reason     why it was answered, dropped or ignored, else null
+  inner_mtu  the longest inner packet that the path carries now, in bytes
+";
+
 fn example(line: &str) -> String {
     format!("Example:\n  {line}")
 }
@@ -88,4 +124,11 @@ pub(crate) fn mtu() -> String {
         "SPEC is kind,key=value,...; see 'ipencap encap --help'.\n\n{}",
         example(&format!("{RUN} -- mtu --link 1500 {TUNNEL}"))
     )
+}
+
+pub(crate) fn endpoint() -> String {
+    let line = format!(
+        "{RUN} -- endpoint {TUNNEL} --allowed 10.2.0.0/16 < examples/cli/data/endpoint.jsonl"
+    );
+    format!("{SCRIPT}\n{}", example(&line))
 }

@@ -1,6 +1,8 @@
-//! The program `ipencap`: captures into tunnels, out of tunnels, and a look at what is inside.
+//! The program `ipencap`: captures into tunnels, out of tunnels, and a look at what is inside; and what one
+//! end of a tunnel does with each packet.
 //!
-//! Only [`capture`] is meant for other programs, namely for tests that read captures.
+//! [`capture`] is meant for tests that read captures, [`tunnel`] and [`failure`] for the VPN, which takes the same
+//! specifications of tunnels.
 #![allow(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -25,7 +27,8 @@ mod args;
 mod dissect;
 mod draw;
 mod drawing;
-mod failure;
+mod endpoint;
+pub mod failure;
 mod help;
 mod input;
 mod mtu;
@@ -34,7 +37,7 @@ mod packets;
 mod stream;
 mod summary;
 mod tour;
-mod tunnel;
+pub mod tunnel;
 mod walk;
 
 use args::{Asked, Command};
@@ -75,6 +78,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
             tunnels,
             json,
         } => mtu::run(&links, &tunnels, json)?,
+        Command::Endpoint { tunnels, policy } => endpoint::run(&tunnels, policy)?,
     }
     Ok(ExitCode::SUCCESS)
 }

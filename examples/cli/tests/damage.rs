@@ -14,9 +14,11 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ipencap_cli::capture::{Fault, LONGEST_PACKET, ReadError, Reader};
+
+mod shared;
 
 /// A pcap record, or a pcapng block.
 #[derive(Clone, Copy)]
@@ -253,7 +255,7 @@ fn read(source: impl Read) -> (u64, Option<ReadError>) {
 fn damaged_captures_are_named_for_what_they_are() {
     let before = most_memory();
     let (mut cuts, mut changes, mut largest) = (0, 0, 0);
-    for path in captures() {
+    for path in shared::captures() {
         let capture = Capture::load(&path);
         let name = path.display().to_string();
         largest = largest.max(capture.bytes.len());
@@ -474,22 +476,6 @@ fn block_len(
         }
         _ => false,
     }
-}
-
-/// The bundled capture, and other people's in the folder that `IPENCAP_CAPTURES` names.
-fn captures() -> Vec<PathBuf> {
-    let mut captures = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("data/lan.pcap")];
-    let folder = std::env::var_os("IPENCAP_CAPTURES").map(PathBuf::from);
-    let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
-        println!("skipped: IPENCAP_CAPTURES names no folder; only the bundled capture is damaged");
-        return captures;
-    };
-    let entries = folder.read_dir().unwrap();
-    captures.extend(entries.map(|entry| entry.unwrap().path()).filter(|file| {
-        let extension = file.extension().and_then(|extension| extension.to_str());
-        matches!(extension, Some("pcap" | "pcapng" | "cap"))
-    }));
-    captures
 }
 
 /// The most memory that this process has had so far, in bytes; 0 where the system does not say.

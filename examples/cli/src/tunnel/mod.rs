@@ -1,6 +1,6 @@
 //! Tunnels by their specifications: into them and out of them.
 //!
-//! All of the program's calls of the library's `encap` and `decap` stand in this folder.
+//! All of the program's calls of the library's `encap`, `decap` and `Endpoint` stand in this folder.
 
 use ipencap::Span;
 use ipencap::decap::Decapsulate;
@@ -9,12 +9,14 @@ use ipencap::error::{EncapError, Refused};
 
 use crate::packets::Change;
 
+mod end;
 mod keys;
 mod numbers;
 mod spec;
 
+pub(crate) use end::{End, Event, Memory, Outcome, Policy};
 use numbers::Numbered;
-pub(crate) use spec::Spec;
+pub use spec::{Spec, prefix};
 
 /// Wraps packets by some tunnels, the first one innermost.
 pub(crate) struct Wrap {
@@ -25,7 +27,7 @@ pub(crate) struct Wrap {
 impl Wrap {
     pub(crate) fn new(tunnels: &[Spec]) -> Self {
         Self {
-            tunnels: tunnels.iter().map(Numbered::new).collect(),
+            tunnels: Numbered::stack(tunnels),
             buffer: Vec::new(),
         }
     }

@@ -1,10 +1,13 @@
 //! What the packets of a tunnel are numbered by.
 
 use core::cell::Cell;
+use core::net::Ipv4Addr;
 
+use ipencap::decap::{Access, AnyReceiver, InnerPolicy};
 use ipencap::encap::{AnyTunnel, Encapsulate, PerPacket, Rules};
 use ipencap::error::EncapError;
-use ipencap::packet::Facts;
+use ipencap::packet::{Facts, Quote};
+use ipencap::tunnel::{Arrival, Identifications, PeerTunnel};
 
 use super::Spec;
 
@@ -12,7 +15,7 @@ use super::Spec;
 #[derive(Clone, Copy)]
 pub(super) struct Numbers {
     /// Counts the packets that may be fragmented.
-    identification: u16,
+    ordinal: u16,
     /// Counts all packets, for GRE.
     sequence: u32,
     /// Counts the bytes that TCP segments carry.
@@ -31,7 +34,7 @@ impl Default for Numbers {
 impl Numbers {
     pub(super) const fn of_stream(sequence: u32, acknowledgment: u32, prefix_len: usize) -> Self {
         Self {
-            identification: 1,
+            ordinal: 0,
             sequence: 0,
             stream: sequence,
             acknowledgment,
@@ -39,9 +42,9 @@ impl Numbers {
         }
     }
 
-    const fn of(self, packet: &PerPacket) -> PerPacket {
+    const fn of(self, packet: &PerPacket, identification: u16) -> PerPacket {
         packet
-            .with_identification(self.identification)
+            .with_identification(identification)
             .with_sequence(self.sequence)
             .with_tcp_numbers(self.stream, self.acknowledgment)
     }
@@ -50,7 +53,7 @@ impl Numbers {
     const fn next(self, inner: &Facts, outer: &Facts) -> Self {
         let fragmentable = !outer.has_df();
         Self {
-            identification: self.identification.wrapping_add(fragmentable as u16),
+            ordinal: self.ordinal.wrapping_add(fragmentable as u16),
             sequence: self.sequence.wrapping_add(1),
             stream: self.stream.wrapping_add(self.prefix_len + inner.len()),
             ..self
@@ -62,14 +65,31 @@ impl Numbers {
 pub(super) struct Numbered {
     tunnel: AnyTunnel,
     next: Cell<Numbers>,
+    identifications: Identifications,
+    /// Its place in the stack: the layers do not share identifications.
+    layer: u32,
 }
 
 impl Numbered {
-    pub(super) const fn new(spec: &Spec) -> Self {
-        Self {
+    /// The layers of a stack, the innermost first, each with identifications from 1.
+    pub(super) fn stack(specs: &[Spec]) -> Vec<Self> {
+        Self::stack_with(specs, Identifications::SEQUENTIAL)
+    }
+
+    pub(super) fn stack_with(specs: &[Spec], identifications: Identifications) -> Vec<Self> {
+        let layer = |(layer, spec): (u32, &Spec)| Self {
             tunnel: spec.tunnel(),
             next: Cell::new(spec.numbers()),
-        }
+            identifications,
+            layer,
+        };
+        (0..).zip(specs).map(layer).collect()
+    }
+
+    fn numbered(&self, packet: &PerPacket) -> PerPacket {
+        let numbers = self.next.get();
+        let identification = self.identifications.of(self.layer, numbers.ordinal);
+        numbers.of(packet, identification)
     }
 }
 
@@ -79,15 +99,14 @@ impl Encapsulate for Numbered {
     }
 
     fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<Facts, EncapError> {
-        let packet = self.next.get().of(packet);
-        self.tunnel.check(inner, &packet, rules)
+        self.tunnel.check(inner, &self.numbered(packet), rules)
     }
 
     /// Counts the packet, too: only what all layers have accepted is written, and once.
     fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts {
-        let numbers = self.next.get();
-        let outer = self.tunnel.write(frame, inner, &numbers.of(packet), rules);
-        self.next.set(numbers.next(inner, &outer));
+        let packet = self.numbered(packet);
+        let outer = self.tunnel.write(frame, inner, &packet, rules);
+        self.next.set(self.next.get().next(inner, &outer));
         outer
     }
 
@@ -97,5 +116,25 @@ impl Encapsulate for Numbered {
 
     fn max_len(&self) -> u16 {
         self.tunnel.max_len()
+    }
+
+    fn inside_quote<'q>(&self, quote: Quote<'q>) -> Option<Quote<'q>> {
+        self.tunnel.inside_quote(quote)
+    }
+}
+
+impl PeerTunnel for Numbered {
+    type Receiver<'t, A: Access> = AnyReceiver<A>;
+
+    fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> AnyReceiver<A> {
+        self.tunnel.peer_receiver(access, policy)
+    }
+
+    fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.tunnel.ends()
+    }
+
+    fn arrival(&self) -> Arrival {
+        self.tunnel.arrival()
     }
 }

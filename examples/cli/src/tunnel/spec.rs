@@ -3,11 +3,14 @@
 //! A kind is one arm in [`Spec::parse`] and one constructor of [`Spec`], which takes the keys of its
 //! own. The keys of the outer IPv4 header and of the receiving side are shared.
 
+use core::fmt;
 use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 use std::sync::Arc;
 
-use ipencap::decap::{Access, Decapsulate, InnerTunnels, PointToPoint, Prefix, Receiver};
+use ipencap::decap::{
+    Access, Decapsulate, InnerPolicy, InnerTunnels, PointToPoint, Prefix, Receiver,
+};
 use ipencap::encap::{
     AnyTunnel, DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, MinEnc, OuterPolicy, Role,
     TtlPolicy, Tunnel,
@@ -24,19 +27,30 @@ use super::numbers::Numbers;
 
 /// One tunnel, for either end.
 #[derive(Clone)]
-pub(crate) struct Spec {
+pub struct Spec {
     kind: String,
     tunnel: AnyTunnel,
     receiver: Arc<dyn Decapsulate + Send + Sync>,
-    accepts_any_inner: bool,
+    /// The inner sources that the far end may use; all if empty.
+    inner: Vec<Prefix>,
+    inner_policy: InnerPolicy,
     numbers: Numbers,
     /// What it puts in front of a packet, outermost first: names and lengths in bytes.
     headers: Vec<(&'static str, usize)>,
 }
 
+impl fmt::Debug for Spec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tunnel.fmt(formatter)
+    }
+}
+
 impl Spec {
-    /// Reads a specification, or says what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a specification.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut keys = Keys::split(text)?;
         let spec = match keys.kind {
             "ipip" => Self::new(&mut keys, IpIp, &[])?,
@@ -55,21 +69,27 @@ impl Spec {
         Ok(spec)
     }
 
-    pub(crate) fn kind(&self) -> &str {
+    /// The word that it begins with.
+    #[must_use]
+    pub fn kind(&self) -> &str {
         &self.kind
     }
 
     /// What it puts in front of a packet, in bytes.
-    pub(crate) fn overhead(&self) -> usize {
+    #[must_use]
+    pub fn overhead(&self) -> usize {
         self.tunnel.overhead()
     }
 
     /// What it puts in front of a packet, outermost first: names and lengths in bytes.
-    pub(crate) fn headers(&self) -> &[(&'static str, usize)] {
+    #[must_use]
+    pub fn headers(&self) -> &[(&'static str, usize)] {
         &self.headers
     }
 
-    pub(super) const fn tunnel(&self) -> AnyTunnel {
+    /// The sending end.
+    #[must_use]
+    pub const fn tunnel(&self) -> AnyTunnel {
         self.tunnel
     }
 
@@ -84,8 +104,21 @@ impl Spec {
     }
 
     /// Whether nobody said which inner sources to accept, so that all are.
-    pub(crate) const fn accepts_any_inner(&self) -> bool {
-        self.accepts_any_inner
+    #[must_use]
+    pub const fn accepts_any_inner(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// The inner sources that it says to accept.
+    #[must_use]
+    pub fn inner(&self) -> &[Prefix] {
+        &self.inner
+    }
+
+    /// What else it says of inner packets that come out.
+    #[must_use]
+    pub const fn inner_policy(&self) -> InnerPolicy {
+        self.inner_policy
     }
 
     /// A tunnel with this shim, whose headers are those named; those without a length are absent.
@@ -102,11 +135,13 @@ impl Spec {
         let tunnel = peer.named(Tunnel::new(peer.source, peer.destination, shim))?;
         let tunnel = tunnel.with_policy(outer_policy(keys, tunnel.policy())?);
         let headers = [("IPv4", 20)].iter().chain(shim_headers);
+        let inner_policy = inner_policy(keys)?;
         Ok(Self {
             kind: keys.kind.to_owned(),
             tunnel: tunnel.into(),
-            accepts_any_inner: peer.inner.is_empty(),
-            receiver: Arc::new(with_allowances(tunnel.receiver(peer), keys)?),
+            inner: peer.inner.clone(),
+            inner_policy,
+            receiver: Arc::new(tunnel.receiver(peer).with_inner_policy(inner_policy)),
             numbers: Numbers::default(),
             headers: headers.copied().filter(|(_, len)| *len > 0).collect(),
         })
@@ -186,11 +221,13 @@ impl Spec {
         } else {
             minenc.without_source()
         };
+        let inner_policy = inner_policy(keys)?;
         Ok(Self {
             kind: keys.kind.to_owned(),
             tunnel: minenc.into(),
-            accepts_any_inner: peer.inner.is_empty(),
-            receiver: Arc::new(with_allowances(Receiver::minimal(peer), keys)?),
+            inner: peer.inner.clone(),
+            inner_policy,
+            receiver: Arc::new(Receiver::minimal(peer).with_inner_policy(inner_policy)),
             numbers: Numbers::default(),
             headers: vec![("minimal", minenc.overhead())],
         })
@@ -213,7 +250,7 @@ impl Peer {
             destination: keys.address("dst")?,
             inner: keys
                 .take_all("inner")
-                .map(prefix)
+                .map(|text| prefix(text).map_err(|error| format!("inner={error}")))
                 .collect::<Result<_, _>>()?,
         })
     }
@@ -252,16 +289,11 @@ impl Access for Peer {
 }
 
 /// What the receiving side lets out of the tunnel.
-fn with_allowances<S>(
-    receiver: Receiver<S, Peer>,
-    keys: &mut Keys<'_>,
-) -> Result<Receiver<S, Peer>, String> {
-    let inner_tunnels = keys.choice("nested", InnerTunnels::Transit, &NESTED)?;
-    let receiver = receiver.with_inner_tunnels(inner_tunnels);
-    Ok(if keys.choice("multicast", false, &YES_NO)? {
-        receiver.allowing_multicast()
-    } else {
-        receiver
+fn inner_policy(keys: &mut Keys<'_>) -> Result<InnerPolicy, String> {
+    Ok(InnerPolicy {
+        inner_tunnels: keys.choice("nested", InnerTunnels::Transit, &NESTED)?,
+        allows_multicast: keys.choice("multicast", false, &YES_NO)?,
+        ..InnerPolicy::DEFAULT
     })
 }
 
@@ -307,12 +339,15 @@ fn udp<I: InUdp>(udp: Udp<I>, keys: &mut Keys<'_>) -> Result<Udp<I>, String> {
 }
 
 /// `address/length`, or one address.
-fn prefix(text: &str) -> Result<Prefix, String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn prefix(text: &str) -> Result<Prefix, String> {
     match text.parse() {
         Ok(address) => Ok(Prefix::host(address)),
         Err(_) => text
             .parse()
-            .map_err(|error: PrefixError| format!("inner={text}: {error}")),
+            .map_err(|error: PrefixError| format!("{text}: {error}")),
     }
 }
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use ipencap_cli::capture::Timestamp;
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
-use crate::{Packets, captures, read};
+use crate::{Packets, read, shared};
 
 #[test]
 fn another_reader_finds_the_same_packets() {
     let mut packets = 0;
-    for capture in captures() {
+    for capture in shared::captures() {
         let (ours, end) = read(&fs::read(&capture).unwrap());
         let name = capture.display();
         assert!(end.is_ok(), "{name}: {}", end.unwrap_err());

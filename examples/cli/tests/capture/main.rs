@@ -11,12 +11,12 @@
     reason = "a test may panic: that is how it fails"
 )]
 
-use std::path::{Path, PathBuf};
-
 use ipencap_cli::capture::{ReadError, Reader, Timestamp};
 
 mod agreement;
 mod faults;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 /// Link type, time and bytes of each packet.
 type Packets = Vec<(u32, Timestamp, Vec<u8>)>;
@@ -37,20 +37,4 @@ fn read(bytes: &[u8]) -> (Packets, Result<(), ReadError>) {
             Err(error) => return (packets, Err(error)),
         }
     }
-}
-
-/// The bundled capture, and other people's in the folder that `IPENCAP_CAPTURES` names.
-fn captures() -> Vec<PathBuf> {
-    let mut captures = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("data/lan.pcap")];
-    let folder = std::env::var_os("IPENCAP_CAPTURES").map(PathBuf::from);
-    let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
-        println!("skipped: IPENCAP_CAPTURES names no folder; only the bundled capture is read");
-        return captures;
-    };
-    let entries = folder.read_dir().unwrap();
-    captures.extend(entries.map(|entry| entry.unwrap().path()).filter(|file| {
-        let extension = file.extension().and_then(|extension| extension.to_str());
-        matches!(extension, Some("pcap" | "pcapng" | "cap"))
-    }));
-    captures
 }

@@ -11,7 +11,7 @@ use crate::{Folder, P, RAW, TUNNEL, hex, transform};
 fn help_ends_well_and_its_example_runs() {
     let folder = Folder::new("help");
     for command in [
-        "", "dissect", "draw", "encap", "decap", "stream", "unstream", "mtu",
+        "", "dissect", "draw", "encap", "decap", "stream", "unstream", "mtu", "endpoint",
     ] {
         for help in ["--help", "-h"] {
             let arguments: Vec<&str> = [command, help]

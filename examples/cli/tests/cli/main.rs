@@ -8,6 +8,7 @@
     clippy::cast_possible_truncation,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test may panic: that is how it fails"
 )]
@@ -24,9 +25,10 @@ mod arguments;
 mod contract;
 mod dissect;
 mod draw;
-
+mod endpoint;
 mod files;
 mod formats;
+mod kernel;
 mod kinds;
 mod mtu;
 mod numbering;
@@ -188,6 +190,11 @@ fn hex(digits: &str) -> Vec<u8> {
         .chunks_exact(2)
         .map(|pair| pair[0] << 4 | pair[1])
         .collect()
+}
+
+fn digits(bytes: &[u8]) -> String {
+    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.concat()
 }
 
 /// A valid packet of an experimental protocol from 10.1.0.5 to 10.2.0.9.
