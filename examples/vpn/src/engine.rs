@@ -1,0 +1,391 @@
+//! What passes between the TUN device and the sockets. The endpoint says what to do with each packet; this
+//! does it.
+
+use core::net::Ipv4Addr;
+use std::io;
+
+use ipencap::decap::OuterMeta;
+use ipencap::encap::PerPacket;
+use ipencap::icmp::IcmpError;
+use ipencap::packet::{Packet, Span};
+use ipencap::time::Instant;
+use ipencap::tunnel::{
+    Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, Peers,
+};
+use ipencap::wire::Ecn;
+use serde_json::Value;
+
+use crate::config::{Carrier, Config, Interface};
+use crate::device::{HEADROOM, Tun};
+use crate::ledger::Ledger;
+use crate::peers::{Member, Room, Stack, Stacks};
+use crate::sockets::errors::{PathError, PathErrorKind};
+use crate::sockets::{MAX_LEN, NotSent, Refusal, mtu_to};
+use crate::ways::{Ways, connection_meta};
+
+/// What keeps an address translator's mapping alive (RFC 3948 §4).
+pub(crate) const NAT_KEEPALIVE: [u8; 1] = [0xff];
+/// Calls for one socket until others have their turn.
+const MOST_CALLS: usize = 64;
+
+pub(crate) type End = Endpoint<'static, PeerTable<'static, Stack>, Ledger>;
+
+/// The middle of the program.
+pub(crate) struct Engine {
+    pub(crate) endpoint: End,
+    pub(crate) members: Vec<Option<Member>>,
+    pub(crate) ways: Ways,
+    pub(crate) stacks: Stacks,
+    pub(crate) room: Room,
+    pub(crate) lost: Vec<NotSent>,
+    to_inner: Vec<Vec<u8>>,
+    pub(crate) scratch: Vec<u8>,
+    started: std::time::Instant,
+}
+
+impl Engine {
+    pub(crate) fn new(config: &Config, link_mtu: u16, ways: Ways) -> Self {
+        let room = Room::for_peers(&config.peers);
+        Self {
+            endpoint: endpoint(&config.interface, room, link_mtu),
+            members: (0..room.peers).map(|_| None).collect(),
+            ways,
+            stacks: Stacks::default(),
+            room,
+            lost: Vec::new(),
+            to_inner: Vec::new(),
+            scratch: vec![0; HEADROOM + MAX_LEN],
+            started: std::time::Instant::now(),
+        }
+    }
+
+    /// The time that the endpoint goes by.
+    pub(crate) fn now(&self) -> Instant {
+        self.instant(std::time::Instant::now())
+    }
+
+    pub(crate) fn instant(&self, time: std::time::Instant) -> Instant {
+        let passed = time.saturating_duration_since(self.started).as_millis();
+        Instant::from_millis(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn member(&self, id: PeerId) -> Option<&Member> {
+        let member = self.members.get(id.place() as usize)?.as_ref();
+        member.filter(|member| member.id == id)
+    }
+
+    /// Passes what the TUN device has to the peers.
+    pub(crate) fn pass_tun(&mut self, tun: &mut Tun) -> io::Result<()> {
+        let now = self.now();
+        for _ in 0..MOST_CALLS {
+            let Some(segments) = tun.read()? else { break };
+            if segments.is_unreadable {
+                self.endpoint.tally_mut().unreadable();
+            }
+            let mut is_answered = false;
+            for (buffer, len) in segments.buffers.iter_mut().zip(segments.lengths) {
+                let mut packet = Packet::new(buffer, Span::new(HEADROOM, *len));
+                let answer = self.outbound(now, &mut packet);
+                // One answer for all segments of a super-packet.
+                if let Some(error) = answer.filter(|_| !is_answered) {
+                    is_answered = true;
+                    self.to_inner.push(written(&error, packet.as_slice()));
+                }
+            }
+        }
+        for packet in self.to_inner.drain(..) {
+            put(tun, &packet)?;
+        }
+        self.ways.flush(&mut self.lost);
+        self.learn_from_lost(now);
+        tun.flush()
+    }
+
+    /// Sends a packet to its peer. Returns the ICMP error that its source gets.
+    fn outbound(&mut self, now: Instant, packet: &mut Packet<'_>) -> Option<IcmpError> {
+        self.endpoint.tally_mut().from_tun += 1;
+        let peer = destination(packet.as_slice())
+            .and_then(|address| self.endpoint.peers().owner(0, address));
+        let place = peer.map_or(usize::MAX, |peer| peer.place() as usize);
+        let member = self.members.get_mut(place).and_then(Option::as_mut);
+        let (ways, lost) = (&mut self.ways, &mut self.lost);
+        let said = PerPacket::new();
+        let verdict = match member {
+            None => self.endpoint.send(now, packet, &said, |_| ()),
+            Some(Member {
+                id, peer, check, ..
+            }) => {
+                let verdict = match peer.carrier {
+                    Carrier::Raw { protocol, local } => {
+                        let mut raw = ways.raw(protocol, local);
+                        self.endpoint.send(now, packet, &said, |outer| {
+                            if let Some(raw) = &mut raw {
+                                raw.queue(*id, outer, lost);
+                            }
+                        })
+                    }
+                    Carrier::Udp {
+                        local,
+                        remote,
+                        source_port,
+                        ..
+                    } => {
+                        let mut udp = ways.udp(local, source_port);
+                        self.endpoint
+                            .send_payload(now, packet, &said, |outer, payload| {
+                                if let Some(udp) = &mut udp {
+                                    udp.queue(*id, (remote, outer.tos()), payload, lost);
+                                }
+                            })
+                    }
+                    Carrier::Tcp { .. } => {
+                        let mut connection = ways.connection(*id);
+                        self.endpoint
+                            .send_payload(now, packet, &said, |_, payload| {
+                                let is_queued =
+                                    connection.as_mut().is_some_and(|to| to.queue(payload));
+                                if !is_queued {
+                                    let why = Refusal::Full;
+                                    lost.push(NotSent { peer: *id, why });
+                                }
+                            })
+                    }
+                };
+                if let (Outbound::Send { .. } | Outbound::Split { .. }, Some(check)) =
+                    (&verdict, check)
+                {
+                    check.on_sent(now);
+                }
+                verdict
+            }
+        };
+        match verdict {
+            Outbound::Send { notice, .. } => notice,
+            Outbound::Answer { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Passes what a UDP socket has received to the inner side.
+    pub(crate) fn pass_udp(&mut self, index: usize, tun: &mut Tun) -> io::Result<()> {
+        let now = self.now();
+        let Self {
+            endpoint,
+            members,
+            ways,
+            ..
+        } = self;
+        let Some(udp) = ways.udp_at(index) else {
+            return Ok(());
+        };
+        for _ in 0..MOST_CALLS {
+            let has_more = udp.receive(&mut |datagrams| {
+                let meta = OuterMeta {
+                    source: *datagrams.from.ip(),
+                    source_port: datagrams.from.port(),
+                    destination: *datagrams.to.ip(),
+                    destination_port: datagrams.to.port(),
+                    ecn: datagrams.ecn,
+                };
+                // A datagram without a byte is one, too.
+                let empty = datagrams.bytes.is_empty().then_some(&mut [][..]);
+                let payloads = datagrams.bytes.chunks_mut(datagrams.stride);
+                for payload in payloads.chain(empty) {
+                    endpoint.tally_mut().from_network += 1;
+                    if payload == NAT_KEEPALIVE {
+                        let peer = endpoint.peers().sender(&Arrival::of_datagram(&meta));
+                        endpoint.tally_mut().keepalive(peer);
+                        continue;
+                    }
+                    let verdict = endpoint.receive_payload(now, &meta, payload);
+                    inbound(endpoint, members, now, &verdict, payload, tun)?;
+                }
+                Ok(())
+            })?;
+            if !has_more {
+                break;
+            }
+        }
+        tun.flush()
+    }
+
+    /// Passes what a raw socket has received to the inner side.
+    pub(crate) fn pass_raw(&mut self, index: usize, tun: &mut Tun) -> io::Result<()> {
+        let now = self.now();
+        let Self {
+            endpoint,
+            members,
+            ways,
+            ..
+        } = self;
+        let Some(raw) = ways.raw_at(index) else {
+            return Ok(());
+        };
+        for packet in raw.receive() {
+            let verdict = endpoint.receive(now, packet);
+            if verdict != Inbound::HostsOwn {
+                endpoint.tally_mut().from_network += 1;
+            }
+            inbound(endpoint, members, now, &verdict, packet, tun)?;
+        }
+        tun.flush()
+    }
+
+    /// Passes what a connection has received to the inner side.
+    pub(crate) fn pass_connection(&mut self, place: usize, tun: &mut Tun) -> io::Result<()> {
+        let now = self.now();
+        let Self {
+            endpoint,
+            members,
+            ways,
+            scratch,
+            ..
+        } = self;
+        let Some(connection) = ways.connection_at(place) else {
+            return Ok(());
+        };
+        let meta = connection_meta(connection, Ecn::NotEct);
+        let mut frames = Vec::new();
+        for _ in 0..MOST_CALLS {
+            let has_more = connection.read(scratch, &mut frames);
+            for frame in &mut frames {
+                endpoint.tally_mut().from_network += 1;
+                let verdict = endpoint.receive_payload(now, &meta, frame);
+                inbound(endpoint, members, now, &verdict, frame, tun)?;
+            }
+            frames.clear();
+            if !has_more {
+                break;
+            }
+        }
+        tun.flush()
+    }
+
+    /// What a socket's error queue says.
+    pub(crate) fn on_path_error(&mut self, error: PathError) {
+        let now = self.now();
+        // With a socket for ICMP the endpoint sees the whole message.
+        let is_seen = self.ways.sees_icmp();
+        for number in 0.. {
+            let peers = self.endpoint.peers();
+            let Some(peer) = peers.with_outer_address(error.destination, number) else {
+                break;
+            };
+            match error.kind {
+                PathErrorKind::LocalMtu(mtu) => {
+                    let _ = self.endpoint.local_mtu(now, peer, mtu);
+                }
+                PathErrorKind::ReportedMtu(mtu) if !is_seen => {
+                    self.endpoint.tally_mut().from_network += 1;
+                    let _ = self.endpoint.reported_mtu(now, peer, mtu);
+                }
+                PathErrorKind::Unreachable if !is_seen => {
+                    self.endpoint.tally_mut().unreachable(peer);
+                    let _ = self.endpoint.unreachable(now, peer);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Counts the packets that the sockets did not take, and learns from those that were too long.
+    pub(crate) fn learn_from_lost(&mut self, now: Instant) {
+        let mut asked = None;
+        for NotSent { peer, why } in core::mem::take(&mut self.lost) {
+            self.endpoint.tally_mut().not_sent(peer, why.name());
+            if why != Refusal::TooLong || asked == Some(peer) {
+                continue;
+            }
+            asked = Some(peer);
+            let ends = self.member(peer).map(|member| member.ends);
+            if let Some(Ok(mtu)) = ends.map(|(local, remote)| mtu_to(local, remote)) {
+                let _ = self.endpoint.local_mtu(now, peer, mtu);
+            }
+        }
+    }
+
+    /// The counters, as JSON.
+    pub(crate) fn counters(&mut self) -> Value {
+        let now = self.now();
+        let mut peers = Vec::new();
+        for member in self.members.iter().flatten() {
+            let inner_mtu = self.endpoint.inner_mtu(now, member.id).unwrap_or_default();
+            peers.push((member.id, member.peer.name.clone(), inner_mtu));
+        }
+        self.endpoint.tally().json(peers.into_iter())
+    }
+}
+
+/// An endpoint without peers.
+pub(crate) fn endpoint(interface: &Interface, room: Room, link_mtu: u16) -> End {
+    let paths = Vec::leak(vec![Path::EMPTY; room.peers]);
+    let icmp_source = interface.addresses.first().map(|(address, _)| *address);
+    let seed = crate::random();
+    let defaults = EndpointConfig::DEFAULT;
+    let endpoint_config = EndpointConfig {
+        link_mtu,
+        icmp_source,
+        identifications: ipencap::tunnel::Identifications::keyed(seed),
+        icmp_rate: ipencap::icmp::BucketConfig {
+            key: seed.rotate_left(32),
+            ..defaults.icmp_rate
+        },
+        ..defaults
+    };
+    Endpoint::new(room.table(), paths, endpoint_config).with_tally(Ledger::default())
+}
+
+/// Does what the endpoint says of a packet from the network.
+fn inbound(
+    endpoint: &mut End,
+    members: &mut [Option<Member>],
+    now: Instant,
+    verdict: &Inbound,
+    bytes: &[u8],
+    tun: &mut Tun,
+) -> io::Result<()> {
+    match verdict {
+        Inbound::Deliver { peer, opened, .. } => {
+            let inner = opened.span().get(bytes).unwrap_or_default();
+            endpoint.tally_mut().delivered(*peer, inner.len());
+            let member = members
+                .get_mut(peer.place() as usize)
+                .and_then(Option::as_mut);
+            if let Some(check) = member.and_then(|member| member.check.as_mut())
+                && let Some(len) = check.answer(inner)
+            {
+                if let Some(prober) = check.prober() {
+                    if len > 0 {
+                        endpoint.on_confirmed(now, *peer, prober, len);
+                    }
+                    check.on_confirmed(now);
+                }
+                return Ok(());
+            }
+            put(tun, inner)
+        }
+        Inbound::Relay { error, quoted, .. } => {
+            let quoted = quoted.get(bytes).unwrap_or_default();
+            put(tun, &written(error, quoted))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn put(tun: &mut Tun, packet: &[u8]) -> io::Result<()> {
+    tun.queue(packet);
+    if tun.is_full() { tun.flush() } else { Ok(()) }
+}
+
+/// The ICMP error about this packet.
+fn written(error: &IcmpError, offending: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0; error.len()];
+    // There is room, and the error was made for these bytes.
+    let _ = error.write(offending, &mut packet);
+    packet
+}
+
+fn destination(packet: &[u8]) -> Option<Ipv4Addr> {
+    let octets: [u8; 4] = *packet.get(16..)?.first_chunk()?;
+    Some(octets.into())
+}

@@ -1,0 +1,223 @@
+//! The stack of tunnels to a peer, and the socket that carries it.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use ipencap::decap::Prefix;
+use ipencap::encap::AnyTunnel;
+use ipencap::wire::LengthPrefix;
+use ipencap_cli::tunnel::Spec;
+
+use crate::config::Carrier;
+use crate::fits;
+use crate::place::{Place, Placed, Wrong};
+
+/// The deepest stack.
+const MAX_LAYERS: usize = 4;
+
+pub(crate) struct Layers {
+    pub(crate) tunnel: Vec<Spec>,
+    pub(crate) carrier: Carrier,
+}
+
+/// Whether a TCP peer is waited for; `None` if the specification does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Direction {
+    connect: Option<bool>,
+    listen: Option<bool>,
+}
+
+impl Layers {
+    /// Reads the specifications, the first one innermost.
+    pub(crate) fn read(texts: &[Placed<String>], place: Place) -> Result<Self, Wrong> {
+        let Some(outermost) = texts.last() else {
+            return Err(Wrong::new(
+                place,
+                "there is no tunnel: list at least one SPEC, as in ipip,src=A,dst=B",
+            ));
+        };
+        if let Some(extra) = texts.get(MAX_LAYERS) {
+            return Err(Wrong::new(
+                extra.place,
+                format!(
+                    "the stack has {} layers: use at most {MAX_LAYERS}",
+                    texts.len()
+                ),
+            ));
+        }
+        let mut tunnel = Vec::new();
+        let mut direction = Direction::default();
+        for text in texts {
+            let (spec, wanted) =
+                layer(&text.value).map_err(|wrong| Wrong::new(text.place, wrong))?;
+            let is_outermost = core::ptr::eq(text, outermost);
+            if !is_outermost && wanted != Direction::default() {
+                return Err(Wrong::new(
+                    text.place,
+                    "only the outermost SPEC, the last one, has a connection: take connect and listen out of this one",
+                ));
+            }
+            direction = wanted;
+            tunnel.push(spec);
+        }
+        let at = |wrong| Wrong::new(outermost.place, wrong);
+        let carrier = tunnel
+            .last()
+            .map(|spec| carrier(spec, &outermost.value, direction));
+        let carrier = carrier.unwrap_or_else(|| Err(String::new())).map_err(at)?;
+        fits::both_ways(texts, &tunnel, carrier)?;
+        Ok(Self { tunnel, carrier })
+    }
+
+    /// The inner sources that the innermost specification accepts.
+    pub(crate) fn inner(&self, texts: &[Placed<String>]) -> Vec<Placed<Prefix>> {
+        let prefixes = self.tunnel.first().map_or(&[][..], Spec::inner);
+        let placed = |text: &Placed<String>| {
+            let place = text.place;
+            prefixes
+                .iter()
+                .map(move |prefix| Placed::new(*prefix, place))
+        };
+        texts.first().into_iter().flat_map(placed).collect()
+    }
+}
+
+/// The value of a key in a specification that is known to be right.
+pub(crate) fn key<'t>(spec: &'t str, key: &str) -> Option<&'t str> {
+    spec.split(',')
+        .filter_map(|item| item.split_once('='))
+        .find_map(|(name, value)| (name == key).then_some(value))
+}
+
+/// The text of a specification without the keys that only the VPN has.
+pub(crate) fn without_direction(text: &str) -> String {
+    let items: Vec<&str> = text
+        .split(',')
+        .filter(|item| !item.starts_with("connect=") && !item.starts_with("listen="))
+        .collect();
+    items.join(",")
+}
+
+fn layer(text: &str) -> Result<(Spec, Direction), String> {
+    let wrong =
+        |error: &str| format!("tunnel '{text}': {error}: '--help' lists the kinds and keys");
+    let mut direction = Direction::default();
+    let is_tcp = text.split(',').next() == Some("tcp");
+    let spec = if is_tcp {
+        direction.connect = yes_no(text, "connect").map_err(|error| wrong(&error))?;
+        direction.listen = yes_no(text, "listen").map_err(|error| wrong(&error))?;
+        Spec::parse(&without_direction(text))
+    } else {
+        Spec::parse(text)
+    };
+    let spec = spec.map_err(|error| wrong(&error))?;
+    let (tunnel, src) = (spec.tunnel(), spec.tunnel().source());
+    if src == tunnel.destination() {
+        return Err(format!(
+            "tunnel '{text}' is a loop, as src and dst are both {src}: let src be an address of this host and dst the peer's"
+        ));
+    }
+    Ok((spec, direction))
+}
+
+fn yes_no(text: &str, wanted: &str) -> Result<Option<bool>, String> {
+    let mut values = text
+        .split(',')
+        .filter_map(|item| item.split_once('='))
+        .filter(|(name, _)| *name == wanted);
+    let value = match values.next() {
+        None => None,
+        Some((_, "yes")) => Some(true),
+        Some((_, "no")) => Some(false),
+        Some((_, other)) => return Err(format!("{wanted}={other}: expected yes or no")),
+    };
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err(format!("'{wanted}' is given twice")),
+    }
+}
+
+/// What carries the packets of this outermost tunnel.
+fn carrier(spec: &Spec, text: &str, direction: Direction) -> Result<Carrier, String> {
+    let tunnel = spec.tunnel();
+    let (local, remote) = (tunnel.source(), tunnel.destination());
+    let udp = |port| udp_carrier(text, (local, remote), port);
+    let raw = |protocol| Ok(Carrier::Raw { protocol, local });
+    match tunnel {
+        AnyTunnel::IpIp(_) => raw(4),
+        AnyTunnel::Gre(_) => raw(47),
+        AnyTunnel::MinEnc(_) => raw(55),
+        AnyTunnel::Fou(tunnel) => udp(tunnel.shim().destination_port()),
+        AnyTunnel::Gue(tunnel) => udp(tunnel.shim().destination_port()),
+        AnyTunnel::GueVariant1(tunnel) => udp(tunnel.shim().destination_port()),
+        AnyTunnel::Tcp(_) => tcp_carrier(text, (local, remote), direction),
+        _ => Err(format!(
+            "no socket carries '{}': let the last SPEC be ipip, gre, minenc, fou, gue or tcp",
+            spec.kind()
+        )),
+    }
+}
+
+fn udp_carrier(
+    text: &str,
+    (local, remote): (Ipv4Addr, Ipv4Addr),
+    port: u16,
+) -> Result<Carrier, String> {
+    let source_port = key(text, "sport").and_then(|value| value.parse().ok());
+    if source_port == Some(0) {
+        return Err(format!(
+            "tunnel '{text}': no socket sends from port 0: write sport=1 to 65535, or leave it out"
+        ));
+    }
+    Ok(Carrier::Udp {
+        local: SocketAddrV4::new(local, port),
+        remote: SocketAddrV4::new(remote, port),
+        source_port: source_port.filter(|source| *source != port),
+    })
+}
+
+/// The side that listens does so at `dport`, the other one connects to it: both ends have the same ports in
+/// their specifications.
+fn tcp_carrier(
+    text: &str,
+    (local, remote): (Ipv4Addr, Ipv4Addr),
+    direction: Direction,
+) -> Result<Carrier, String> {
+    let port = |name| {
+        key(text, name)
+            .and_then(|value| value.parse().ok())
+            .unwrap_or_default()
+    };
+    let framing = match key(text, "framing") {
+        Some("exclusive") => LengthPrefix::Exclusive,
+        Some("inclusive") => LengthPrefix::Inclusive,
+        _ => {
+            return Err(format!(
+                "tunnel '{text}' has no framing, so packets on the connection would have no ends: add framing=exclusive or framing=inclusive, the same at both ends"
+            ));
+        }
+    };
+    let listen = match (direction.connect, direction.listen) {
+        (Some(true), Some(true)) => {
+            return Err(format!(
+                "tunnel '{text}' both connects and listens: keep connect=yes at one end and listen=yes at the other"
+            ));
+        }
+        (Some(false), None | Some(false)) => {
+            return Err(format!(
+                "tunnel '{text}' neither connects nor listens: write listen=yes, or take connect=no out"
+            ));
+        }
+        (_, listen) => listen == Some(true),
+    };
+    let (here, there) = if listen {
+        ("dport", "sport")
+    } else {
+        ("sport", "dport")
+    };
+    Ok(Carrier::Tcp {
+        listen,
+        local: SocketAddrV4::new(local, port(here)),
+        remote: SocketAddrV4::new(remote, port(there)),
+        framing,
+    })
+}

@@ -1,0 +1,122 @@
+//! Peers come, change and go.
+
+use ipencap::decap::Prefix;
+
+use crate::config::{Config, Interface, Peer};
+use crate::engine::{self, Engine};
+use crate::peers::{self, Member, Room};
+use crate::sockets;
+
+impl Engine {
+    /// The peers that are there.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().flatten()
+    }
+
+    /// All networks of the peers.
+    pub(crate) fn networks(&self) -> Vec<Prefix> {
+        let networks = self.members().flat_map(|member| &member.peer.allowed);
+        networks.copied().collect()
+    }
+
+    /// What the TUN device carries at most: the largest inner MTU of any peer. The endpoint answers what is too
+    /// long for the others.
+    pub(crate) fn tun_mtu(&mut self) -> u16 {
+        let now = self.now();
+        let members = self.members.iter().flatten();
+        let mtus = members.filter_map(|member| self.endpoint.inner_mtu(now, member.id));
+        mtus.max().unwrap_or(1280).max(68)
+    }
+
+    /// Adds a peer.
+    pub(crate) fn add(&mut self, interface: &Interface, peer: Peer) -> Result<(), String> {
+        let stack = self.stacks.of(&peer);
+        let id = peers::add(self.endpoint.peers_mut(), stack, &peer)
+            .map_err(|error| format!("peer {}: {error}", peer.name))?;
+        self.endpoint.tally_mut().begin(id);
+        self.ways.set_connection(id, Some(peer.carrier));
+        let ends = peer.ends();
+        let check = match peer.mtu {
+            ipencap::tunnel::MtuPolicy::Discover(_) => peers::check(interface, &peer, id),
+            _ => None,
+        };
+        let peer = Peer {
+            tunnel: Vec::new(),
+            ..peer
+        };
+        self.members[id.place() as usize] = Some(Member {
+            id,
+            peer,
+            ends,
+            check,
+        });
+        Ok(())
+    }
+
+    fn remove(&mut self, place: usize) {
+        if let Some(member) = self.members[place].take() {
+            self.endpoint.peers_mut().remove(member.id);
+            self.endpoint.tally_mut().end(member.id);
+            self.ways.set_connection(member.id, None);
+        }
+    }
+
+    /// Peers come, change and go. Those that stay the same notice nothing, unless there are more than the table
+    /// has room for: then all paths are learnt anew.
+    pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<(), String> {
+        let link_mtu = link_mtu(&new);
+        self.ways.open(&new.peers)?;
+        if !self.room.holds(&new.peers) {
+            self.room = Room::for_peers(&new.peers);
+            let ledger = core::mem::take(self.endpoint.tally_mut());
+            self.endpoint = engine::endpoint(&new.interface, self.room, link_mtu);
+            *self.endpoint.tally_mut() = ledger;
+            let members = (0..self.room.peers).map(|_| None).collect();
+            for member in core::mem::replace(&mut self.members, members)
+                .into_iter()
+                .flatten()
+            {
+                self.endpoint.tally_mut().end(member.id);
+                self.ways.set_connection(member.id, None);
+            }
+        }
+        let is_same_interface = old.addresses.first() == new.interface.addresses.first();
+        for place in 0..self.members.len() {
+            let stays = self.members[place]
+                .as_ref()
+                .is_some_and(|member| is_same_interface && new.peers.contains(&member.peer));
+            if !stays {
+                self.remove(place);
+            }
+        }
+        if old.link_mtu != new.interface.link_mtu {
+            let now = self.now();
+            self.endpoint.set_link_mtu(now, link_mtu);
+        }
+        let mut failed = Ok(());
+        for peer in new.peers {
+            let is_there = self
+                .members
+                .iter()
+                .flatten()
+                .any(|member| member.peer == peer);
+            if !is_there && let Err(line) = self.add(&new.interface, peer) {
+                failed = Err(line);
+            }
+        }
+        failed
+    }
+}
+
+/// What the links to the peers carry: the most of any.
+pub(crate) fn link_mtu(config: &Config) -> u16 {
+    let mut ours: Vec<_> = config.peers.iter().map(|peer| peer.ends().0).collect();
+    ours.sort_unstable();
+    ours.dedup();
+    let asked = ours.into_iter().filter_map(sockets::link_mtu);
+    config
+        .interface
+        .link_mtu
+        .or_else(|| asked.max())
+        .unwrap_or(1500)
+}

@@ -1,0 +1,142 @@
+//! The peers: what the endpoint knows of them, and what carries their packets.
+
+use core::net::Ipv4Addr;
+use std::collections::HashMap;
+
+use ipencap::decap::PrefixEntry;
+use ipencap::encap::{AnyTunnel, Tunnel};
+use ipencap::error::PeerError;
+use ipencap::shim::Tcp;
+use ipencap::time::Duration;
+use ipencap::tunnel::{ArrivalEntry, PeerId, PeerPolicy, PeerSlot, PeerTable};
+
+use crate::config::{Carrier, Interface, Peer};
+use crate::path_check::PathCheck;
+
+/// The layers of a tunnel, the innermost first.
+pub(crate) type Stack = &'static [AnyTunnel];
+
+/// A peer that is in the endpoint's table.
+pub(crate) struct Member {
+    pub(crate) id: PeerId,
+    /// Without its specifications: the table has the stack.
+    pub(crate) peer: Peer,
+    /// The outermost addresses: ours, and the peer's.
+    pub(crate) ends: (Ipv4Addr, Ipv4Addr),
+    pub(crate) check: Option<Box<PathCheck>>,
+}
+
+/// Stacks live as long as the program, so that the table can be refilled while packets pass. Equal ones are
+/// kept once: reading a file again and again takes no more memory.
+#[derive(Default)]
+pub(crate) struct Stacks(HashMap<Box<str>, Stack>);
+
+impl Stacks {
+    pub(crate) fn of(&mut self, peer: &Peer) -> Stack {
+        let text = peer.text.join(" ").into_boxed_str();
+        self.0.entry(text).or_insert_with(|| {
+            let layers: Vec<AnyTunnel> = peer
+                .tunnel
+                .iter()
+                .map(ipencap_cli::tunnel::Spec::tunnel)
+                .collect();
+            Vec::leak(over_stream(layers, peer.carrier))
+        })
+    }
+}
+
+/// The tunnel over a connection: the port that tells its packets apart is the one that is listened at, on both
+/// sides.
+pub(crate) fn over_stream(mut layers: Vec<AnyTunnel>, carrier: Carrier) -> Vec<AnyTunnel> {
+    if let Carrier::Tcp {
+        listen,
+        local,
+        remote,
+        framing,
+    } = carrier
+        && let Some(AnyTunnel::Tcp(outermost)) = layers.last_mut()
+    {
+        let port = if listen { local.port() } else { remote.port() };
+        if let Ok(over) = Tunnel::new(
+            *local.ip(),
+            *remote.ip(),
+            Tcp::new(port, port).with_framing(framing),
+        ) {
+            *outermost = over.with_policy(outermost.policy());
+        }
+    }
+    layers
+}
+
+/// How much room there is.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) peers: usize,
+    prefixes: usize,
+}
+
+impl Room {
+    /// For these peers, and some more.
+    pub(crate) fn for_peers(peers: &[Peer]) -> Self {
+        let prefixes: usize = peers.iter().map(|peer| peer.allowed.len()).sum();
+        Self {
+            peers: peers.len() + peers.len() / 8 + 16,
+            prefixes: prefixes + prefixes / 8 + 64,
+        }
+    }
+
+    pub(crate) fn holds(self, peers: &[Peer]) -> bool {
+        let prefixes: usize = peers.iter().map(|peer| peer.allowed.len()).sum();
+        peers.len() <= self.peers && prefixes <= self.prefixes
+    }
+
+    /// An empty table of this size. It lives as long as the program.
+    pub(crate) fn table(self) -> PeerTable<'static, Stack> {
+        PeerTable::new(
+            Vec::leak(vec![PeerSlot::EMPTY; self.peers]),
+            Vec::leak(vec![ArrivalEntry::EMPTY; self.peers]),
+            Vec::leak(vec![PrefixEntry::EMPTY; self.prefixes]),
+            // An address, and a port of it.
+            Vec::leak(vec![PrefixEntry::EMPTY; 2 * self.peers]),
+        )
+    }
+}
+
+/// What the endpoint does for a peer.
+pub(crate) fn policy(peer: &Peer) -> PeerPolicy {
+    let inner = peer
+        .tunnel
+        .first()
+        .map(ipencap_cli::tunnel::Spec::inner_policy);
+    PeerPolicy {
+        mtu: peer.mtu,
+        mss: peer.mss,
+        inner: inner.unwrap_or_default(),
+        keepalive: peer.keepalive.map(Duration::from),
+        ..PeerPolicy::DEFAULT
+    }
+}
+
+/// Adds a peer with its prefixes.
+pub(crate) fn add(
+    table: &mut PeerTable<'static, Stack>,
+    stack: Stack,
+    peer: &Peer,
+) -> Result<PeerId, PeerError> {
+    let id = table.add(stack, policy(peer))?;
+    for prefix in &peer.allowed {
+        if let Err(error) = table.allow(id, *prefix) {
+            table.remove(id);
+            return Err(error);
+        }
+    }
+    Ok(id)
+}
+
+/// The check of the path to a peer, if it has an address that answers.
+pub(crate) fn check(interface: &Interface, peer: &Peer, id: PeerId) -> Option<Box<PathCheck>> {
+    let (source, _) = *interface.addresses.first()?;
+    // Anything that other programs are unlikely to use.
+    let identifier = (std::process::id() as u16) ^ (id.place() as u16).rotate_left(3) ^ 0x6970;
+    Some(Box::new(PathCheck::new(source, peer.probe?, identifier)))
+}

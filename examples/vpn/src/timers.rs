@@ -1,0 +1,162 @@
+//! What the engine does by itself, when it is time: keepalives, pings, connections that are made again.
+
+use ipencap::encap::{Encapsulate, PerPacket};
+use ipencap::packet::{Packet, Span};
+use ipencap::time::Instant;
+use ipencap::tunnel::{Change, PeerId, Peers, SocketTunnel};
+
+use crate::config::Carrier;
+use crate::device::HEADROOM;
+use crate::engine::{Engine, NAT_KEEPALIVE};
+use crate::path_check::Step;
+use crate::peers::Member;
+
+impl Engine {
+    /// Does what is due. `say` tells the person.
+    pub(crate) fn on_time(&mut self, mut say: impl FnMut(&str)) {
+        let now = self.now();
+        let mut changes = Vec::new();
+        if self
+            .endpoint
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.endpoint.expire(now, |change| changes.push(change));
+        }
+        for change in changes {
+            match change {
+                Change::InnerMtu { peer, inner_mtu } => {
+                    if let Some(member) = self.member(peer) {
+                        say(&format!(
+                            "peer {}: the inner MTU is {inner_mtu} now",
+                            member.peer.name
+                        ));
+                    }
+                }
+                Change::KeepaliveDue { peer } => self.keep_alive(peer),
+                _ => {}
+            }
+        }
+        for place in 0..self.members.len() {
+            self.check_path(now, place);
+        }
+        self.ways.connect_due();
+        self.ways.flush(&mut self.lost);
+        self.learn_from_lost(now);
+    }
+
+    /// When [`on_time`](Self::on_time) has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let checks = self.members.iter().flatten();
+        let checks = checks.filter_map(|member| member.check.as_ref()?.due());
+        let connections = self.ways.deadline().map(|time| self.instant(time));
+        checks
+            .chain(self.endpoint.next_deadline())
+            .chain(connections)
+            .min()
+    }
+
+    fn keep_alive(&mut self, peer: PeerId) {
+        let place = peer.place() as usize;
+        let Some(Some(member)) = self.members.get(place) else {
+            return;
+        };
+        if member.check.is_some() {
+            self.ping(place, 0);
+        } else if let Carrier::Udp {
+            local,
+            remote,
+            source_port,
+            ..
+        } = member.peer.carrier
+        {
+            let mut lost = Vec::new();
+            if let Some(udp) = self.ways.udp(local, source_port) {
+                udp.queue(peer, (remote, 0), &NAT_KEEPALIVE, &mut lost);
+                udp.flush(&mut lost);
+            }
+        }
+    }
+
+    fn check_path(&mut self, now: Instant, place: usize) {
+        let Some(Some(member)) = self.members.get_mut(place) else {
+            return;
+        };
+        let Some(check) = &mut member.check else {
+            return;
+        };
+        if check.due().is_none_or(|due| due > now) {
+            return;
+        }
+        let mtu = self.endpoint.path_mtu(now, member.id).unwrap_or_default();
+        let lens = match check.step(now, mtu) {
+            None => return,
+            Some(Step::Ping(lens)) => lens,
+            Some(Step::Probe) => {
+                let prober = check.prober();
+                let probe = prober.and_then(|prober| self.endpoint.probe(now, member.id, prober));
+                check.on_probed(now);
+                [probe.map(|probe| probe.len), None]
+            }
+        };
+        for len in lens.into_iter().flatten() {
+            self.ping(place, len);
+        }
+    }
+
+    /// Sends a ping through the tunnel, of this outer length, beside the endpoint: it may be longer than the path
+    /// MTU that is known.
+    fn ping(&mut self, place: usize, outer_len: u16) {
+        let Self {
+            members,
+            ways,
+            scratch,
+            endpoint,
+            ..
+        } = self;
+        let Some(Some(Member {
+            id,
+            peer,
+            check: Some(check),
+            ..
+        })) = members.get(place)
+        else {
+            return;
+        };
+        let Some((tunnel, _)) = endpoint.peers().get(*id) else {
+            return;
+        };
+        let Some(len) = check.write(&mut scratch[HEADROOM..], outer_len, tunnel.overhead()) else {
+            return;
+        };
+        let mut packet = Packet::new(scratch, Span::new(HEADROOM, len));
+        let said = PerPacket::new().with_sequence(0);
+        // A lost ping is what pings are for.
+        let mut lost = Vec::new();
+        match peer.carrier {
+            Carrier::Raw { protocol, local } => {
+                if packet.wrap(tunnel, &said).is_ok()
+                    && let Some(raw) = ways.raw(protocol, local)
+                {
+                    raw.queue(*id, packet.as_slice(), &mut lost);
+                    raw.flush(&mut lost);
+                }
+            }
+            Carrier::Udp {
+                local,
+                remote,
+                source_port,
+                ..
+            } => {
+                if let Ok(outer) = tunnel.wrap_payload(&mut packet, &said)
+                    && let Some(udp) = ways.udp(local, source_port)
+                {
+                    udp.queue(*id, (remote, outer.tos()), packet.as_slice(), &mut lost);
+                    udp.flush(&mut lost);
+                }
+            }
+            // The system finds the MTU of a connection.
+            Carrier::Tcp { .. } => {}
+        }
+    }
+}
