@@ -171,6 +171,18 @@ class Faults:
                 raise Failed(f"only {mbit:.1f} Mbit/s passed meanwhile")
         return f"{took}, {flood.sent} packets"
 
+    def tun_down(self):
+        """Meanwhile it takes no packet, and each that it does not take is counted."""
+        vpn = self.vpns["b"]
+        self.lab.ip(vpn.node, "link set tunb down")
+        time.sleep(1)
+        self.lab.ip(vpn.node, "link set tunb up")
+        took = self.resume(time.monotonic())
+        refused = vpn.counters()["peers"][0]["in"]["dropped"].get("DeviceRefused", 0)
+        if refused == 0:
+            raise Failed("no packet is counted that the device did not take")
+        return f"{took}, {refused} refused"
+
     def tun_removed(self):
         """Twice: what a device takes in memory must come once only."""
         vpn = self.vpns["b"]
@@ -252,6 +264,7 @@ FAULTS = {
     "MTU, silence": Faults.filtered,
     "loss, order": Faults.lossy,
     "strangers": Faults.strangers,
+    "TUN down": Faults.tun_down,
     "TUN removed": Faults.tun_removed,
 }
 COLUMNS = list(FAULTS)

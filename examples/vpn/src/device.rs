@@ -4,7 +4,11 @@ use core::net::Ipv4Addr;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use tun_rs::{DeviceBuilder, GROTable, IDEAL_BATCH_SIZE, SyncDevice, VIRTIO_NET_HDR_LEN};
+use ipencap::tunnel::PeerId;
+use nix::errno::Errno;
+use tun_rs::{
+    DeviceBuilder, IDEAL_BATCH_SIZE, SyncDevice, VIRTIO_NET_HDR_LEN, VirtioNetHdr, handle_gro,
+};
 
 use crate::config::Interface;
 use crate::sockets::{MAX_LEN, zeroed};
@@ -14,6 +18,14 @@ pub(crate) const HEADROOM: usize = 256;
 /// Packets that are written at once.
 pub(crate) const BATCH: usize = IDEAL_BATCH_SIZE;
 
+/// Whether the device takes packets, as the last ones showed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Up,
+    Down,
+    UpAgain,
+}
+
 /// A TUN device.
 pub(crate) struct Tun {
     device: SyncDevice,
@@ -21,9 +33,12 @@ pub(crate) struct Tun {
     raw: Vec<u8>,
     segments: Vec<Vec<u8>>,
     lengths: Vec<usize>,
-    merging: GROTable,
     queue: Vec<Vec<u8>>,
-    queued: usize,
+    /// Whose packets are queued, in their order.
+    owners: Vec<Option<PeerId>>,
+    /// Which of the queued packets are written, those behind them having been merged into them.
+    writes: Vec<usize>,
+    state: State,
 }
 
 impl Tun {
@@ -50,9 +65,10 @@ impl Tun {
             raw: vec![0; VIRTIO_NET_HDR_LEN + MAX_LEN],
             segments: zeroed(count, segment_room(mtu)),
             lengths: vec![0; count],
-            merging: GROTable::new(),
             queue: Vec::new(),
-            queued: 0,
+            owners: Vec::new(),
+            writes: Vec::new(),
+            state: State::Up,
         })
     }
 
@@ -62,6 +78,15 @@ impl Tun {
 
     pub(crate) fn index(&self) -> io::Result<u32> {
         self.device.if_index()
+    }
+
+    /// Whether somebody has set the device down and up again, told once. Its routes went when it went down.
+    pub(crate) fn is_up_again(&mut self) -> bool {
+        let is_up_again = self.state == State::UpAgain;
+        if is_up_again {
+            self.state = State::Up;
+        }
+        is_up_again
     }
 
     pub(crate) fn has_offload(&self) -> bool {
@@ -105,39 +130,68 @@ impl Tun {
         }
     }
 
-    /// Queues a packet. [`flush`](Self::flush) writes it.
-    pub(crate) fn queue(&mut self, packet: &[u8]) {
+    /// Queues a packet, of this peer unless the program has made it. [`flush`](Self::flush) writes it.
+    pub(crate) fn queue(&mut self, peer: Option<PeerId>, packet: &[u8]) {
         let offset = self.offset();
-        if self.queued == self.queue.len() {
+        let queued = self.owners.len();
+        if queued == self.queue.len() {
             self.queue
                 .push(Vec::with_capacity(VIRTIO_NET_HDR_LEN + MAX_LEN));
         }
-        let buffer = &mut self.queue[self.queued];
+        let buffer = &mut self.queue[queued];
         buffer.clear();
         buffer.resize(offset, 0);
         buffer.extend_from_slice(packet);
-        self.queued += 1;
+        self.owners.push(peer);
     }
 
     pub(crate) const fn is_full(&self) -> bool {
-        self.queued >= BATCH
+        self.owners.len() >= BATCH
     }
 
     /// Writes the packets that are queued. What the system does not take is lost, like what a full queue of a
-    /// device loses.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let queued = core::mem::take(&mut self.queued);
-        if queued == 0 {
-            return Ok(());
+    /// device loses: `lose` gets whose packets, how many, and their bytes.
+    pub(crate) fn flush(&mut self, mut lose: impl FnMut(PeerId, u64, u64)) -> io::Result<()> {
+        let mut owners = core::mem::take(&mut self.owners);
+        let packets = &mut self.queue[..owners.len()];
+        self.writes.clear();
+        if self.device.tcp_gso() {
+            // The device's own `send_multiple` does this, too, but does not tell which packets were not taken.
+            let (mut tcp, mut udp) = Default::default();
+            let writes = &mut self.writes;
+            handle_gro(
+                packets,
+                VIRTIO_NET_HDR_LEN,
+                &mut tcp,
+                &mut udp,
+                self.device.udp_gso(),
+                writes,
+            )?;
+        } else {
+            self.writes.extend(0..packets.len());
         }
-        let offset = self.offset();
-        let written =
-            self.device
-                .send_multiple(&mut self.merging, &mut self.queue[..queued], offset);
-        match written {
-            Err(error) if !is_passing(&error) => Err(error),
-            _ => Ok(()),
+        let mut result = Ok(());
+        for &index in &self.writes {
+            match self.device.send(&packets[index]) {
+                Ok(_) if self.state == State::Down => self.state = State::UpAgain,
+                Ok(_) => {}
+                Err(error) => {
+                    if let Some(peer) = owners[index] {
+                        let (count, bytes) = merged(&packets[index], self.device.tcp_gso());
+                        lose(peer, count, bytes);
+                    }
+                    if error.raw_os_error() == Some(Errno::EIO as i32) {
+                        self.state = State::Down;
+                    }
+                    if !is_passing(&error) {
+                        result = Err(error);
+                    }
+                }
+            }
         }
+        owners.clear();
+        self.owners = owners;
+        result
     }
 
     fn offset(&self) -> usize {
@@ -166,9 +220,25 @@ fn accept_own_source(name: &str) {
     }
 }
 
+/// How many packets are in one that is written, and their bytes, each with headers of its own.
+fn merged(written: &[u8], has_header: bool) -> (u64, u64) {
+    if !has_header {
+        return (1, written.len() as u64);
+    }
+    let len = written.len().saturating_sub(VIRTIO_NET_HDR_LEN);
+    match VirtioNetHdr::decode(written) {
+        Ok(header) if header.gso_size > 0 => {
+            let headers_len = usize::from(header.hdr_len);
+            let payload_len = len.saturating_sub(headers_len);
+            let count = payload_len.div_ceil(usize::from(header.gso_size)).max(1);
+            (count as u64, (payload_len + count * headers_len) as u64)
+        }
+        _ => (1, len as u64),
+    }
+}
+
 /// Whether an error says that this packet is not taken, and not that the device is gone.
 fn is_passing(error: &io::Error) -> bool {
-    use nix::errno::Errno;
     let passing = [
         Errno::EAGAIN,
         Errno::ENOBUFS,

@@ -20,7 +20,7 @@ use crate::device::{HEADROOM, Tun};
 use crate::ledger::Ledger;
 use crate::peers::{Member, Room, Stack, Stacks};
 use crate::sockets::errors::{PathError, PathErrorKind};
-use crate::sockets::{MAX_LEN, NotSent, Refusal, mtu_to};
+use crate::sockets::{MAX_LEN, NotSent, Owner, Refusal, mtu_to};
 use crate::ways::{Ways, connection_meta};
 
 /// What keeps an address translator's mapping alive (RFC 3948 §4).
@@ -94,11 +94,11 @@ impl Engine {
             }
         }
         for packet in self.to_inner.drain(..) {
-            put(tun, &packet)?;
+            put(tun, &mut self.endpoint, None, &packet)?;
         }
         self.ways.flush(&mut self.lost);
         self.learn_from_lost(now);
-        tun.flush()
+        flush(tun, &mut self.endpoint)
     }
 
     /// Sends a packet to its peer. Returns the ICMP error that its source gets.
@@ -109,20 +109,26 @@ impl Engine {
         let place = peer.map_or(usize::MAX, |peer| peer.place() as usize);
         let member = self.members.get_mut(place).and_then(Option::as_mut);
         let (ways, lost) = (&mut self.ways, &mut self.lost);
+        let number = self.endpoint.tally().from_tun;
         let said = PerPacket::new();
         let verdict = match member {
             None => self.endpoint.send(now, packet, &said, |_| ()),
             Some(Member {
                 id, peer, check, ..
             }) => {
+                let owner = Owner { peer: *id, number };
+                let no_socket = NotSent {
+                    owner,
+                    why: Refusal::Unreachable,
+                };
                 let verdict = match peer.carrier {
                     Carrier::Raw { protocol, local } => {
                         let mut raw = ways.raw(protocol, local);
-                        self.endpoint.send(now, packet, &said, |outer| {
-                            if let Some(raw) = &mut raw {
-                                raw.queue(*id, outer, lost);
-                            }
-                        })
+                        self.endpoint
+                            .send(now, packet, &said, |outer| match &mut raw {
+                                Some(raw) => raw.queue(owner, outer, lost),
+                                None => lost.push(no_socket),
+                            })
                     }
                     Carrier::Udp {
                         local,
@@ -132,10 +138,11 @@ impl Engine {
                     } => {
                         let mut udp = ways.udp(local, source_port);
                         self.endpoint
-                            .send_payload(now, packet, &said, |outer, payload| {
-                                if let Some(udp) = &mut udp {
-                                    udp.queue(*id, (remote, outer.tos()), payload, lost);
+                            .send_payload(now, packet, &said, |outer, payload| match &mut udp {
+                                Some(udp) => {
+                                    udp.queue(owner, (remote, outer.tos()), payload, lost);
                                 }
+                                None => lost.push(no_socket),
                             })
                     }
                     Carrier::Tcp { .. } => {
@@ -146,7 +153,7 @@ impl Engine {
                                     connection.as_mut().is_some_and(|to| to.queue(payload));
                                 if !is_queued {
                                     let why = Refusal::Full;
-                                    lost.push(NotSent { peer: *id, why });
+                                    lost.push(NotSent { owner, why });
                                 }
                             })
                     }
@@ -206,7 +213,7 @@ impl Engine {
                 break;
             }
         }
-        tun.flush()
+        flush(tun, endpoint)
     }
 
     /// Passes what a raw socket has received to the inner side.
@@ -228,7 +235,7 @@ impl Engine {
             }
             inbound(endpoint, members, now, &verdict, packet, tun)?;
         }
-        tun.flush()
+        flush(tun, endpoint)
     }
 
     /// Passes what a connection has received to the inner side.
@@ -258,7 +265,7 @@ impl Engine {
                 break;
             }
         }
-        tun.flush()
+        flush(tun, endpoint)
     }
 
     /// What a socket's error queue says.
@@ -291,8 +298,9 @@ impl Engine {
     /// Counts the packets that the sockets did not take, and learns from those that were too long.
     pub(crate) fn learn_from_lost(&mut self, now: Instant) {
         let mut asked = None;
-        for NotSent { peer, why } in core::mem::take(&mut self.lost) {
-            self.endpoint.tally_mut().not_sent(peer, why.name());
+        for NotSent { owner, why } in core::mem::take(&mut self.lost) {
+            let peer = owner.peer;
+            self.endpoint.tally_mut().not_sent(owner, why.name());
             if why != Refusal::TooLong || asked == Some(peer) {
                 continue;
             }
@@ -302,6 +310,7 @@ impl Engine {
                 let _ = self.endpoint.local_mtu(now, peer, mtu);
             }
         }
+        self.endpoint.tally_mut().all_sent();
     }
 
     /// The counters, as JSON.
@@ -362,19 +371,31 @@ fn inbound(
                 }
                 return Ok(());
             }
-            put(tun, inner)
+            put(tun, endpoint, Some(*peer), inner)
         }
         Inbound::Relay { error, quoted, .. } => {
             let quoted = quoted.get(bytes).unwrap_or_default();
-            put(tun, &written(error, quoted))
+            put(tun, endpoint, None, &written(error, quoted))
         }
         _ => Ok(()),
     }
 }
 
-fn put(tun: &mut Tun, packet: &[u8]) -> io::Result<()> {
-    tun.queue(packet);
-    if tun.is_full() { tun.flush() } else { Ok(()) }
+/// Queues a packet for the TUN device: one of this peer that was delivered, or an ICMP error.
+fn put(tun: &mut Tun, endpoint: &mut End, peer: Option<PeerId>, packet: &[u8]) -> io::Result<()> {
+    tun.queue(peer, packet);
+    if tun.is_full() {
+        flush(tun, endpoint)
+    } else {
+        Ok(())
+    }
+}
+
+/// Writes what is queued for the TUN device, and counts what it does not take.
+fn flush(tun: &mut Tun, endpoint: &mut End) -> io::Result<()> {
+    tun.flush(|peer, packets, bytes| {
+        endpoint.tally_mut().not_delivered(peer, packets, bytes);
+    })
 }
 
 /// The ICMP error about this packet.

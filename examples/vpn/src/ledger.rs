@@ -3,6 +3,8 @@
 use ipencap::tunnel::{Event, PeerId, Tally};
 use serde_json::{Map, Value, json};
 
+use crate::sockets::Owner;
+
 /// How often for each reason. There are few at a time.
 #[derive(Clone, Debug, Default)]
 struct Reasons(Vec<(&'static str, u64)>);
@@ -49,6 +51,15 @@ pub(crate) struct Ledger {
     pub(crate) from_network: u64,
     peers: Vec<Account>,
     none: Account,
+    /// The packets that were split since the sockets were last asked what they did not take.
+    splits: Vec<SplitPacket>,
+}
+
+/// A packet whose pieces wait to be sent.
+#[derive(Debug)]
+struct SplitPacket {
+    number: u64,
+    is_lost: bool,
 }
 
 impl Ledger {
@@ -74,12 +85,40 @@ impl Ledger {
         self.account(Some(peer)).in_bytes += len as u64;
     }
 
-    /// A socket did not take a packet that had counted as sent.
-    pub(crate) fn not_sent(&mut self, peer: PeerId, reason: &'static str) {
-        let account = self.account(Some(peer));
-        if account.whole > 0 {
-            account.whole -= 1;
+    /// A socket did not take a packet that had counted as sent, or a piece of one. Without one piece it is lost.
+    pub(crate) fn not_sent(&mut self, owner: Owner, reason: &'static str) {
+        let mut splits = self.splits.iter_mut();
+        let split = splits.find(|split| split.number == owner.number);
+        let is_split = split.is_some();
+        if split.is_some_and(|split| core::mem::replace(&mut split.is_lost, true)) {
+            return;
+        }
+        let account = self.account(Some(owner.peer));
+        let sent = if is_split {
+            &mut account.split
+        } else {
+            &mut account.whole
+        };
+        // It is 0 if the peer has come in place of another meanwhile.
+        if let Some(fewer) = sent.checked_sub(1) {
+            *sent = fewer;
             account.dropped_out.add(reason, 1);
+        }
+    }
+
+    /// All that was queued so far is sent, or [`not_sent`](Self::not_sent).
+    pub(crate) fn all_sent(&mut self) {
+        self.splits.clear();
+    }
+
+    /// The TUN device did not take packets that had counted as delivered: how many, and their bytes.
+    pub(crate) fn not_delivered(&mut self, peer: PeerId, packets: u64, bytes: u64) {
+        let account = self.account(Some(peer));
+        let packets = packets.min(account.delivered);
+        account.delivered -= packets;
+        account.in_bytes = account.in_bytes.saturating_sub(bytes);
+        if packets > 0 {
+            account.dropped_in.add("DeviceRefused", packets);
         }
     }
 
@@ -193,6 +232,10 @@ impl Tally for Ledger {
             Event::Split => {
                 account.split += 1;
                 account.out_bytes += len as u64;
+                self.splits.push(SplitPacket {
+                    number: self.from_tun,
+                    is_lost: false,
+                });
             }
             Event::Fragments => account.pieces += 1,
             Event::Answered(cause) => account.answered.add(cause.name(), 1),

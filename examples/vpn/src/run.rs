@@ -104,10 +104,18 @@ impl Vpn {
                         }
                     }
                     source => {
-                        let passed = self.on_event(source, event.events());
-                        passed.or_else(|error| self.restore_tun(&error))?;
+                        if let Err(error) = self.on_event(source, event.events()) {
+                            self.restore_tun(&error)?;
+                            // Another of these events may be about the device that is gone. Those that hold come
+                            // again.
+                            break;
+                        }
                     }
                 }
+            }
+            if self.tun.is_up_again() {
+                say("the TUN device is up again: setting the routes that went with it");
+                self.set_routes();
             }
             self.engine.on_time(say);
             if self.next_stats.is_some_and(|due| due <= Instant::now()) {
@@ -225,17 +233,21 @@ impl Vpn {
             say(&format!("some of the file could not be done: {line}"));
         }
         self.change_interface(&interface);
-        if let Some(routes) = &mut self.routes
-            && let Err(error) = routes.set(&self.engine.networks())
-        {
-            say(&format!("cannot set a route to {error}"));
-        }
+        self.set_routes();
         self.next_stats = interface.stats_interval.map(|every| Instant::now() + every);
         say(&format!(
             "the file is read again; peers: {}",
             self.engine.members().count()
         ));
         self.interface = interface;
+    }
+
+    fn set_routes(&mut self) {
+        if let Some(routes) = &mut self.routes
+            && let Err(error) = routes.set(&self.engine.networks())
+        {
+            say(&format!("cannot set a route to {error}"));
+        }
     }
 
     fn change_interface(&mut self, interface: &Interface) {

@@ -10,6 +10,7 @@ use crate::device::HEADROOM;
 use crate::engine::{Engine, NAT_KEEPALIVE};
 use crate::path_check::Step;
 use crate::peers::Member;
+use crate::sockets::Owner;
 
 impl Engine {
     /// Does what is due. `say` tells the person.
@@ -72,7 +73,12 @@ impl Engine {
         {
             let mut lost = Vec::new();
             if let Some(udp) = self.ways.udp(local, source_port) {
-                udp.queue(peer, (remote, 0), &NAT_KEEPALIVE, &mut lost);
+                udp.queue(
+                    Owner::beside_tun(peer),
+                    (remote, 0),
+                    &NAT_KEEPALIVE,
+                    &mut lost,
+                );
                 udp.flush(&mut lost);
             }
         }
@@ -138,7 +144,7 @@ impl Engine {
                 if packet.wrap(tunnel, &said).is_ok()
                     && let Some(raw) = ways.raw(protocol, local)
                 {
-                    raw.queue(*id, packet.as_slice(), &mut lost);
+                    raw.queue(Owner::beside_tun(*id), packet.as_slice(), &mut lost);
                     raw.flush(&mut lost);
                 }
             }
@@ -151,7 +157,12 @@ impl Engine {
                 if let Ok(outer) = tunnel.wrap_payload(&mut packet, &said)
                     && let Some(udp) = ways.udp(local, source_port)
                 {
-                    udp.queue(*id, (remote, outer.tos()), packet.as_slice(), &mut lost);
+                    udp.queue(
+                        Owner::beside_tun(*id),
+                        (remote, outer.tos()),
+                        packet.as_slice(),
+                        &mut lost,
+                    );
                     udp.flush(&mut lost);
                 }
             }

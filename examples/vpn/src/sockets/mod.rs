@@ -23,10 +23,25 @@ pub(crate) fn zeroed(count: usize, len: usize) -> Vec<Vec<u8>> {
     (0..count).map(|_| vec![0; len]).collect()
 }
 
+/// Whose packet one is that waits to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) peer: PeerId,
+    /// Which of the packets from the TUN device it is, or is a piece of.
+    pub(crate) number: u64,
+}
+
+impl Owner {
+    /// Of a packet that the program sends by itself.
+    pub(crate) const fn beside_tun(peer: PeerId) -> Self {
+        Self { peer, number: 0 }
+    }
+}
+
 /// A packet that the system did not take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NotSent {
-    pub(crate) peer: PeerId,
+    pub(crate) owner: Owner,
     pub(crate) why: Refusal,
 }
 

@@ -4,12 +4,11 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use ipencap::tunnel::PeerId;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, setsockopt, sockopt};
 use socket2::{Protocol, Socket, Type};
 
 use super::batch::{BATCH, Sender};
-use super::{MAX_LEN, NotSent, open, zeroed};
+use super::{MAX_LEN, NotSent, Owner, open, zeroed};
 
 /// A socket for the packets of one IP protocol at one of our addresses.
 pub(crate) struct Raw {
@@ -25,7 +24,7 @@ pub(crate) struct Raw {
 }
 
 struct Queued {
-    peer: PeerId,
+    owner: Owner,
     to: Ipv4Addr,
     len: usize,
 }
@@ -58,7 +57,7 @@ impl Raw {
     }
 
     /// Queues a packet, and sends those before it if there are many.
-    pub(crate) fn queue(&mut self, peer: PeerId, outer: &[u8], lost: &mut Vec<NotSent>) {
+    pub(crate) fn queue(&mut self, owner: Owner, outer: &[u8], lost: &mut Vec<NotSent>) {
         let Some(&[a, b, c, d]) = outer.get(16..).and_then(|rest| rest.first_chunk()) else {
             return;
         };
@@ -67,7 +66,7 @@ impl Raw {
         }
         self.bytes.extend_from_slice(outer);
         self.queued.push(Queued {
-            peer,
+            owner,
             to: Ipv4Addr::new(a, b, c, d),
             len: outer.len(),
         });
@@ -87,8 +86,8 @@ impl Raw {
         let queued = &self.queued;
         self.sending
             .send(&self.fd, &slices, &addresses, None, |number, why| {
-                let peer = queued[number].peer;
-                lost.push(NotSent { peer, why });
+                let owner = queued[number].owner;
+                lost.push(NotSent { owner, why });
             });
         self.bytes.clear();
         self.queued.clear();

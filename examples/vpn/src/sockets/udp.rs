@@ -4,7 +4,6 @@ use core::net::SocketAddrV4;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use ipencap::tunnel::PeerId;
 use ipencap::wire::Ecn;
 use nix::cmsg_space;
 use nix::sys::socket::{
@@ -15,7 +14,7 @@ use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Socket, Type};
 
 use super::batch::{BATCH, Sender};
-use super::{MAX_LEN, NotSent, Refusal, open, zeroed};
+use super::{MAX_LEN, NotSent, Owner, Refusal, open, zeroed};
 
 /// What `UDP_SEGMENT` takes at once.
 const MOST_SEGMENTS: usize = BATCH;
@@ -40,7 +39,7 @@ struct Train {
     tos: u8,
     segment_len: usize,
     lens: Vec<usize>,
-    peers: Vec<PeerId>,
+    owners: Vec<Owner>,
     is_closed: bool,
     sender: Sender,
 }
@@ -68,7 +67,7 @@ impl Udp {
                 tos: 0,
                 segment_len: 0,
                 lens: Vec::with_capacity(MOST_SEGMENTS),
-                peers: Vec::with_capacity(MOST_SEGMENTS),
+                owners: Vec::with_capacity(MOST_SEGMENTS),
                 is_closed: false,
                 sender: Sender::with_tos(),
             },
@@ -89,7 +88,7 @@ impl Udp {
     /// Queues a datagram, and sends those before it if it is not of their kind.
     pub(crate) fn queue(
         &mut self,
-        peer: PeerId,
+        owner: Owner,
         (to, tos): (SocketAddrV4, u8),
         payload: &[u8],
         lost: &mut Vec<NotSent>,
@@ -98,7 +97,7 @@ impl Udp {
         let is_next_segment = !train.is_closed && payload.len() <= train.segment_len;
         let joins = (!self.segments || is_next_segment)
             && (train.to, train.tos) == (to, tos)
-            && train.peers.len() < MOST_SEGMENTS
+            && train.owners.len() < MOST_SEGMENTS
             && train.bytes.len() + payload.len() <= MOST_PAYLOAD;
         if !joins {
             self.flush(lost);
@@ -110,16 +109,16 @@ impl Udp {
         train.is_closed |= payload.len() < train.segment_len || payload.is_empty();
         train.bytes.extend_from_slice(payload);
         train.lens.push(payload.len());
-        train.peers.push(peer);
+        train.owners.push(owner);
     }
 
     /// Sends what is queued.
     pub(crate) fn flush(&mut self, lost: &mut Vec<NotSent>) {
         let Self { fd, train, .. } = self;
-        if train.peers.is_empty() {
+        if train.owners.is_empty() {
             return;
         }
-        if !self.segments || train.peers.len() == 1 {
+        if !self.segments || train.owners.len() == 1 {
             train.send_singly(fd, lost);
         } else {
             match train.send_segments(fd) {
@@ -133,14 +132,14 @@ impl Udp {
                 Err(nix::Error::EMSGSIZE) => train.send_singly(fd, lost),
                 Err(error) => {
                     let why = Refusal::of(error);
-                    lost.extend(train.peers.iter().map(|&peer| NotSent { peer, why }));
+                    lost.extend(train.owners.iter().map(|&owner| NotSent { owner, why }));
                 }
             }
         }
         let train = &mut self.train;
         train.bytes.clear();
         train.lens.clear();
-        train.peers.clear();
+        train.owners.clear();
     }
 
     /// Receives, and passes on one datagram, several of one length at once, or a batch of them. Returns whether
@@ -244,11 +243,11 @@ impl Train {
             rest = behind;
         }
         let addresses = vec![Some(SockaddrIn::from(self.to)); payloads.len()];
-        let peers = &self.peers;
+        let owners = &self.owners;
         self.sender
             .send(fd, &payloads, &addresses, Some(&self.tos), |number, why| {
-                let peer = peers[number];
-                lost.push(NotSent { peer, why });
+                let owner = owners[number];
+                lost.push(NotSent { owner, why });
             });
     }
 
