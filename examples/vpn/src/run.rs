@@ -87,6 +87,12 @@ impl Vpn {
             self.engine.tun_mtu(),
             self.engine.members().count()
         ));
+        // Without a service manager this does nothing.
+        if let Err(error) = sd_notify::notify(true, &[sd_notify::NotifyState::Ready]) {
+            say(&format!(
+                "cannot tell the service manager that packets can flow: {error}"
+            ));
+        }
         let mut events = [EpollEvent::empty(); 64];
         loop {
             let timeout = self.timeout();
