@@ -1,0 +1,11 @@
+//! What the XDP programs in `src/bin/` are made of. The kernel's interface is in [`glue`]; everything else is safe code
+//! around the library.
+
+#![no_std]
+
+pub mod decap;
+pub mod glue;
+pub mod tally;
+
+/// The bytes of an Ethernet header without tags.
+pub const ETHERNET: usize = 14;

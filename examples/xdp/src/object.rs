@@ -1,0 +1,218 @@
+//! One object: a program with its maps, loaded.
+
+use core::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{Array, HashMap, LpmTrie, MapData, lpm_trie};
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, Pod, VerifierLogLevel};
+use ipencap_xdp_maps::{InnerSource, Route};
+
+use crate::Failure;
+
+/// A loaded program. It stays in the kernel while this or an attachment lives.
+pub struct Object {
+    ebpf: Ebpf,
+    name: String,
+}
+
+/// Where the objects lie: the folder that `IPENCAP_XDP_OBJECTS` names, or `xdp` in the folder of build results.
+#[must_use]
+pub fn objects_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("IPENCAP_XDP_OBJECTS") {
+        return folder.into();
+    }
+    // `target/release/xdp` beside `target/xdp/`.
+    let program = std::env::current_exe().unwrap_or_default();
+    let target = program.ancestors().nth(2).unwrap_or(Path::new("target"));
+    target.join("xdp")
+}
+
+impl Object {
+    /// Loads the program `name` into the kernel, with its maps.
+    ///
+    /// # Errors
+    /// The object is missing; the permission is; the kernel's verifier refuses the program.
+    pub fn load(folder: &Path, name: &str) -> Result<Self, Failure> {
+        Self::load_verbose(folder, name, false)
+    }
+
+    /// The same, with the verifier's whole log in the error.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_verbose(folder: &Path, name: &str, verbose: bool) -> Result<Self, Failure> {
+        let path = folder.join(format!("{name}.o"));
+        let bytes = std::fs::read(&path).map_err(|error| {
+            Failure::new(format!(
+                "{}: {error}. `examples/xdp/build.sh` builds the objects",
+                path.display()
+            ))
+        })?;
+        let level = if verbose {
+            VerifierLogLevel::VERBOSE | VerifierLogLevel::STATS
+        } else {
+            VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
+        };
+        let mut ebpf = aya::EbpfLoader::new()
+            .verifier_log_level(level)
+            .load(&bytes)
+            .map_err(|error| refused(&path.display().to_string(), &error))?;
+        let program: &mut Xdp = ebpf
+            .program_mut(name)
+            .ok_or_else(|| Failure::new(format!("{}: no program {name}", path.display())))?
+            .try_into()
+            .map_err(|error: ProgramError| Failure::of(name, &error))?;
+        program.load().map_err(|error| match &error {
+            ProgramError::LoadError {
+                io_error,
+                verifier_log,
+            } if !lacks_permission(io_error) => {
+                verifier_refused(name, io_error, &verifier_log.to_string(), verbose)
+            }
+            error => refused(name, error),
+        })?;
+        Ok(Self {
+            ebpf,
+            name: name.to_owned(),
+        })
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    /// None that a loaded object has.
+    pub fn program(&mut self) -> Result<&mut Xdp, Failure> {
+        let program = self
+            .ebpf
+            .program_mut(&self.name)
+            .ok_or_else(|| Failure::new("the object has lost its program"))?;
+        program
+            .try_into()
+            .map_err(|error: ProgramError| Failure::of(&self.name, &error))
+    }
+
+    /// The program's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All maps.
+    pub fn maps(&self) -> impl Iterator<Item = (&str, &aya::maps::Map)> {
+        self.ebpf.maps()
+    }
+
+    /// A map.
+    ///
+    /// # Errors
+    /// The program has none of this name.
+    pub fn map(&self, name: &str) -> Result<&aya::maps::Map, Failure> {
+        self.ebpf
+            .map(name)
+            .ok_or_else(|| Failure::new(format!("{} has no map {name}", self.name)))
+    }
+
+    fn map_mut(&mut self, name: &str) -> Result<&mut aya::maps::Map, Failure> {
+        let program = &self.name;
+        self.ebpf
+            .map_mut(name)
+            .ok_or_else(|| Failure::new(format!("{program} has no map {name}")))
+    }
+
+    /// Writes a value of an array.
+    ///
+    /// # Errors
+    /// The array is shorter, or another map.
+    pub fn set<V: Pod>(&mut self, map: &str, place: u32, value: V) -> Result<(), Failure> {
+        let mut array: Array<&mut MapData, V> = Array::try_from(self.map_mut(map)?)
+            .map_err(|error| Failure::of(map, &error))?;
+        array
+            .set(place, value, 0)
+            .map_err(|error| Failure::of(map, &error))
+    }
+
+    /// Adds to a hash table.
+    ///
+    /// # Errors
+    /// The table is full, or another map.
+    pub fn insert<K: Pod, V: Pod>(&mut self, map: &str, key: K, value: V) -> Result<(), Failure> {
+        let mut table: HashMap<&mut MapData, K, V> = HashMap::try_from(self.map_mut(map)?)
+            .map_err(|error| Failure::of(map, &error))?;
+        table
+            .insert(key, value, 0)
+            .map_err(|error| Failure::of(map, &error))
+    }
+
+    /// Allows a peer's inner sources.
+    ///
+    /// # Errors
+    /// The trie is full, or another map.
+    pub fn allow(&mut self, map: &str, source: InnerSource) -> Result<(), Failure> {
+        let [a, b, c, d] = source.address;
+        let [e, f, g, h] = source.peer.to_ne_bytes();
+        self.insert_prefix(map, source.prefix_len, [e, f, g, h, a, b, c, d], 1_u32)
+    }
+
+    /// Routes inner destinations into a tunnel.
+    ///
+    /// # Errors
+    /// The trie is full, or another map.
+    pub fn route<V: Pod>(&mut self, map: &str, route: Route, exit: V) -> Result<(), Failure> {
+        self.insert_prefix(map, route.prefix_len, route.address, exit)
+    }
+
+    fn insert_prefix<K: Pod, V: Pod>(
+        &mut self,
+        map: &str,
+        len: u32,
+        data: K,
+        value: V,
+    ) -> Result<(), Failure> {
+        let mut trie: LpmTrie<&mut MapData, K, V> = LpmTrie::try_from(self.map_mut(map)?)
+            .map_err(|error| Failure::of(map, &error))?;
+        trie.insert(&lpm_trie::Key::new(len, data), value, 0)
+            .map_err(|error| Failure::of(map, &error))
+    }
+}
+
+impl core::fmt::Debug for Object {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("Object").field(&self.name).finish()
+    }
+}
+
+fn lacks_permission(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error() == Some(1)
+}
+
+/// An error of loading or attaching, with what to do where the permission is missing.
+pub(crate) fn refused(what: &str, error: &(dyn Error + 'static)) -> Failure {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref().is_some_and(lacks_permission) {
+            return Failure::new(format!(
+                "{what}: the kernel does not permit it. XDP programs need root, or the capabilities CAP_BPF and \
+                 CAP_NET_ADMIN; in a container, also that bpf() is not filtered"
+            ));
+        }
+        cause = error.source();
+    }
+    Failure::of(what, error)
+}
+
+fn verifier_refused(name: &str, error: &io::Error, log: &str, verbose: bool) -> Failure {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    let shown = if verbose { lines.len() } else { 12 };
+    let tail = lines
+        .get(lines.len().saturating_sub(shown)..)
+        .unwrap_or_default()
+        .join("\n  ");
+    Failure::new(format!(
+        "{name}: the verifier of Linux {} refuses the program ({error}). The end of its log:\n  {tail}\nPlease report \
+         it with this log and the output of `rustc -vV`.",
+        kernel.trim()
+    ))
+}
