@@ -1,0 +1,12 @@
+#![no_std]
+//! Layer-4 load balancing.
+
+mod begun;
+mod choose;
+mod maglev;
+mod service;
+
+pub use begun::{Begun, Set};
+pub use choose::{Choice, Maps, Quoted, Stage, Tables, choose};
+pub use maglev::{BuildError, Member, Slot, State, Turn, build, finish, keep_old, table_len};
+pub use service::{Pool, TableFull, Vip, VipEntry, Vips};
