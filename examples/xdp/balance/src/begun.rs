@@ -16,12 +16,10 @@ pub struct Begun<'a> {
 pub type Set = [u32; 8];
 
 impl<'a> Begun<'a> {
-    /// An empty record.
+    /// The record in this memory: an empty one, if it is all 0.
     #[inline]
-    pub fn new(sets: &'a mut [Set]) -> Self {
-        let mut begun = Self { sets };
-        begun.clear();
-        begun
+    pub const fn new(sets: &'a mut [Set]) -> Self {
+        Self { sets }
     }
 
     /// Forgets all connections.

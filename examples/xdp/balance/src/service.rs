@@ -111,7 +111,7 @@ const MOST_PROBES: u32 = 16;
 
 /// A VIP has no place near where it is looked for: the table is too full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_structs, reason = "there is nothing to tell")]
 pub struct TableFull;
 
 impl fmt::Display for TableFull {
