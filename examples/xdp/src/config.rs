@@ -7,6 +7,7 @@ use ipencap_xdp_maps::{DecapConfig, InnerSource};
 use serde::Deserialize;
 use zerocopy::IntoBytes;
 
+use crate::balance::Balance;
 use crate::{Failure, Object};
 
 /// A program and its maps.
@@ -20,6 +21,8 @@ pub enum Config {
     DecapFou(Decap),
     /// Takes packets out of GUE tunnels.
     DecapGue(Decap),
+    /// Spreads flows over backends.
+    Balance(Balance),
 }
 
 /// The configuration of `decap_*`.
@@ -92,6 +95,7 @@ impl Config {
             Self::DecapIpip(_) => "decap_ipip",
             Self::DecapFou(_) => "decap_fou",
             Self::DecapGue(_) => "decap_gue",
+            Self::Balance(_) => "balance",
         }
     }
 
@@ -104,6 +108,9 @@ impl Config {
             Self::DecapIpip(decap) | Self::DecapFou(decap) | Self::DecapGue(decap) => {
                 decap.fill(object)
             }
+            Self::Balance(_) => Err(Failure::new(
+                "the XDP program `balance` is not there yet: use the program `balance`",
+            )),
         }
     }
 }
