@@ -16,6 +16,8 @@ fi
 # BPF is one of the compiler's targets, but its `core` is built here: an unstable option of cargo.
 export RUSTC_BOOTSTRAP=1
 export CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER=$PWD/link.sh
+# The first passes of LLVM are rustc's own: no guards there either.
+export RUSTFLAGS="-C no-prepopulate-passes"
 cargo build --quiet --release --target bpfel-unknown-none -Z build-std=core --target-dir "$target_dir/build"
 for program in src/bin/*.rs; do
     name=$(basename "$program" .rs)

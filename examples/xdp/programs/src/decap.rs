@@ -9,7 +9,7 @@ use ipencap::packet::Flow;
 use ipencap::shim::Shim;
 use ipencap_xdp_maps::{Counter, DecapConfig, InnerSource};
 
-use crate::ETHERNET;
+use crate::ethernet::{ETHERNET, Ethernet, octets};
 use crate::glue::{Action, Context, Map};
 use crate::tally::{count, drop, pass, take};
 
@@ -17,31 +17,51 @@ crate::map!(DECAP: Map<u32, DecapConfig> = Map::array(1));
 crate::map!(PEERS: Map<[u8; 4], u32> = Map::hash(65536));
 crate::map!(INNER: Map<InnerSource, u32> = Map::trie(65536));
 
-/// The access list in the maps.
+/// What the maps say of this packet. They are asked before the pipeline runs: behind a call of the kernel the compiler
+/// reads the packet again, and the verifier no longer knows what was checked.
 #[derive(Clone, Copy, Debug)]
-struct Maps {
+struct Asked {
     local: Ipv4Addr,
+    /// The number of the peer with the outer source.
+    peer: Option<u32>,
+    /// Whether the peer may use the inner source.
+    allows_inner: bool,
 }
 
-impl Access for Maps {
+impl Asked {
+    #[inline(always)]
+    fn new(local: Ipv4Addr, outer_source: [u8; 4], inner_source: [u8; 4]) -> Self {
+        let peer = PEERS.get(&outer_source);
+        let allows_inner = peer.is_some_and(|peer| {
+            let key = InnerSource {
+                prefix_len: 64,
+                peer,
+                address: inner_source,
+            };
+            INNER.get(&key).is_some()
+        });
+        Self {
+            local,
+            peer,
+            allows_inner,
+        }
+    }
+}
+
+impl Access for Asked {
     #[inline(always)]
     fn is_local(&self, address: Ipv4Addr) -> bool {
         address == self.local
     }
 
     #[inline(always)]
-    fn peer(&self, outer: Flow) -> Option<u32> {
-        PEERS.get(&outer.source.octets())
+    fn peer(&self, _outer: Flow) -> Option<u32> {
+        self.peer
     }
 
     #[inline(always)]
-    fn allows_inner(&self, peer: u32, inner_source: Ipv4Addr) -> bool {
-        let key = InnerSource {
-            prefix_len: 64,
-            peer,
-            address: inner_source.octets(),
-        };
-        INNER.get(&key).is_some()
+    fn allows_inner(&self, _peer: u32, _inner_source: Ipv4Addr) -> bool {
+        self.allows_inner
     }
 }
 
@@ -59,26 +79,30 @@ pub fn program<S: Shim, const HEADERS: usize>(
     let Some(frame) = context.frame::<HEADERS>() else {
         return pass(Counter::PassedShort);
     };
-    let Some((ethernet, packet)) = frame.split_first_chunk_mut::<ETHERNET>() else {
+    let Some(head) = frame.first_chunk::<HEADERS>() else {
         return pass(Counter::PassedShort);
     };
-    let ethernet = *ethernet;
-    if ethernet[12..] != [8, 0] || packet[9] != S::PROTOCOL.0 || packet[16..20] != config.local {
+    // Constants for the verifier, which does not follow lengths that are read from the packet.
+    let outer = ETHERNET;
+    let inner = HEADERS - 20 - 4;
+    let ethernet = Ethernet::read(head);
+    if !ethernet.is_ipv4() || head[outer + 9] != S::PROTOCOL.0 || octets(head, outer + 16) != config.local {
         return pass(Counter::PassedOther);
     }
-    // Constants for the verifier, which does not follow lengths that are read from the packet.
-    let tunnel_len = HEADERS - ETHERNET - 20 - 4;
-    if packet[0] != 0x45 || packet[tunnel_len] & 0x4f > 0x45 {
+    let asked = Asked::new(
+        config.local.into(),
+        octets(head, outer + 12),
+        octets(head, inner + 12),
+    );
+    if head[outer] != 0x45 || head[inner] != 0x45 {
         return pass(Counter::PassedOptions);
     }
-    let receiver = Receiver::new(
-        shim(u16::from_be_bytes(config.port)),
-        Maps {
-            local: config.local.into(),
-        },
-    );
+    let Some((_, packet)) = frame.split_first_chunk_mut::<ETHERNET>() else {
+        return pass(Counter::PassedShort);
+    };
+    let receiver = Receiver::new(shim(u16::from_be_bytes(config.port)), asked);
     let inner_len = match decap(&receiver, packet) {
-        Ok(inner) if inner.opened.span().start == tunnel_len => inner.packet.len(),
+        Ok(opened) if opened.opened.span().start == inner - outer => opened.packet.len(),
         Ok(_) => return pass(Counter::PassedOptions),
         Err(refused) => {
             return match refused.reason {
@@ -88,13 +112,16 @@ pub fn program<S: Shim, const HEADERS: usize>(
             };
         }
     };
-    if !context.move_start(tunnel_len as i32) {
+    if !context.move_start((inner - outer) as i32) {
         return drop_uncounted();
     }
     let Some(frame) = context.frame::<{ ETHERNET + 20 }>() else {
         return drop_uncounted();
     };
-    frame[..ETHERNET].copy_from_slice(&ethernet);
+    let Some(place) = frame.first_chunk_mut() else {
+        return drop_uncounted();
+    };
+    ethernet.write(place);
     take(inner_len);
     Action::Pass as u32
 }

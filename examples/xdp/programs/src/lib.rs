@@ -4,8 +4,7 @@
 #![no_std]
 
 pub mod decap;
+pub mod ethernet;
 pub mod glue;
 pub mod tally;
 
-/// The bytes of an Ethernet header without tags.
-pub const ETHERNET: usize = 14;
