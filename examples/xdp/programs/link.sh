@@ -38,6 +38,7 @@ awk '$1 == "COPY" {
     next
 } { print }' "$work/all.ll" >"$work/split.ll"
 "$tools/opt" -passes='internalize,always-inline,default<O3>' -internalize-public-api-file="$symbols" \
-    -bpf-disable-serialize-icmp -bpf-disable-avoid-speculation "$work/split.ll" -o "$work/all.bc"
+    "$work/split.ll" -o "$work/all.bc"
 "$tools/llc" -march=bpfel -mcpu=v3 -mattr=+allows-misaligned-mem-access -O3 -filetype=obj "$work/all.bc" -o "$output"
+cp "$symbols" "$work/symbols"
 [ -n "${IPENCAP_XDP_WORK:-}" ] || rm -rf "$work"

@@ -140,7 +140,8 @@ impl Decap {
             reserved: [0; 2],
         };
         object.set("DECAP", 0, bytes::<8>(&config))?;
-        for (number, peer) in (0..).zip(&self.peer) {
+        // Zero is nobody's number.
+        for (number, peer) in (1..).zip(&self.peer) {
             object.insert::<_, u32>("PEERS", peer.outer.octets(), number)?;
             for prefix in &peer.inner {
                 let source = InnerSource {

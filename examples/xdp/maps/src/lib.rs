@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub mod names {
     /// One [`DecapConfig`](crate::DecapConfig) or [`EncapConfig`](crate::EncapConfig).
     pub const CONFIG: &str = "CONFIG";
-    /// The number of each peer, by its outer address.
+    /// The number of each peer, from 1, by its outer address.
     pub const PEERS: &str = "PEERS";
     /// The inner sources of the peers: a trie of [`InnerSource`](crate::InnerSource).
     pub const INNER: &str = "INNER";
@@ -38,7 +38,7 @@ pub struct DecapConfig {
 pub struct InnerSource {
     /// 32 more than the length of the address prefix, in bits.
     pub prefix_len: u32,
-    /// The peer's number.
+    /// The peer's number, from 1.
     pub peer: u32,
     /// The address.
     pub address: [u8; 4],

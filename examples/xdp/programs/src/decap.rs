@@ -7,6 +7,7 @@ use ipencap::decap::{Access, Receiver};
 use ipencap::error::Reason;
 use ipencap::packet::Flow;
 use ipencap::shim::Shim;
+use ipencap::wire::IpProtocol;
 use ipencap_xdp_maps::{Counter, DecapConfig, InnerSource};
 
 use crate::ethernet::{ETHERNET, Ethernet, octets};
@@ -19,31 +20,31 @@ crate::map!(INNER: Map<InnerSource, u32> = Map::trie(65536));
 
 /// What the maps say of this packet. They are asked before the pipeline runs: behind a call of the kernel the compiler
 /// reads the packet again, and the verifier no longer knows what was checked.
+///
+/// Zero stands for "no", so that the verifier finds both answers among the values that a map may hold, and follows
+/// the pipeline once.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     local: Ipv4Addr,
     /// The number of the peer with the outer source.
-    peer: Option<u32>,
-    /// Whether the peer may use the inner source.
-    allows_inner: bool,
+    peer: u32,
+    /// Not zero if the peer may use the inner source.
+    allows_inner: u32,
 }
 
 impl Asked {
     #[inline(always)]
     fn new(local: Ipv4Addr, outer_source: [u8; 4], inner_source: [u8; 4]) -> Self {
-        let peer = PEERS.get(&outer_source);
-        let allows_inner = peer.is_some_and(|peer| {
-            let key = InnerSource {
-                prefix_len: 64,
-                peer,
-                address: inner_source,
-            };
-            INNER.get(&key).is_some()
-        });
+        let peer = PEERS.get(&outer_source).unwrap_or(0);
+        let key = InnerSource {
+            prefix_len: 64,
+            peer,
+            address: inner_source,
+        };
         Self {
             local,
             peer,
-            allows_inner,
+            allows_inner: INNER.get(&key).unwrap_or(0),
         }
     }
 }
@@ -56,21 +57,23 @@ impl Access for Asked {
 
     #[inline(always)]
     fn peer(&self, _outer: Flow) -> Option<u32> {
-        self.peer
+        (self.peer != 0).then_some(self.peer)
     }
 
     #[inline(always)]
     fn allows_inner(&self, _peer: u32, _inner_source: Ipv4Addr) -> bool {
-        self.allows_inner
+        self.allows_inner != 0
     }
 }
 
 /// `HEADERS` is all that is read and written: an Ethernet header, all headers of the tunnel and the inner IPv4 header,
-/// each without options, and four bytes behind for ports.
+/// each without options, and four bytes behind for ports. `is_plain` says of these whether the shim has the length that
+/// `HEADERS` allows for.
 #[inline(always)]
 pub fn program<S: Shim, const HEADERS: usize>(
     context: &mut Context,
     shim: impl Fn(u16) -> S,
+    is_plain: impl Fn(&[u8; HEADERS]) -> bool,
 ) -> u32 {
     const { assert!(HEADERS >= ETHERNET + 20 + 20 + 4) };
     let Some(config) = DECAP.get(&0) else {
@@ -86,6 +89,9 @@ pub fn program<S: Shim, const HEADERS: usize>(
     let outer = ETHERNET;
     let inner = HEADERS - 20 - 4;
     let ethernet = Ethernet::read(head);
+    if S::PROTOCOL == IpProtocol::UDP && octets(head, outer + 22) != config.port {
+        return pass(Counter::PassedOther);
+    }
     if !ethernet.is_ipv4() || head[outer + 9] != S::PROTOCOL.0 || octets(head, outer + 16) != config.local {
         return pass(Counter::PassedOther);
     }
@@ -94,7 +100,11 @@ pub fn program<S: Shim, const HEADERS: usize>(
         octets(head, outer + 12),
         octets(head, inner + 12),
     );
-    if head[outer] != 0x45 || head[inner] != 0x45 {
+    // A checksum over the payload takes a loop that the verifier does not follow.
+    if S::PROTOCOL == IpProtocol::UDP && octets(head, outer + 26) != [0, 0] {
+        return pass(Counter::PassedChecksum);
+    }
+    if head[outer] != 0x45 || !is_plain(head) || head[inner] != 0x45 {
         return pass(Counter::PassedOptions);
     }
     let Some((_, packet)) = frame.split_first_chunk_mut::<ETHERNET>() else {

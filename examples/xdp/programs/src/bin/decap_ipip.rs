@@ -8,7 +8,7 @@ use ipencap_xdp_programs::glue::Context;
 use ipencap_xdp_programs::{decap, xdp};
 
 fn program(context: &mut Context) -> u32 {
-    decap::program::<IpIp, { 14 + 20 + 20 + 4 }>(context, |_port| IpIp)
+    decap::program::<IpIp, { 14 + 20 + 20 + 4 }>(context, |_port| IpIp, |_| true)
 }
 
 xdp!(decap_ipip = program);
