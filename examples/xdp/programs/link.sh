@@ -37,7 +37,7 @@ awk '$1 == "COPY" {
     }
     next
 } { print }' "$work/all.ll" >"$work/split.ll"
-"$tools/opt" -passes='internalize,always-inline,function(sroa,early-cse<memssa>,simplifycfg,instcombine,gvn,simplifycfg),default<O3>' -internalize-public-api-file="$symbols" \
+"$tools/opt" -passes='internalize,always-inline,default<O2>,default<O2>' -internalize-public-api-file="$symbols" \
     "$work/split.ll" -o "$work/all.bc"
 "$tools/llc" -march=bpfel -mcpu=v3 -mattr=+allows-misaligned-mem-access -O3 -filetype=obj "$work/all.bc" -o "$output"
 cp "$symbols" "$work/symbols"

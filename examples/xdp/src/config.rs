@@ -3,11 +3,11 @@
 use core::net::Ipv4Addr;
 use std::path::Path;
 
-use ipencap_xdp_maps::{DecapConfig, InnerSource};
+use ipencap_xdp_maps::{DecapConfig, FORWARD, InnerSource, Out, Route, Settings};
 use serde::Deserialize;
-use zerocopy::IntoBytes;
 
 use crate::balance::Balance;
+use crate::object::bytes;
 use crate::{Failure, Object};
 
 /// A program and its maps.
@@ -21,6 +21,12 @@ pub enum Config {
     DecapFou(Decap),
     /// Takes packets out of GUE tunnels.
     DecapGue(Decap),
+    /// Puts packets into IP-in-IP tunnels.
+    EncapIpip(Encap),
+    /// Puts packets into FOU tunnels.
+    EncapFou(Encap),
+    /// Puts packets into GUE tunnels.
+    EncapGue(Encap),
     /// Spreads flows over backends.
     Balance(Balance),
 }
@@ -48,6 +54,85 @@ pub struct Peer {
     pub outer: Ipv4Addr,
     /// The inner sources that it may use, such as `10.1.0.0/16`.
     pub inner: Vec<Prefix>,
+}
+
+/// The configuration of `encap_*`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Encap {
+    /// The outer address of this host.
+    pub local: Ipv4Addr,
+    /// The UDP port that FOU and GUE packets go to.
+    #[serde(default)]
+    pub port: u16,
+    /// The longest outer packet, in bytes.
+    #[serde(default = "ethernet_mtu")]
+    pub mtu: u16,
+    /// The outer TTL; 0 for the inner one.
+    #[serde(default = "default_ttl")]
+    pub ttl: u8,
+    /// The seed of the hash that the source ports of FOU and GUE come from.
+    #[serde(default)]
+    pub seed: u32,
+    /// How outer packets leave.
+    pub out: OutBy,
+    /// The tunnels.
+    pub tunnel: Vec<TunnelTo>,
+}
+
+/// How outer packets leave.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OutBy {
+    /// The interface; without it, that by which the packets have come.
+    pub interface: Option<String>,
+    /// The Ethernet address of the next hop.
+    pub next_hop: Mac,
+}
+
+/// One tunnel.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TunnelTo {
+    /// Where it ends.
+    pub exit: Ipv4Addr,
+    /// The inner destinations, such as `10.2.0.0/16`.
+    pub inner: Vec<Prefix>,
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+#[non_exhaustive]
+pub struct Mac(pub [u8; 6]);
+
+impl TryFrom<String> for Mac {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let mut address = [0; 6];
+        let mut parts = text.trim().split(':');
+        for byte in &mut address {
+            let part = parts.next().unwrap_or_default();
+            *byte = u8::from_str_radix(part, 16)
+                .map_err(|_| format!("{text}: not an Ethernet address like 02:00:00:00:00:01"))?;
+        }
+        match parts.next() {
+            None => Ok(Self(address)),
+            Some(_) => Err(format!("{text}: longer than an Ethernet address")),
+        }
+    }
+}
+
+const fn ethernet_mtu() -> u16 {
+    1500
+}
+
+const fn default_ttl() -> u8 {
+    64
 }
 
 /// An address and a length, in bits.
@@ -95,18 +180,24 @@ impl Config {
             Self::DecapIpip(_) => "decap_ipip",
             Self::DecapFou(_) => "decap_fou",
             Self::DecapGue(_) => "decap_gue",
+            Self::EncapIpip(_) => "encap_ipip",
+            Self::EncapFou(_) => "encap_fou",
+            Self::EncapGue(_) => "encap_gue",
             Self::Balance(_) => "balance",
         }
     }
 
-    /// Fills the maps of the program.
+    /// Fills the maps of the program, which will be attached to `interface`.
     ///
     /// # Errors
-    /// A map has no room.
-    pub fn fill(&self, object: &mut Object) -> Result<(), Failure> {
+    /// A map has no room, or an address does not fit its purpose.
+    pub fn fill(&self, object: &mut Object, interface: &str) -> Result<(), Failure> {
         match self {
             Self::DecapIpip(decap) | Self::DecapFou(decap) | Self::DecapGue(decap) => {
                 decap.fill(object)
+            }
+            Self::EncapIpip(encap) | Self::EncapFou(encap) | Self::EncapGue(encap) => {
+                encap.fill(object, interface)
             }
             Self::Balance(_) => Err(Failure::new(
                 "the XDP program `balance` is not there yet: use the program `balance`",
@@ -156,9 +247,53 @@ impl Decap {
     }
 }
 
-/// The bytes of a value of a map, which has `N`.
-fn bytes<const N: usize>(value: &(impl IntoBytes + zerocopy::Immutable)) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(value.as_bytes());
-    bytes
+impl Encap {
+    fn fill(&self, object: &mut Object, interface: &str) -> Result<(), Failure> {
+        object.set("OUT", 0, bytes::<{ size_of::<Out>() }>(&self.out.resolve(interface, self.local)?))?;
+        for (number, tunnel) in (1..).zip(&self.tunnel) {
+            let settings = Settings {
+                local: self.local.octets(),
+                exit: tunnel.exit.octets(),
+                port: self.port.to_be_bytes(),
+                seed: self.seed,
+                link_mtu: self.mtu,
+                ttl: self.ttl,
+                dscp: 255,
+                flags: FORWARD,
+                ..Settings::default()
+            };
+            object.keep("TUNNELS", number, &settings)?;
+            for prefix in &tunnel.inner {
+                let route = Route {
+                    prefix_len: prefix.len.into(),
+                    address: prefix.address.octets(),
+                };
+                object.route("ROUTES", route, number)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OutBy {
+    fn resolve(&self, attached: &str, address: Ipv4Addr) -> Result<Out, Failure> {
+        let leaves = self.interface.as_deref().unwrap_or(attached);
+        let read = |what: &str| {
+            let path = format!("/sys/class/net/{leaves}/{what}");
+            std::fs::read_to_string(&path)
+                .map_err(|error| Failure::of(format!("interface {leaves}"), &error))
+        };
+        let own = Mac::try_from(read("address")?).map_err(Failure::new)?;
+        let number = read("ifindex")?;
+        let number = number
+            .trim()
+            .parse()
+            .map_err(|_| Failure::new(format!("{leaves}: no number: {number}")))?;
+        Ok(Out {
+            interface: if leaves == attached { 0 } else { number },
+            address: address.octets(),
+            next_hop: self.next_hop.0,
+            own: own.0,
+        })
+    }
 }

@@ -19,6 +19,6 @@ mod config;
 mod failure;
 mod object;
 
-pub use config::{Config, Decap, Peer, Prefix};
+pub use config::{Config, Decap, Encap, Mac, OutBy, Peer, Prefix, TunnelTo};
 pub use failure::Failure;
 pub use object::{Object, objects_folder};

@@ -1,15 +1,20 @@
 //! One object: a program with its maps, loaded.
 
 use core::error::Error;
+use core::net::Ipv4Addr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, HashMap, LpmTrie, MapData, lpm_trie};
-use aya::programs::{ProgramError, Xdp};
+use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, Pod, VerifierLogLevel};
-use ipencap_xdp_maps::{InnerSource, Route};
+use ipencap_xdp_maps::{InnerSource, Place, Route, Settings};
+use zerocopy::{Immutable, IntoBytes};
 
 use crate::Failure;
+
+/// What an XDP program returns to leave a packet to the kernel.
+const XDP_PASS: u32 = 2;
 
 /// A loaded program. It stays in the kernel while this or an attachment lives.
 pub struct Object {
@@ -59,20 +64,13 @@ impl Object {
             .verifier_log_level(level)
             .load(&bytes)
             .map_err(|error| refused(&path.display().to_string(), &error))?;
-        let program: &mut Xdp = ebpf
-            .program_mut(name)
-            .ok_or_else(|| Failure::new(format!("{}: no program {name}", path.display())))?
-            .try_into()
-            .map_err(|error: ProgramError| Failure::of(name, &error))?;
-        program.load().map_err(|error| match &error {
-            ProgramError::LoadError {
-                io_error,
-                verifier_log,
-            } if !lacks_permission(io_error) => {
-                verifier_refused(name, io_error, &verifier_log.to_string(), verbose)
-            }
-            error => refused(name, error),
-        })?;
+        let programs: Vec<_> = ebpf
+            .programs()
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        for program in &programs {
+            load_program(&mut ebpf, program, verbose)?;
+        }
         Ok(Self {
             ebpf,
             name: name.to_owned(),
@@ -84,13 +82,36 @@ impl Object {
     /// # Errors
     /// None that a loaded object has.
     pub fn program(&mut self) -> Result<&mut Xdp, Failure> {
-        let program = self
-            .ebpf
-            .program_mut(&self.name)
-            .ok_or_else(|| Failure::new("the object has lost its program"))?;
-        program
-            .try_into()
-            .map_err(|error: ProgramError| Failure::of(&self.name, &error))
+        find(&mut self.ebpf, &self.name)
+    }
+
+    /// Puts a tunnel into its place, and has the kernel compose it.
+    ///
+    /// # Errors
+    /// The library refuses the settings.
+    pub fn keep(&mut self, map: &str, number: u32, settings: &Settings) -> Result<(), Failure> {
+        let place = Place {
+            settings: *settings,
+            ..Place::default()
+        };
+        self.set(map, number, bytes::<{ size_of::<Place>() }>(&place))?;
+        let mut frame = [0; 64];
+        for (to, from) in frame.iter_mut().zip(number.to_ne_bytes()) {
+            *to = from;
+        }
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&frame);
+        let compose: &Xdp = find(&mut self.ebpf, "compose")?;
+        let done = compose
+            .test_run(options)
+            .map_err(|error| refused("compose", &error))?;
+        if done.return_value == XDP_PASS {
+            return Ok(());
+        }
+        let [local, exit] = [settings.local, settings.exit].map(Ipv4Addr::from);
+        Err(Failure::new(format!(
+            "a tunnel from {local} to {exit}: both must be unicast addresses"
+        )))
     }
 
     /// The program's name.
@@ -181,6 +202,32 @@ impl core::fmt::Debug for Object {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_tuple("Object").field(&self.name).finish()
     }
+}
+
+fn find<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, Failure> {
+    ebpf.program_mut(name)
+        .ok_or_else(|| Failure::new(format!("the object has no program {name}")))?
+        .try_into()
+        .map_err(|error: ProgramError| Failure::of(name, &error))
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &str, verbose: bool) -> Result<(), Failure> {
+    find(ebpf, name)?.load().map_err(|error| match &error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } if !lacks_permission(io_error) => {
+            verifier_refused(name, io_error, &verifier_log.to_string(), verbose)
+        }
+        error => refused(name, error),
+    })
+}
+
+/// The bytes of a value of a map, which has `N`.
+pub(crate) fn bytes<const N: usize>(value: &(impl IntoBytes + Immutable)) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(value.as_bytes());
+    bytes
 }
 
 fn lacks_permission(error: &io::Error) -> bool {

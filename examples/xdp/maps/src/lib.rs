@@ -6,20 +6,6 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The names of the maps in the objects.
-pub mod names {
-    /// One [`DecapConfig`](crate::DecapConfig) or [`EncapConfig`](crate::EncapConfig).
-    pub const CONFIG: &str = "CONFIG";
-    /// The number of each peer, from 1, by its outer address.
-    pub const PEERS: &str = "PEERS";
-    /// The inner sources of the peers: a trie of [`InnerSource`](crate::InnerSource).
-    pub const INNER: &str = "INNER";
-    /// The [`Exit`](crate::Exit) of each inner destination: a trie of [`Route`](crate::Route).
-    pub const ROUTES: &str = "ROUTES";
-    /// What became of the packets, by [`Counter`](crate::Counter), for each processor.
-    pub const COUNTERS: &str = "COUNTERS";
-}
-
 /// What `decap_*` knows of the tunnel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -44,7 +30,7 @@ pub struct InnerSource {
     pub address: [u8; 4],
 }
 
-/// A key of the trie of routes.
+/// A key of the trie of routes, whose values are the numbers of places, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Route {
@@ -54,30 +40,67 @@ pub struct Route {
     pub address: [u8; 4],
 }
 
-/// What `encap_*` knows of this end of its tunnels, and where outer packets go.
+/// A tunnel, as it is configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct EncapConfig {
+pub struct Settings {
     /// The outer source.
     pub local: [u8; 4],
+    /// The outer destination.
+    pub exit: [u8; 4],
     /// The UDP port that outer packets go to, for FOU and GUE.
     pub port: [u8; 2],
+    /// The UDP port that they come from; 0 for a hash of the flow.
+    pub source_port: [u8; 2],
+    /// Of that hash.
+    pub seed: u32,
     /// The longest outer packet, in bytes.
     pub link_mtu: u16,
-    /// Spreads the source ports of FOU and GUE.
-    pub seed: u32,
-    /// The interface that outer packets leave by; 0 for that by which they have come.
-    pub interface: u32,
-    /// The next hop's Ethernet address, and that of the interface.
-    pub ethernet: [u8; 12],
+    /// The identification of outer packets.
+    pub identification: u16,
+    /// The outer TTL; 0 for that of the inner packet.
+    pub ttl: u8,
+    /// The outer DSCP; 255 for that of the inner packet.
+    pub dscp: u8,
+    /// The ECN field: 0 by RFC 6040, 1 in compatibility mode, 2 by RFC 3168.
+    pub ecn: u8,
+    /// [`FORWARD`] and [`HAIRPIN`].
+    pub flags: u8,
 }
 
-/// The exit of a tunnel.
+/// Of [`Settings::flags`]: this hop forwards, so it decrements the inner TTL.
+pub const FORWARD: u8 = 1;
+/// Of [`Settings::flags`]: packets that come from the tunnel's exit may go in.
+pub const HAIRPIN: u8 = 2;
+
+/// A place for a tunnel. The loader writes the settings and zeros; the program `compose` of the same object makes of them
+/// the library's tunnel, which is some words that only that object understands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct Exit {
-    /// The outer destination.
+pub struct Place {
+    /// The settings.
+    pub settings: Settings,
+    /// Not zero where the tunnel has been made.
+    pub is_ready: u64,
+    /// The tunnel.
+    pub tunnel: [u64; TUNNEL_WORDS],
+}
+
+/// Room for a tunnel, in words of 64 bits.
+pub const TUNNEL_WORDS: usize = 11;
+
+/// How outer packets leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Out {
+    /// The interface; 0 for that by which the packet has come.
+    pub interface: u32,
+    /// The address of this host on it, from which ICMP errors come.
     pub address: [u8; 4],
+    /// The Ethernet address of the next hop.
+    pub next_hop: [u8; 6],
+    /// The Ethernet address of the interface.
+    pub own: [u8; 6],
 }
 
 /// What became of a packet; a place in the map of counters.
@@ -99,6 +122,8 @@ pub enum Counter {
     PassedFragment = 5,
     /// Passed on: too short for what the program reads at once.
     PassedShort = 6,
+    /// Passed on: a packet that is itself of an IP-in-IP tunnel, whose flow is that of the packet inside.
+    PassedTunnel = 9,
     /// Answered with an ICMP error: too long for the tunnel.
     TooLong = 7,
     /// Dropped: the kernel had no room in front of the packet, or another failure of a helper.
@@ -107,7 +132,7 @@ pub enum Counter {
 
 impl Counter {
     /// All of them, with a name for people.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Taken, "taken"),
         (Self::TakenBytes, "taken bytes"),
         (Self::PassedOther, "passed: not of a tunnel"),
@@ -115,6 +140,7 @@ impl Counter {
         (Self::PassedChecksum, "passed: UDP checksum"),
         (Self::PassedFragment, "passed: outer fragment"),
         (Self::PassedShort, "passed: short"),
+        (Self::PassedTunnel, "passed: a tunnel inside"),
         (Self::TooLong, "answered: too long"),
         (Self::HelperFailed, "dropped: no headroom"),
     ];

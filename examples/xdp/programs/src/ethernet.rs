@@ -23,6 +23,17 @@ impl Ethernet {
         }
     }
 
+    /// The header of an IPv4 packet between these addresses.
+    #[inline(always)]
+    pub fn ipv4(destination: [u8; 6], source: [u8; 6]) -> Self {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (destination, source);
+        Self {
+            first: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            second: u32::from_ne_bytes([i, j, k, l]),
+            kind: u16::to_be(0x0800),
+        }
+    }
+
     /// Whether an IPv4 packet follows.
     #[inline(always)]
     pub fn is_ipv4(self) -> bool {

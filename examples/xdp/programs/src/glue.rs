@@ -8,6 +8,8 @@
 use core::marker::PhantomData;
 use core::mem::transmute;
 
+use ipencap_xdp_maps::{Place, Settings, TUNNEL_WORDS};
+
 /// What the kernel hands to an XDP program (`struct xdp_md`).
 #[repr(C)]
 #[derive(Debug)]
@@ -47,6 +49,13 @@ impl Context {
         // SAFETY: `start..end` is the frame, and belongs to this program until it returns or moves the head, for
         // which it needs `self`. The verifier refuses accesses behind the `N` bytes that were compared.
         Some(unsafe { core::slice::from_raw_parts_mut(start, len) })
+    }
+
+    /// The interface by which the packet has come.
+    #[inline(always)]
+    #[must_use]
+    pub fn interface(&self) -> u32 {
+        self.ingress_ifindex
     }
 
     /// Moves the start of the frame by `by` bytes, backwards if it is negative. Says whether that worked.
@@ -148,6 +157,61 @@ impl<K, V> Map<K, V> {
     }
 }
 
+/// A value of a map that holds a tunnel: the layout of [`Place`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Kept<T: Copy> {
+    settings: Settings,
+    is_ready: u64,
+    tunnel: Padded<T>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+union Padded<T: Copy> {
+    tunnel: T,
+    size: [u64; TUNNEL_WORDS],
+}
+
+impl<T: Copy> Map<u32, Kept<T>> {
+    /// The settings of a tunnel, and the tunnel that [`keep`](Self::keep) has made of them.
+    #[inline(always)]
+    #[must_use]
+    pub fn kept(&'static self, key: u32) -> Option<(&'static Settings, &'static T)> {
+        let place = self.find(&key);
+        if place.is_null() {
+            return None;
+        }
+        // SAFETY: not null, so a value of this map, which is zeros or what `keep` has written: the same type, by the
+        // same compilation. The loader writes to no place that a route leads to.
+        unsafe {
+            if (*place).is_ready == 0 {
+                return None;
+            }
+            Some((&(*place).settings, &(*place).tunnel.tunnel))
+        }
+    }
+
+    /// Makes the tunnel of a place from its settings. Says whether there is one.
+    #[inline(always)]
+    pub fn keep(&'static self, key: u32, make: impl FnOnce(&Settings) -> Option<T>) -> bool {
+        const { assert!(size_of::<Kept<T>>() == size_of::<Place>()) };
+        let place = self.find(&key);
+        if place.is_null() {
+            return false;
+        }
+        // SAFETY: not null, so a value of this map; no route leads to it yet, so nobody else reads it.
+        unsafe {
+            let Some(tunnel) = make(&(*place).settings) else {
+                return false;
+            };
+            (*place).tunnel.tunnel = tunnel;
+            (*place).is_ready = 1;
+        }
+        true
+    }
+}
+
 impl<V> Map<u32, V> {
     /// An array.
     #[must_use]
@@ -205,8 +269,15 @@ macro_rules! xdp {
         extern "C" fn $name(context: &mut $crate::glue::Context) -> u32 {
             $program(context)
         }
+    };
+}
 
-        // Some helpers are for programs under the GPL only; these are not used.
+/// The licence of an object, which the kernel asks for. It offers some helpers to programs under the GPL only; these
+/// are not used.
+#[macro_export]
+macro_rules! license {
+    () => {
+        // SAFETY (of the attributes): the only symbol of this name in the object.
         #[unsafe(no_mangle)]
         #[unsafe(link_section = "license")]
         static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -4,6 +4,7 @@
 #![no_std]
 
 pub mod decap;
+pub mod encap;
 pub mod ethernet;
 pub mod glue;
 pub mod tally;

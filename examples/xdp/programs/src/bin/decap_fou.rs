@@ -12,3 +12,4 @@ fn program(context: &mut Context) -> u32 {
 }
 
 xdp!(decap_fou = program);
+ipencap_xdp_programs::license!();

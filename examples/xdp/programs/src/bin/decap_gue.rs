@@ -19,3 +19,4 @@ fn program(context: &mut Context) -> u32 {
 }
 
 xdp!(decap_gue = program);
+ipencap_xdp_programs::license!();

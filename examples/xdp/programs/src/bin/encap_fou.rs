@@ -1,0 +1,23 @@
+//! Puts packets into FOU tunnels.
+
+#![no_std]
+#![no_main]
+
+use ipencap::shim::Fou;
+use ipencap_xdp_programs::encap::Tunnels;
+use ipencap_xdp_programs::glue::{Context, Map};
+use ipencap_xdp_programs::{encap, map, xdp};
+
+map!(TUNNELS: Tunnels<Fou> = Map::array(1024));
+
+fn program(context: &mut Context) -> u32 {
+    encap::program::<Fou, 28>(context, &TUNNELS)
+}
+
+fn compose_one(context: &mut Context) -> u32 {
+    encap::compose(context, &TUNNELS, |settings| encap::udp(settings, Fou::new(0)))
+}
+
+xdp!(encap_fou = program);
+xdp!(compose = compose_one);
+ipencap_xdp_programs::license!();

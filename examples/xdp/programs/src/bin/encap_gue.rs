@@ -1,0 +1,23 @@
+//! Puts packets into GUE tunnels (draft-ietf-intarea-gue), version 0.
+
+#![no_std]
+#![no_main]
+
+use ipencap::shim::Gue;
+use ipencap_xdp_programs::encap::Tunnels;
+use ipencap_xdp_programs::glue::{Context, Map};
+use ipencap_xdp_programs::{encap, map, xdp};
+
+map!(TUNNELS: Tunnels<Gue> = Map::array(1024));
+
+fn program(context: &mut Context) -> u32 {
+    encap::program::<Gue, 32>(context, &TUNNELS)
+}
+
+fn compose_one(context: &mut Context) -> u32 {
+    encap::compose(context, &TUNNELS, |settings| encap::udp(settings, Gue::new()))
+}
+
+xdp!(encap_gue = program);
+xdp!(compose = compose_one);
+ipencap_xdp_programs::license!();
