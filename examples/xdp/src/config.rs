@@ -224,7 +224,11 @@ impl Decap {
         }
     }
 
-    fn fill(&self, object: &mut Object) -> Result<(), Failure> {
+    /// Fills the maps of the program.
+    ///
+    /// # Errors
+    /// A map has no room.
+    pub fn fill(&self, object: &mut Object) -> Result<(), Failure> {
         let config = DecapConfig {
             local: self.local.octets(),
             port: self.port.to_be_bytes(),
@@ -249,7 +253,7 @@ impl Decap {
 
 impl Encap {
     fn fill(&self, object: &mut Object, interface: &str) -> Result<(), Failure> {
-        object.set("OUT", 0, bytes::<{ size_of::<Out>() }>(&self.out.resolve(interface, self.local)?))?;
+        object.set_out(&self.out.resolve(interface, self.local)?)?;
         for (number, tunnel) in (1..).zip(&self.tunnel) {
             let settings = Settings {
                 local: self.local.octets(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use aya::maps::{Array, HashMap, LpmTrie, MapData, lpm_trie};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, Pod, VerifierLogLevel};
-use ipencap_xdp_maps::{InnerSource, Place, Route, Settings};
+use ipencap_xdp_maps::{InnerSource, Out, Place, Route, Settings};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::Failure;
@@ -83,6 +83,14 @@ impl Object {
     /// None that a loaded object has.
     pub fn program(&mut self) -> Result<&mut Xdp, Failure> {
         find(&mut self.ebpf, &self.name)
+    }
+
+    /// Sets how outer packets leave.
+    ///
+    /// # Errors
+    /// The program sends none.
+    pub fn set_out(&mut self, out: &Out) -> Result<(), Failure> {
+        self.set("OUT", 0, bytes::<{ size_of::<Out>() }>(out))
     }
 
     /// Puts a tunnel into its place, and has the kernel compose it.

@@ -1,0 +1,91 @@
+//! The XDP programs in the kernel: that its verifier takes them, within bounds, and that they do what the library does and
+//! what Linux's devices do.
+//!
+//! ```text
+//! ipencap-xdp-check OBJECTS DATA
+//! ```
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a check that fails loudly; its numbers are small"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ipencap_xdp::Failure;
+
+mod corpus;
+mod run;
+
+/// As many instructions as the verifier may follow in a program.
+const MOST_VERIFIED: u32 = 2000;
+
+const PROGRAMS: [&str; 6] = [
+    "decap_ipip",
+    "decap_fou",
+    "decap_gue",
+    "encap_ipip",
+    "encap_fou",
+    "encap_gue",
+];
+
+fn main() -> ExitCode {
+    match check() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            println!("FAILED");
+            ExitCode::FAILURE
+        }
+        Err(failure) => {
+            println!("{failure}\nFAILED");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<bool, Failure> {
+    let mut args = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(objects), Some(data)) = (args.next(), args.next()) else {
+        return Err(Failure::new("usage: ipencap-xdp-check OBJECTS DATA"));
+    };
+    let mut passes = true;
+    println!("| program | instructions | verified | bytes of machine code |\n|---|---|---|---|");
+    for name in PROGRAMS {
+        let mut program = run::Program::load(&objects, name)?;
+        let info = program
+            .object
+            .program()?
+            .info()
+            .map_err(|error| Failure::of(name, &error))?;
+        let verified = info.verified_instruction_count().unwrap_or_default();
+        let len = info.size_translated().unwrap_or_default() / 8;
+        println!("| {name} | {len} | {verified} | {} |", info.size_jitted());
+        if verified > MOST_VERIFIED || verified == 0 {
+            println!("{name}: the verifier followed {verified} instructions, more than {MOST_VERIFIED}");
+            passes = false;
+        }
+    }
+    println!("\n{}", corpus::HEAD);
+    for kind in ["ipip", "fou", "gue"] {
+        for (name, row) in [
+            (format!("decap_{kind}"), corpus::decap_row(&objects, &data, kind)?),
+            (format!("encap_{kind}"), corpus::encap_row(&objects, &data, kind)?),
+        ] {
+            row.print(&name);
+            for different in row.different.iter().take(10) {
+                println!("DIFFERENT: {name}: {different}");
+            }
+            passes &= row.different.is_empty();
+        }
+    }
+    Ok(passes)
+}
