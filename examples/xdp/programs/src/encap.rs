@@ -22,7 +22,7 @@ crate::map!(ROUTES: Map<Route, u32> = Map::trie(65536));
 pub type Tunnels<S> = Map<u32, Kept<Tunnel<S>>>;
 
 /// What is read of a packet: its IPv4 header without options, and eight bytes of UDP behind it.
-const HEADERS: usize = ETHERNET + 20 + 8;
+pub const HEADERS: usize = ETHERNET + 20 + 8;
 
 /// Makes the tunnel whose number is the frame's first four bytes. The loader runs it.
 #[inline(always)]
@@ -91,53 +91,122 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     context: &mut Context,
     tunnels: &'static Tunnels<S>,
 ) -> u32 {
-    let interface = context.interface();
-    let Some(frame) = context.frame::<HEADERS>() else {
-        return pass(Counter::PassedShort);
-    };
-    let Some(head) = frame.first_chunk::<HEADERS>() else {
+    let Some(head) = head(context) else {
         return pass(Counter::PassedShort);
     };
     if !Ethernet::read(head).is_ipv4() {
         return pass(Counter::PassedOther);
     }
+    let flow = flow(head);
     let route = Route {
         prefix_len: 32,
-        address: octets(head, ETHERNET + 16),
+        address: flow.destination.octets(),
     };
     let Some(number) = ROUTES.get(&route) else {
-        return pass(Counter::PassedOther);
-    };
-    let Some(out) = OUT.get(&0) else {
         return pass(Counter::PassedOther);
     };
     let Some((settings, tunnel)) = tunnels.kept(number) else {
         return pass(Counter::PassedOther);
     };
-    if head[ETHERNET] != 0x45 {
-        return pass(Counter::PassedOptions);
-    }
-    // The flow of a packet in a packet is that of the inner one, which is not looked for here.
-    if S::PROTOCOL == IpProtocol::UDP && head[ETHERNET + 9] == IpProtocol::IPENCAP.0 {
-        return pass(Counter::PassedTunnel);
-    }
-    let ports = octets(head, ETHERNET + 20);
-    let Some((_, packet)) = frame.split_first_chunk_mut::<ETHERNET>() else {
-        return pass(Counter::PassedShort);
+    let hash = if S::PROTOCOL == IpProtocol::UDP {
+        // The flow of a packet in a packet is that of the inner one, which is not looked for here.
+        if flow.protocol == IpProtocol::IPENCAP {
+            return pass(Counter::PassedTunnel);
+        }
+        flow.hash(settings.seed)
+    } else {
+        0
     };
-    let inner = match Ipv4::parse(packet) {
-        Ok(inner) => inner,
-        Err(error) => return drop(EncapError::from(error).counter()),
-    };
-    // Of the header alone: no sum of the packet is known.
-    let facts = Facts::trusted(inner.header());
-    let mut per_packet = PerPacket::new();
-    if S::PROTOCOL == IpProtocol::UDP {
-        per_packet = per_packet.with_flow_hash(flow(inner.header(), ports).hash(settings.seed));
+    match wrap::<S, OVERHEAD>(context, settings, tunnel, hash) {
+        Ok((action, inner_len)) => {
+            take(inner_len);
+            action
+        }
+        Err(fault) => fault.action(),
     }
+}
+
+/// The headers of a packet, if it is long enough.
+#[inline(always)]
+pub fn head(context: &mut Context) -> Option<&[u8; HEADERS]> {
+    context.frame::<HEADERS>()?.first_chunk()
+}
+
+/// The flow of a packet whose IPv4 header has no options, as the library sees it, unless it has another packet inside.
+#[inline(always)]
+pub fn flow(head: &[u8; HEADERS]) -> Flow {
+    let ip = ETHERNET;
+    let protocol = IpProtocol(head[ip + 9]);
+    let flow = Flow::new(
+        octets::<4, _>(head, ip + 12).into(),
+        octets::<4, _>(head, ip + 16).into(),
+        protocol,
+    );
+    let is_fragment = u16::from_be_bytes(octets(head, ip + 6)) & 0x3fff != 0;
+    let has_ports = matches!(protocol, IpProtocol::TCP | IpProtocol::UDP)
+        && !is_fragment
+        && u16::from_be_bytes(octets(head, ip + 2)) >= 24;
+    if has_ports {
+        flow.with_ports(
+            u16::from_be_bytes(octets(head, ip + 20)),
+            u16::from_be_bytes(octets(head, ip + 22)),
+        )
+    } else {
+        flow
+    }
+}
+
+/// Why a packet was not wrapped.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// It is left to the kernel.
+    Passed(Counter),
+    /// The library refuses it.
+    Refused(EncapError),
+    /// A helper has failed.
+    Failed,
+}
+
+impl Fault {
+    /// What the kernel shall do with the packet; it is counted.
+    #[inline(always)]
+    pub fn action(self) -> u32 {
+        match self {
+            Self::Passed(why) => pass(why),
+            Self::Refused(error) => drop(error.counter()),
+            Self::Failed => {
+                count(Counter::HelperFailed);
+                Action::Drop as u32
+            }
+        }
+    }
+}
+
+/// Wraps a packet: what the kernel shall do with it, and its length before. No map is asked between the first check of
+/// the packet and the last: see [`decap`](crate::decap).
+#[inline(always)]
+pub fn wrap<S: Shim + Copy, const OVERHEAD: usize>(
+    context: &mut Context,
+    settings: &Settings,
+    tunnel: &Tunnel<S>,
+    flow_hash: u32,
+) -> Result<(u32, usize), Fault> {
+    let Some(out) = OUT.get(&0) else {
+        return Err(Fault::Passed(Counter::PassedOther));
+    };
+    let interface = context.interface();
+    let Some(packet) = packet(context) else {
+        return Err(Fault::Passed(Counter::PassedOptions));
+    };
+    // Of the header alone: no sum of the packet is known, and no flow.
+    let facts = match Ipv4::parse(packet) {
+        Ok(inner) => Facts::trusted(inner.header()),
+        Err(error) => return Err(Fault::Refused(error.into())),
+    };
+    let per_packet = PerPacket::new().with_flow_hash(flow_hash);
     let header = match header::<OVERHEAD, _>(tunnel, &facts, &per_packet) {
         Ok(header) => header,
-        Err(error) => return drop(error.counter()),
+        Err(error) => return Err(Fault::Refused(error)),
     };
     if settings.flags & FORWARD != 0
         && let Ok((inner, ..)) = Ipv4Header::split_mut(packet)
@@ -146,47 +215,40 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     }
     let inner_len = facts.len() as usize;
     let Some(&header) = header.as_slice().first_chunk::<OVERHEAD>() else {
-        return failed();
+        return Err(Fault::Failed);
     };
     if !context.move_start(-(OVERHEAD as i32)) {
-        return failed();
+        return Err(Fault::Failed);
     }
     // The longest overhead; there was more behind the shorter ones.
-    let Some(frame) = context.frame::<{ ETHERNET + 32 }>() else {
-        return failed();
-    };
-    let Some((ethernet, outer)) = frame.split_first_chunk_mut::<ETHERNET>() else {
-        return failed();
+    let Some((ethernet, outer)) = context
+        .frame::<{ ETHERNET + 32 }>()
+        .and_then(|frame| frame.split_first_chunk_mut::<ETHERNET>())
+    else {
+        return Err(Fault::Failed);
     };
     let Some(place) = outer.first_chunk_mut::<OVERHEAD>() else {
-        return failed();
+        return Err(Fault::Failed);
     };
     Ethernet::ipv4(out.next_hop, out.own).write(ethernet);
     *place = header;
-    take(inner_len);
-    if out.interface == 0 || out.interface == interface {
+    let action = if out.interface == 0 || out.interface == interface {
         Action::Tx as u32
     } else {
         redirect(out.interface)
-    }
+    };
+    Ok((action, inner_len))
 }
 
-/// The flow of a packet that begins with these four bytes behind its header, as the library sees it.
+/// The packet behind the Ethernet header, if its own has no options.
 #[inline(always)]
-fn flow(header: &Ipv4Header, [a, b, c, d]: [u8; 4]) -> Flow {
-    let flow = Flow::new(header.source(), header.destination(), header.protocol());
-    let has_ports = matches!(header.protocol(), IpProtocol::TCP | IpProtocol::UDP)
-        && !header.is_fragment()
-        && header.total_len() >= 24;
-    if has_ports {
-        flow.with_ports(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+fn packet(context: &mut Context) -> Option<&mut [u8]> {
+    let (_, packet) = context
+        .frame::<HEADERS>()?
+        .split_first_chunk_mut::<ETHERNET>()?;
+    if packet.first() == Some(&0x45) {
+        Some(packet)
     } else {
-        flow
+        None
     }
-}
-
-#[inline(always)]
-fn failed() -> u32 {
-    count(Counter::HelperFailed);
-    Action::Drop as u32
 }
