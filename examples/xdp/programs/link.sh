@@ -37,8 +37,11 @@ awk '$1 == "COPY" {
     }
     next
 } { print }' "$work/all.ll" >"$work/split.ll"
-"$tools/opt" -passes='internalize,always-inline,default<O2>,default<O2>' -internalize-public-api-file="$symbols" \
+# The programs and the licence stay, and the maps, in capitals, that they use.
+grep -E '^([a-z0-9_]+|LICENSE)$' "$symbols" >"$work/programs"
+"$tools/opt" -passes='internalize,globaldce' -internalize-public-api-file="$work/programs" "$work/split.ll" -o "$work/used.bc"
+"$tools/llvm-nm" --format=just-symbols "$work/used.bc" | grep -Fx -f "$symbols" >"$work/kept"
+"$tools/opt" -passes='internalize,always-inline,default<O2>,default<O2>' -internalize-public-api-file="$work/kept" \
     "$work/split.ll" -o "$work/all.bc"
 "$tools/llc" -march=bpfel -mcpu=v3 -mattr=+allows-misaligned-mem-access -O3 -filetype=obj "$work/all.bc" -o "$output"
-cp "$symbols" "$work/symbols"
 [ -n "${IPENCAP_XDP_WORK:-}" ] || rm -rf "$work"

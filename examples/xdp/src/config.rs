@@ -3,10 +3,10 @@
 use core::net::Ipv4Addr;
 use std::path::Path;
 
-use ipencap_xdp_maps::{DecapConfig, FORWARD, InnerSource, Out, Route, Settings};
+use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
 use serde::Deserialize;
 
-use crate::balance::Balance;
+use crate::balance::{Balance, Kind, Layout};
 use crate::object::bytes;
 use crate::{Failure, Object};
 
@@ -132,8 +132,14 @@ const fn ethernet_mtu() -> u16 {
 }
 
 const fn default_ttl() -> u8 {
-    64
+    DEFAULT_TTL
 }
+
+/// The outer TTL, in hops.
+const DEFAULT_TTL: u8 = 64;
+
+/// The outer DSCP is the inner one.
+const COPIED: u8 = 255;
 
 /// An address and a length, in bits.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -183,8 +189,28 @@ impl Config {
             Self::EncapIpip(_) => "encap_ipip",
             Self::EncapFou(_) => "encap_fou",
             Self::EncapGue(_) => "encap_gue",
-            Self::Balance(_) => "balance",
+            Self::Balance(balance) => match balance.tunnel {
+                Kind::Ipip => "balance_ipip",
+                Kind::Gue => "balance_gue",
+            },
         }
+    }
+
+    /// Loads the program, with maps as long as this needs.
+    ///
+    /// # Errors
+    /// As [`Object::load`], and what the tables of a balancer may have.
+    pub fn load(&self, objects: &Path, verbose: bool) -> Result<Object, Failure> {
+        let sizes = match self {
+            Self::Balance(balance) => {
+                let layout = Layout::new(balance)?;
+                let backends = layout.backends.len().max(1) as u32;
+                let slots = layout.slots.len().max(1) as u32;
+                vec![("SLOTS", slots), ("TUNNELS", backends), ("SENT", backends)]
+            }
+            _ => Vec::new(),
+        };
+        Object::load_sized(objects, self.program(), &sizes, verbose)
     }
 
     /// Fills the maps of the program, which will be attached to `interface`.
@@ -199,9 +225,7 @@ impl Config {
             Self::EncapIpip(encap) | Self::EncapFou(encap) | Self::EncapGue(encap) => {
                 encap.fill(object, interface)
             }
-            Self::Balance(_) => Err(Failure::new(
-                "the XDP program `balance` is not there yet: use the program `balance`",
-            )),
+            Self::Balance(balance) => fill_balance(balance, object, interface),
         }
     }
 }
@@ -262,7 +286,7 @@ impl Encap {
                 seed: self.seed,
                 link_mtu: self.mtu,
                 ttl: self.ttl,
-                dscp: 255,
+                dscp: COPIED,
                 flags: FORWARD,
                 ..Settings::default()
             };
@@ -300,4 +324,34 @@ impl OutBy {
             own: own.0,
         })
     }
+}
+
+/// Fills the maps of a load balancer.
+fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Result<(), Failure> {
+    let out = config.out.as_ref().ok_or_else(|| {
+        Failure::new("the XDP program needs a section [out], with the Ethernet address of the next hop")
+    })?;
+    object.set_out(&out.resolve(interface, config.source)?)?;
+    let layout = Layout::new(config)?;
+    object.set("BALANCE", 0, config.seed)?;
+    for (number, backend) in (0..).zip(&layout.backends) {
+        let settings = Settings {
+            local: config.source.octets(),
+            exit: backend.octets(),
+            port: config.port.to_be_bytes(),
+            link_mtu: config.link_mtu,
+            ttl: DEFAULT_TTL,
+            dscp: COPIED,
+            flags: if config.forward { FORWARD | HAIRPIN } else { HAIRPIN },
+            ..Settings::default()
+        };
+        object.keep("TUNNELS", number, &settings)?;
+    }
+    for (place, slot) in (0..).zip(&layout.slots) {
+        object.set("SLOTS", place, [slot.new_flows, slot.old_flows])?;
+    }
+    for (vip, pool) in &layout.vips {
+        object.insert("VIPS", vip.to_bytes(), [pool.first, pool.len])?;
+    }
+    Ok(())
 }

@@ -40,14 +40,19 @@ impl Object {
     /// # Errors
     /// The object is missing; the permission is; the kernel's verifier refuses the program.
     pub fn load(folder: &Path, name: &str) -> Result<Self, Failure> {
-        Self::load_verbose(folder, name, false)
+        Self::load_sized(folder, name, &[], false)
     }
 
-    /// The same, with the verifier's whole log in the error.
+    /// The same, with other numbers of entries of these maps; `verbose` has the verifier's whole log in the error.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_verbose(folder: &Path, name: &str, verbose: bool) -> Result<Self, Failure> {
+    pub fn load_sized(
+        folder: &Path,
+        name: &str,
+        sizes: &[(&str, u32)],
+        verbose: bool,
+    ) -> Result<Self, Failure> {
         let path = folder.join(format!("{name}.o"));
         let bytes = std::fs::read(&path).map_err(|error| {
             Failure::new(format!(
@@ -60,8 +65,12 @@ impl Object {
         } else {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
         };
-        let mut ebpf = aya::EbpfLoader::new()
-            .verifier_log_level(level)
+        let mut loader = aya::EbpfLoader::new();
+        loader.verifier_log_level(level);
+        for &(map, entries) in sizes {
+            loader.map_max_entries(map, entries);
+        }
+        let mut ebpf = loader
             .load(&bytes)
             .map_err(|error| refused(&path.display().to_string(), &error))?;
         let programs: Vec<_> = ebpf

@@ -103,6 +103,24 @@ pub struct Out {
     pub own: [u8; 6],
 }
 
+/// What `balance_*` knows besides its tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BalanceConfig {
+    /// Of the flows' hash.
+    pub seed: u32,
+}
+
+/// What a backend was sent, by one processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Sent {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes, without outer headers.
+    pub bytes: u64,
+}
+
 /// What became of a packet; a place in the map of counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -124,6 +142,10 @@ pub enum Counter {
     PassedShort = 6,
     /// Passed on: a packet that is itself of an IP-in-IP tunnel, whose flow is that of the packet inside.
     PassedTunnel = 9,
+    /// Dropped: the VIP has no active backend.
+    NoBackend = 10,
+    /// Dropped: too long, and there are too many ICMP errors already, or the packet may not be answered.
+    Unanswered = 11,
     /// Answered with an ICMP error: too long for the tunnel.
     TooLong = 7,
     /// Dropped: the kernel had no room in front of the packet, or another failure of a helper.
@@ -132,7 +154,7 @@ pub enum Counter {
 
 impl Counter {
     /// All of them, with a name for people.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::Taken, "taken"),
         (Self::TakenBytes, "taken bytes"),
         (Self::PassedOther, "passed: not of a tunnel"),
@@ -141,6 +163,8 @@ impl Counter {
         (Self::PassedFragment, "passed: outer fragment"),
         (Self::PassedShort, "passed: short"),
         (Self::PassedTunnel, "passed: a tunnel inside"),
+        (Self::NoBackend, "dropped: no backend"),
+        (Self::Unanswered, "dropped: too long, not answered"),
         (Self::TooLong, "answered: too long"),
         (Self::HelperFailed, "dropped: no headroom"),
     ];

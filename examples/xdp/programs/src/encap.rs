@@ -6,12 +6,13 @@ use ipencap::encap::{
     DscpPolicy, EcnPolicy, OuterPolicy, PerPacket, Role, TtlPolicy, Tunnel, header,
 };
 use ipencap::error::EncapError;
-use ipencap::packet::{Facts, Flow};
+use ipencap::packet::Facts;
 use ipencap::shim::{ChecksumPolicy, InUdp, PortRange, Shim, SourcePort, Udp};
 use ipencap::wire::{Dscp, IpProtocol, Ipv4, Ipv4Header};
 use ipencap_xdp_maps::{Counter, FORWARD, HAIRPIN, Out, Route, Settings};
 
-use crate::ethernet::{ETHERNET, Ethernet, octets};
+use crate::ethernet::{ETHERNET, Ethernet};
+use crate::flow::FlowWords;
 use crate::glue::{Action, Context, Kept, Map, redirect};
 use crate::tally::{count, drop, pass, take};
 
@@ -97,7 +98,7 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     if !Ethernet::read(head).is_ipv4() {
         return pass(Counter::PassedOther);
     }
-    let flow = flow(head);
+    let flow = FlowWords::read(head, ETHERNET).flow();
     let route = Route {
         prefix_len: 32,
         address: flow.destination.octets(),
@@ -130,30 +131,6 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
 #[inline(always)]
 pub fn head(context: &mut Context) -> Option<&[u8; HEADERS]> {
     context.frame::<HEADERS>()?.first_chunk()
-}
-
-/// The flow of a packet whose IPv4 header has no options, as the library sees it, unless it has another packet inside.
-#[inline(always)]
-pub fn flow(head: &[u8; HEADERS]) -> Flow {
-    let ip = ETHERNET;
-    let protocol = IpProtocol(head[ip + 9]);
-    let flow = Flow::new(
-        octets::<4, _>(head, ip + 12).into(),
-        octets::<4, _>(head, ip + 16).into(),
-        protocol,
-    );
-    let is_fragment = u16::from_be_bytes(octets(head, ip + 6)) & 0x3fff != 0;
-    let has_ports = matches!(protocol, IpProtocol::TCP | IpProtocol::UDP)
-        && !is_fragment
-        && u16::from_be_bytes(octets(head, ip + 2)) >= 24;
-    if has_ports {
-        flow.with_ports(
-            u16::from_be_bytes(octets(head, ip + 20)),
-            u16::from_be_bytes(octets(head, ip + 22)),
-        )
-    } else {
-        flow
-    }
 }
 
 /// Why a packet was not wrapped.

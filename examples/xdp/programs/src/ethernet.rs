@@ -34,6 +34,17 @@ impl Ethernet {
         }
     }
 
+    /// The header of an answer.
+    #[inline(always)]
+    pub fn reversed(self) -> Self {
+        let [a, b, c, d, e, f, g, h] = self.first.to_ne_bytes();
+        let [i, j, k, l] = self.second.to_ne_bytes();
+        Self {
+            kind: self.kind,
+            ..Self::ipv4([g, h, i, j, k, l], [a, b, c, d, e, f])
+        }
+    }
+
     /// Whether an IPv4 packet follows.
     #[inline(always)]
     pub fn is_ipv4(self) -> bool {

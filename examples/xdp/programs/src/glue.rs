@@ -6,9 +6,9 @@
 )]
 
 use core::marker::PhantomData;
-use core::mem::transmute;
+use core::mem::{MaybeUninit, transmute};
 
-use ipencap_xdp_maps::{Place, Settings, TUNNEL_WORDS};
+use ipencap_xdp_maps::{Place, Sent, Settings, TUNNEL_WORDS};
 
 /// What the kernel hands to an XDP program (`struct xdp_md`).
 #[repr(C)]
@@ -49,6 +49,16 @@ impl Context {
         // SAFETY: `start..end` is the frame, and belongs to this program until it returns or moves the head, for
         // which it needs `self`. The verifier refuses accesses behind the `N` bytes that were compared.
         Some(unsafe { core::slice::from_raw_parts_mut(start, len) })
+    }
+
+    /// The length of the frame, in bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        // Not the loads of `frame`: the verifier takes a difference of pointers, not of their halves.
+        let start = self.data as usize;
+        let end = self.data_end as usize;
+        end.wrapping_sub(start) as u32
     }
 
     /// The interface by which the packet has come.
@@ -105,7 +115,7 @@ pub struct Map<K, V> {
     types: PhantomData<fn(K) -> V>,
 }
 
-impl<K, V> Map<K, V> {
+impl<K: Copy, V> Map<K, V> {
     const fn new(kind: u32, max_entries: u32, flags: u32) -> Self {
         Self {
             kind,
@@ -132,11 +142,14 @@ impl<K, V> Map<K, V> {
     /// The address of a value.
     #[inline(always)]
     fn find(&'static self, key: &K) -> *mut V {
+        let mut place = MaybeUninit::<K>::uninit();
         // SAFETY: helper 1, `void *bpf_map_lookup_elem(struct bpf_map *, const void *key)`. The loader puts the map's
-        // own address in the place of `self`; key and value have the sizes that `new` has noted.
+        // own address in the place of `self`; key and value have the sizes that `new` has noted. The key is written as
+        // a whole: pieces of it would lie at odd places, which the verifier does not take on the stack.
         unsafe {
+            place.as_mut_ptr().write_volatile(*key);
             let helper: unsafe extern "C" fn(*const Self, *const K) -> *mut V = transmute(1_usize);
-            helper(self, key)
+            helper(self, place.as_ptr())
         }
     }
 
@@ -220,7 +233,68 @@ impl<V> Map<u32, V> {
     }
 }
 
+impl Map<u32, Sent> {
+    /// An array of sums for each processor.
+    #[must_use]
+    pub const fn sums(max_entries: u32) -> Self {
+        Self::new(6, max_entries, 0)
+    }
+
+    /// Adds a packet to a sum of this processor.
+    #[inline(always)]
+    pub fn add_packet(&'static self, key: u32, bytes: u64) {
+        let sent = self.find(&key);
+        if !sent.is_null() {
+            // SAFETY: not null, so this processor's own sum, which no other program changes meanwhile.
+            unsafe {
+                (*sent).packets = (*sent).packets.wrapping_add(1);
+                (*sent).bytes = (*sent).bytes.wrapping_add(bytes);
+            }
+        }
+    }
+}
+
+impl<K: Copy, V> Map<K, V> {
+    /// A hash table that forgets what was not used for longest.
+    #[must_use]
+    pub const fn recent(max_entries: u32) -> Self {
+        Self::new(9, max_entries, 0)
+    }
+
+    /// Sets the value of a key.
+    #[inline(always)]
+    pub fn set(&'static self, key: &K, value: &V) {
+        // SAFETY: helper 2, `long bpf_map_update_elem(struct bpf_map *, const void *, const void *, u64 flags)`; key and
+        // value have the sizes that `new` has noted. It fails where there is no room.
+        unsafe {
+            let helper: unsafe extern "C" fn(*const Self, *const K, *const V, u64) -> i64 =
+                transmute(2_usize);
+            helper(self, key, value, 0);
+        }
+    }
+}
+
 impl Map<u32, u64> {
+    /// Whether this processor has not come here for so many nanoseconds; if so, it has now.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_time(&'static self, key: u32, pause: u64) -> bool {
+        let last = self.find(&key);
+        if last.is_null() {
+            return false;
+        }
+        // SAFETY: helper 5, `u64 bpf_ktime_get_ns(void)`; not null, so this processor's own value.
+        unsafe {
+            let helper: unsafe extern "C" fn() -> u64 = transmute(5_usize);
+            let now = helper();
+            let is_time = now.wrapping_sub(last.read()) >= pause;
+            if is_time {
+                last.write(now);
+            }
+            is_time
+        }
+    }
+
     /// An array of counters for each processor.
     #[must_use]
     pub const fn counters(max_entries: u32) -> Self {

@@ -3,9 +3,11 @@
 
 #![no_std]
 
+pub mod balance;
 pub mod decap;
 pub mod encap;
 pub mod ethernet;
+pub mod flow;
 pub mod glue;
 pub mod tally;
 

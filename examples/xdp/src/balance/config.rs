@@ -29,6 +29,8 @@ pub struct Balance {
     /// Whether the TTL of packets is decremented, as a router does it.
     #[serde(default)]
     pub forward: bool,
+    /// How outer packets leave, for the XDP program.
+    pub out: Option<crate::OutBy>,
     /// The services.
     pub pool: Vec<PoolConfig>,
 }

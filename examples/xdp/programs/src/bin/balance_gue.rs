@@ -1,0 +1,24 @@
+//! A layer-4 load balancer over GUE.
+
+#![no_std]
+#![no_main]
+
+use ipencap::shim::Gue;
+use ipencap_xdp_programs::encap::Tunnels;
+use ipencap_xdp_programs::glue::{Context, Map};
+use ipencap_xdp_programs::{balance, encap, map, xdp};
+
+// One for each backend: the loader makes it as long as the configuration needs.
+map!(TUNNELS: Tunnels<Gue> = Map::array(1));
+
+fn program(context: &mut Context) -> u32 {
+    balance::program::<Gue, 32>(context, &TUNNELS)
+}
+
+fn compose_one(context: &mut Context) -> u32 {
+    encap::compose(context, &TUNNELS, |settings| encap::udp(settings, Gue::new()))
+}
+
+xdp!(balance_gue = program);
+xdp!(compose = compose_one);
+ipencap_xdp_programs::license!();
