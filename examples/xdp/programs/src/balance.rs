@@ -11,7 +11,7 @@ use crate::encap::{Fault, HEADERS, Tunnels, head, wrap};
 use crate::flow::{FlowWords, is_fragment};
 use crate::ethernet::{ETHERNET, Ethernet, octets};
 use crate::glue::{Action, Context, Map};
-use crate::tally::{count, pass, take};
+use crate::tally::Verdict;
 
 crate::map!(BALANCE: Map<u32, BalanceConfig> = Map::array(1));
 crate::map!(VIPS: Map<u64, Pool> = Map::hash(65536));
@@ -58,13 +58,13 @@ impl ipencap_balance::Maps for Maps {
 pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     context: &mut Context,
     tunnels: &'static Tunnels<S>,
-) -> u32 {
+) -> Verdict {
     let Some(config) = BALANCE.get(&0) else {
-        return Action::Pass as u32;
+        return Verdict::pass(Counter::PassedOther);
     };
     let flow = match flow_of(context) {
         Ok(words) => words.flow(),
-        Err(why) => return pass(why),
+        Err(why) => return Verdict::pass(why),
     };
     let vip = Vip {
         address: flow.destination,
@@ -74,24 +74,19 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     let hash = flow.hash(config.seed);
     let backend = match choose(&mut Maps, vip, hash, || stage(context)) {
         Choice::Backend(backend) => u32::from(backend),
-        Choice::NotAVip => return pass(Counter::PassedOther),
-        Choice::NoBackend => {
-            count(Counter::NoBackend);
-            return Action::Drop as u32;
-        }
+        Choice::NotAVip => return Verdict::pass(Counter::PassedOther),
+        Choice::NoBackend => return Verdict::of(Action::Drop, Counter::NoBackend),
     };
     let Some((settings, tunnel)) = tunnels.kept(backend) else {
-        count(Counter::NoBackend);
-        return Action::Drop as u32;
+        return Verdict::of(Action::Drop, Counter::NoBackend);
     };
     match wrap::<S, OVERHEAD>(context, settings, tunnel, hash) {
         Ok((action, inner_len)) => {
-            take(inner_len);
             SENT.add_packet(backend, inner_len as u64);
-            action
+            Verdict::take(action, inner_len)
         }
         Err(Fault::Refused(EncapError::FragmentationNeeded { mtu })) => answer(context, mtu),
-        Err(fault) => fault.action(),
+        Err(fault) => fault.verdict(),
     }
 }
 
@@ -182,7 +177,7 @@ fn behind<const N: usize, const LEN: usize>(head: &[u8; LEN], place: usize) -> O
 
 /// Answers a packet that is too long, from the VIP, which is the address that the client knows.
 #[inline(always)]
-fn answer(context: &mut Context, mtu: u16) -> u32 {
+fn answer(context: &mut Context, mtu: u16) -> Verdict {
     if !ERRORS.is_time(0, PAUSE) {
         return unanswered();
     }
@@ -221,12 +216,10 @@ fn answer(context: &mut Context, mtu: u16) -> u32 {
     };
     ethernet.write(start);
     *place = headers;
-    count(Counter::TooLong);
-    Action::Tx as u32
+    Verdict::of(Action::Tx, Counter::TooLong)
 }
 
 #[inline(always)]
-fn unanswered() -> u32 {
-    count(Counter::Unanswered);
-    Action::Drop as u32
+fn unanswered() -> Verdict {
+    Verdict::of(Action::Drop, Counter::Unanswered)
 }

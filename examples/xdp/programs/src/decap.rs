@@ -12,7 +12,7 @@ use ipencap_xdp_maps::{Counter, DecapConfig, InnerSource};
 
 use crate::ethernet::{ETHERNET, Ethernet, octets};
 use crate::glue::{Action, Context, Map};
-use crate::tally::{count, drop, pass, take};
+use crate::tally::Verdict;
 
 crate::map!(DECAP: Map<u32, DecapConfig> = Map::array(1));
 crate::map!(PEERS: Map<[u8; 4], u32> = Map::hash(65536));
@@ -74,26 +74,26 @@ pub fn program<S: Shim, const HEADERS: usize>(
     context: &mut Context,
     shim: impl Fn(u16) -> S,
     is_plain: impl Fn(&[u8; HEADERS]) -> bool,
-) -> u32 {
+) -> Verdict {
     const { assert!(HEADERS >= ETHERNET + 20 + 20 + 4) };
     let Some(config) = DECAP.get(&0) else {
-        return Action::Pass as u32;
+        return Verdict::pass(Counter::PassedOther);
     };
     let Some(frame) = context.frame::<HEADERS>() else {
-        return pass(Counter::PassedShort);
+        return Verdict::pass(Counter::PassedShort);
     };
     let Some(head) = frame.first_chunk::<HEADERS>() else {
-        return pass(Counter::PassedShort);
+        return Verdict::pass(Counter::PassedShort);
     };
     // Constants for the verifier, which does not follow lengths that are read from the packet.
     let outer = ETHERNET;
     let inner = HEADERS - 20 - 4;
     let ethernet = Ethernet::read(head);
     if S::PROTOCOL == IpProtocol::UDP && octets(head, outer + 22) != config.port {
-        return pass(Counter::PassedOther);
+        return Verdict::pass(Counter::PassedOther);
     }
     if !ethernet.is_ipv4() || head[outer + 9] != S::PROTOCOL.0 || octets(head, outer + 16) != config.local {
-        return pass(Counter::PassedOther);
+        return Verdict::pass(Counter::PassedOther);
     }
     let asked = Asked::new(
         config.local.into(),
@@ -102,42 +102,40 @@ pub fn program<S: Shim, const HEADERS: usize>(
     );
     // A checksum over the payload takes a loop that the verifier does not follow.
     if S::PROTOCOL == IpProtocol::UDP && octets(head, outer + 26) != [0, 0] {
-        return pass(Counter::PassedChecksum);
+        return Verdict::pass(Counter::PassedChecksum);
     }
     if head[outer] != 0x45 || !is_plain(head) || head[inner] != 0x45 {
-        return pass(Counter::PassedOptions);
+        return Verdict::pass(Counter::PassedOptions);
     }
     let Some((_, packet)) = frame.split_first_chunk_mut::<ETHERNET>() else {
-        return pass(Counter::PassedShort);
+        return Verdict::pass(Counter::PassedShort);
     };
     let receiver = Receiver::new(shim(u16::from_be_bytes(config.port)), asked);
     let inner_len = match decap(&receiver, packet) {
         Ok(opened) if opened.opened.span().start == inner - outer => opened.packet.len(),
-        Ok(_) => return pass(Counter::PassedOptions),
+        Ok(_) => return Verdict::pass(Counter::PassedOptions),
         Err(refused) => {
             return match refused.reason {
-                Reason::NotTunnel | Reason::OuterDstNotLocal => pass(Counter::PassedOther),
-                Reason::OuterFragment => pass(Counter::PassedFragment),
-                reason => drop(reason.index()),
+                Reason::NotTunnel | Reason::OuterDstNotLocal => Verdict::pass(Counter::PassedOther),
+                Reason::OuterFragment => Verdict::pass(Counter::PassedFragment),
+                reason => Verdict::drop(reason.index()),
             };
         }
     };
     if !context.move_start((inner - outer) as i32) {
-        return drop_uncounted();
+        return failed();
     }
     let Some(frame) = context.frame::<{ ETHERNET + 20 }>() else {
-        return drop_uncounted();
+        return failed();
     };
     let Some(place) = frame.first_chunk_mut() else {
-        return drop_uncounted();
+        return failed();
     };
     ethernet.write(place);
-    take(inner_len);
-    Action::Pass as u32
+    Verdict::take(Action::Pass as u32, inner_len)
 }
 
 #[inline(always)]
-fn drop_uncounted() -> u32 {
-    count(Counter::HelperFailed);
-    Action::Drop as u32
+fn failed() -> Verdict {
+    Verdict::of(Action::Drop, Counter::HelperFailed)
 }

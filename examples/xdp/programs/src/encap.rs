@@ -14,7 +14,7 @@ use ipencap_xdp_maps::{Counter, FORWARD, HAIRPIN, Out, Route, Settings};
 use crate::ethernet::{ETHERNET, Ethernet};
 use crate::flow::FlowWords;
 use crate::glue::{Action, Context, Kept, Map, redirect};
-use crate::tally::{count, drop, pass, take};
+use crate::tally::Verdict;
 
 crate::map!(OUT: Map<u32, Out> = Map::array(1));
 crate::map!(ROUTES: Map<Route, u32> = Map::trie(65536));
@@ -91,12 +91,12 @@ pub fn udp<I: InUdp>(settings: &Settings, shim: Udp<I>) -> Udp<I> {
 pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     context: &mut Context,
     tunnels: &'static Tunnels<S>,
-) -> u32 {
+) -> Verdict {
     let Some(head) = head(context) else {
-        return pass(Counter::PassedShort);
+        return Verdict::pass(Counter::PassedShort);
     };
     if !Ethernet::read(head).is_ipv4() {
-        return pass(Counter::PassedOther);
+        return Verdict::pass(Counter::PassedOther);
     }
     let flow = FlowWords::read(head, ETHERNET).flow();
     let route = Route {
@@ -104,26 +104,23 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
         address: flow.destination.octets(),
     };
     let Some(number) = ROUTES.get(&route) else {
-        return pass(Counter::PassedOther);
+        return Verdict::pass(Counter::PassedOther);
     };
     let Some((settings, tunnel)) = tunnels.kept(number) else {
-        return pass(Counter::PassedOther);
+        return Verdict::pass(Counter::PassedOther);
     };
     let hash = if S::PROTOCOL == IpProtocol::UDP {
         // The flow of a packet in a packet is that of the inner one, which is not looked for here.
         if flow.protocol == IpProtocol::IPENCAP {
-            return pass(Counter::PassedTunnel);
+            return Verdict::pass(Counter::PassedTunnel);
         }
         flow.hash(settings.seed)
     } else {
         0
     };
     match wrap::<S, OVERHEAD>(context, settings, tunnel, hash) {
-        Ok((action, inner_len)) => {
-            take(inner_len);
-            action
-        }
-        Err(fault) => fault.action(),
+        Ok((action, inner_len)) => Verdict::take(action, inner_len),
+        Err(fault) => fault.verdict(),
     }
 }
 
@@ -145,16 +142,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What the kernel shall do with the packet; it is counted.
+    /// What becomes of the packet.
     #[inline(always)]
-    pub fn action(self) -> u32 {
+    pub fn verdict(self) -> Verdict {
         match self {
-            Self::Passed(why) => pass(why),
-            Self::Refused(error) => drop(error.counter()),
-            Self::Failed => {
-                count(Counter::HelperFailed);
-                Action::Drop as u32
-            }
+            Self::Passed(why) => Verdict::pass(why),
+            Self::Refused(error) => Verdict::drop(error.counter()),
+            Self::Failed => Verdict::of(Action::Drop, Counter::HelperFailed),
         }
     }
 }

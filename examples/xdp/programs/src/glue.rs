@@ -336,12 +336,13 @@ macro_rules! map {
 /// Makes an XDP program of this name of a function from the [`Context`] to what the kernel shall do.
 #[macro_export]
 macro_rules! xdp {
-    ($name:ident = $program:path) => {
+    ($name:ident = $program:expr) => {
         // SAFETY (of the attributes): the only symbols of these names in the object.
         #[unsafe(no_mangle)]
         #[unsafe(link_section = "xdp")]
         extern "C" fn $name(context: &mut $crate::glue::Context) -> u32 {
-            $program(context)
+            let program: fn(&mut $crate::glue::Context) -> u32 = $program;
+            program(context)
         }
     };
 }

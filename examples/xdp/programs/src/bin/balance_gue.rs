@@ -6,12 +6,13 @@
 use ipencap::shim::Gue;
 use ipencap_xdp_programs::encap::Tunnels;
 use ipencap_xdp_programs::glue::{Context, Map};
+use ipencap_xdp_programs::tally::Verdict;
 use ipencap_xdp_programs::{balance, encap, map, xdp};
 
 // One for each backend: the loader makes it as long as the configuration needs.
 map!(TUNNELS: Tunnels<Gue> = Map::array(1));
 
-fn program(context: &mut Context) -> u32 {
+fn program(context: &mut Context) -> Verdict {
     balance::program::<Gue, 32>(context, &TUNNELS)
 }
 
@@ -19,6 +20,6 @@ fn compose_one(context: &mut Context) -> u32 {
     encap::compose(context, &TUNNELS, |settings| encap::udp(settings, Gue::new()))
 }
 
-xdp!(balance_gue = program);
+xdp!(balance_gue = |context| program(context).settle());
 xdp!(compose = compose_one);
 ipencap_xdp_programs::license!();

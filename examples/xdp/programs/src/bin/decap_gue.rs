@@ -5,11 +5,12 @@
 
 use ipencap::shim::Gue;
 use ipencap_xdp_programs::glue::Context;
+use ipencap_xdp_programs::tally::Verdict;
 use ipencap_xdp_programs::{decap, xdp};
 
 const HEADERS: usize = 14 + 20 + 8 + 4 + 20 + 4;
 
-fn program(context: &mut Context) -> u32 {
+fn program(context: &mut Context) -> Verdict {
     decap::program::<Gue, HEADERS>(
         context,
         |port| Gue::new().with_destination_port(port),
@@ -18,5 +19,5 @@ fn program(context: &mut Context) -> u32 {
     )
 }
 
-xdp!(decap_gue = program);
+xdp!(decap_gue = |context| program(context).settle());
 ipencap_xdp_programs::license!();

@@ -6,11 +6,12 @@
 use ipencap::shim::Fou;
 use ipencap_xdp_programs::encap::Tunnels;
 use ipencap_xdp_programs::glue::{Context, Map};
+use ipencap_xdp_programs::tally::Verdict;
 use ipencap_xdp_programs::{encap, map, xdp};
 
 map!(TUNNELS: Tunnels<Fou> = Map::array(1024));
 
-fn program(context: &mut Context) -> u32 {
+fn program(context: &mut Context) -> Verdict {
     encap::program::<Fou, 28>(context, &TUNNELS)
 }
 
@@ -18,6 +19,6 @@ fn compose_one(context: &mut Context) -> u32 {
     encap::compose(context, &TUNNELS, |settings| encap::udp(settings, Fou::new(0)))
 }
 
-xdp!(encap_fou = program);
+xdp!(encap_fou = |context| program(context).settle());
 xdp!(compose = compose_one);
 ipencap_xdp_programs::license!();
