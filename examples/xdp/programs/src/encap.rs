@@ -7,7 +7,7 @@ use ipencap::encap::{
 };
 use ipencap::error::EncapError;
 use ipencap::packet::Facts;
-use ipencap::shim::{ChecksumPolicy, InUdp, PortRange, Shim, SourcePort, Udp};
+use ipencap::shim::Shim;
 use ipencap::wire::{Dscp, IpProtocol, Ipv4, Ipv4Header};
 use ipencap_xdp_maps::{Counter, FORWARD, HAIRPIN, Out, Route, Settings};
 
@@ -69,21 +69,6 @@ fn tunnel<S: Shim>(settings: &Settings, shim: S) -> Option<Tunnel<S>> {
         ..OuterPolicy::DEFAULT
     };
     Some(Tunnel::new(local, exit, shim).ok()?.with_policy(policy))
-}
-
-/// A UDP shim by these settings.
-#[inline(always)]
-pub fn udp<I: InUdp>(settings: &Settings, shim: Udp<I>) -> Udp<I> {
-    let source_port = match u16::from_be_bytes(settings.source_port) {
-        0 => SourcePort::Entropy {
-            seed: settings.seed,
-            range: PortRange::Dynamic,
-        },
-        port => SourcePort::Fixed(port),
-    };
-    shim.with_destination_port(u16::from_be_bytes(settings.port))
-        .with_checksum(ChecksumPolicy::Zero)
-        .with_source_port(source_port)
 }
 
 /// Wraps packets to the destinations of the map of routes. `OVERHEAD` is what the tunnel puts in front.

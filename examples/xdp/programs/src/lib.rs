@@ -10,4 +10,5 @@ pub mod ethernet;
 pub mod flow;
 pub mod glue;
 pub mod tally;
+pub mod udp;
 

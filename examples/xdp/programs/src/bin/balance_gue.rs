@@ -3,21 +3,21 @@
 #![no_std]
 #![no_main]
 
-use ipencap::shim::Gue;
 use ipencap_xdp_programs::encap::Tunnels;
 use ipencap_xdp_programs::glue::{Context, Map};
 use ipencap_xdp_programs::tally::Verdict;
+use ipencap_xdp_programs::udp::{OverGue, Plain};
 use ipencap_xdp_programs::{balance, encap, map, xdp};
 
 // One for each backend: the loader makes it as long as the configuration needs.
-map!(TUNNELS: Tunnels<Gue> = Map::array(1));
+map!(TUNNELS: Tunnels<Plain<OverGue>> = Map::array(1));
 
 fn program(context: &mut Context) -> Verdict {
-    balance::program::<Gue, 32>(context, &TUNNELS)
+    balance::program::<Plain<OverGue>, 32>(context, &TUNNELS)
 }
 
 fn compose_one(context: &mut Context) -> u32 {
-    encap::compose(context, &TUNNELS, |settings| encap::udp(settings, Gue::new()))
+    encap::compose(context, &TUNNELS, Plain::new)
 }
 
 xdp!(balance_gue = |context| program(context).settle());

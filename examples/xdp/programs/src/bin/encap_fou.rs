@@ -3,20 +3,20 @@
 #![no_std]
 #![no_main]
 
-use ipencap::shim::Fou;
 use ipencap_xdp_programs::encap::Tunnels;
 use ipencap_xdp_programs::glue::{Context, Map};
 use ipencap_xdp_programs::tally::Verdict;
+use ipencap_xdp_programs::udp::{OverFou, Plain};
 use ipencap_xdp_programs::{encap, map, xdp};
 
-map!(TUNNELS: Tunnels<Fou> = Map::array(1024));
+map!(TUNNELS: Tunnels<Plain<OverFou>> = Map::array(1024));
 
 fn program(context: &mut Context) -> Verdict {
-    encap::program::<Fou, 28>(context, &TUNNELS)
+    encap::program::<Plain<OverFou>, 28>(context, &TUNNELS)
 }
 
 fn compose_one(context: &mut Context) -> u32 {
-    encap::compose(context, &TUNNELS, |settings| encap::udp(settings, Fou::new(0)))
+    encap::compose(context, &TUNNELS, Plain::new)
 }
 
 xdp!(encap_fou = |context| program(context).settle());

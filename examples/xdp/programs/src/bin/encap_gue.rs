@@ -3,20 +3,20 @@
 #![no_std]
 #![no_main]
 
-use ipencap::shim::Gue;
 use ipencap_xdp_programs::encap::Tunnels;
 use ipencap_xdp_programs::glue::{Context, Map};
 use ipencap_xdp_programs::tally::Verdict;
+use ipencap_xdp_programs::udp::{OverGue, Plain};
 use ipencap_xdp_programs::{encap, map, xdp};
 
-map!(TUNNELS: Tunnels<Gue> = Map::array(1024));
+map!(TUNNELS: Tunnels<Plain<OverGue>> = Map::array(1024));
 
 fn program(context: &mut Context) -> Verdict {
-    encap::program::<Gue, 32>(context, &TUNNELS)
+    encap::program::<Plain<OverGue>, 32>(context, &TUNNELS)
 }
 
 fn compose_one(context: &mut Context) -> u32 {
-    encap::compose(context, &TUNNELS, |settings| encap::udp(settings, Gue::new()))
+    encap::compose(context, &TUNNELS, Plain::new)
 }
 
 xdp!(encap_gue = |context| program(context).settle());
