@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the XDP programs: `target/xdp/NAME.o` for each. Needs rustup, which fetches the two components that it wants
-# of the compiler: the source of `core`, and LLVM's tools.
+# Builds the XDP programs, `target/xdp/NAME.o` for each, and the loader, `target/release/xdp`. Needs rustup, which fetches
+# the two components that it wants of the compiler: the source of `core`, and LLVM's tools.
 set -euo pipefail
 cd "$(dirname "$0")/programs"
 root=$PWD/../../..
@@ -23,3 +23,6 @@ for program in src/bin/*.rs; do
     name=$(basename "$program" .rs)
     cp "$target_dir/build/bpfel-unknown-none/release/$name" "$target_dir/$name.o"
 done
+unset RUSTC_BOOTSTRAP RUSTFLAGS
+cd "$root"
+cargo build --quiet --release --locked -p ipencap-xdp

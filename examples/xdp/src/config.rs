@@ -3,6 +3,8 @@
 use core::net::Ipv4Addr;
 use std::path::Path;
 
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_nametoindex;
 use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
 use serde::Deserialize;
 
@@ -21,6 +23,8 @@ pub enum Config {
     DecapFou(Decap),
     /// Takes packets out of GUE tunnels.
     DecapGue(Decap),
+    /// Leaves every packet to the kernel.
+    Pass {},
     /// Puts packets into IP-in-IP tunnels.
     EncapIpip(Encap),
     /// Puts packets into FOU tunnels.
@@ -186,6 +190,7 @@ impl Config {
             Self::DecapIpip(_) => "decap_ipip",
             Self::DecapFou(_) => "decap_fou",
             Self::DecapGue(_) => "decap_gue",
+            Self::Pass {} => "pass",
             Self::EncapIpip(_) => "encap_ipip",
             Self::EncapFou(_) => "encap_fou",
             Self::EncapGue(_) => "encap_gue",
@@ -222,6 +227,7 @@ impl Config {
             Self::DecapIpip(decap) | Self::DecapFou(decap) | Self::DecapGue(decap) => {
                 decap.fill(object)
             }
+            Self::Pass {} => Ok(()),
             Self::EncapIpip(encap) | Self::EncapFou(encap) | Self::EncapGue(encap) => {
                 encap.fill(object, interface)
             }
@@ -306,22 +312,18 @@ impl Encap {
 impl OutBy {
     fn resolve(&self, attached: &str, address: Ipv4Addr) -> Result<Out, Failure> {
         let leaves = self.interface.as_deref().unwrap_or(attached);
-        let read = |what: &str| {
-            let path = format!("/sys/class/net/{leaves}/{what}");
-            std::fs::read_to_string(&path)
-                .map_err(|error| Failure::of(format!("interface {leaves}"), &error))
-        };
-        let own = Mac::try_from(read("address")?).map_err(Failure::new)?;
-        let number = read("ifindex")?;
-        let number = number
-            .trim()
-            .parse()
-            .map_err(|_| Failure::new(format!("{leaves}: no number: {number}")))?;
+        let missing = || Failure::new(format!("there is no interface {leaves}"));
+        let number = if_nametoindex(leaves).map_err(|_| missing())?;
+        let own = getifaddrs()
+            .map_err(|error| Failure::of("interfaces", &error))?
+            .filter(|address| address.interface_name == leaves)
+            .find_map(|address| address.address?.as_link_addr()?.addr())
+            .ok_or_else(|| Failure::new(format!("{leaves} has no Ethernet address")))?;
         Ok(Out {
             interface: if leaves == attached { 0 } else { number },
             address: address.octets(),
             next_hop: self.next_hop.0,
-            own: own.0,
+            own,
         })
     }
 }

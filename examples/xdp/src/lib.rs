@@ -14,11 +14,15 @@
     reason = "nobody depends on this crate"
 )]
 
+mod attach;
 pub mod balance;
 mod config;
 mod failure;
 mod object;
+mod stats;
 
+pub use attach::{Mode, attach, detach};
 pub use config::{Config, Decap, Encap, Mac, OutBy, Peer, Prefix, TunnelTo};
 pub use failure::Failure;
 pub use object::{Object, objects_folder};
+pub use stats::stats;
