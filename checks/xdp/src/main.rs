@@ -2,12 +2,14 @@
 //! what Linux's devices do.
 //!
 //! ```text
-//! ipencap-xdp-check OBJECTS DATA
+//! ipencap-xdp-check OBJECTS DATA         compares
+//! ipencap-xdp-check OBJECTS DATA C       measures, beside the objects in C
 //! ```
 
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
+    clippy::cast_precision_loss,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
@@ -25,6 +27,7 @@ use ipencap_xdp::Failure;
 
 mod corpus;
 mod run;
+mod speed;
 
 /// As many instructions as the verifier may follow in a program.
 const MOST_VERIFIED: u32 = 2000;
@@ -55,8 +58,11 @@ fn main() -> ExitCode {
 fn check() -> Result<bool, Failure> {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(objects), Some(data)) = (args.next(), args.next()) else {
-        return Err(Failure::new("usage: ipencap-xdp-check OBJECTS DATA"));
+        return Err(Failure::new("usage: ipencap-xdp-check OBJECTS DATA [C]"));
     };
+    if let Some(c) = args.next() {
+        return speed::table(&objects, &c);
+    }
     let mut passes = true;
     println!("| program | instructions | verified | bytes of machine code |\n|---|---|---|---|");
     for name in PROGRAMS {

@@ -41,7 +41,10 @@ awk '$1 == "COPY" {
 grep -E '^([a-z0-9_]+|LICENSE)$' "$symbols" >"$work/programs"
 "$tools/opt" -passes='internalize,globaldce' -internalize-public-api-file="$work/programs" "$work/split.ll" -o "$work/used.bc"
 "$tools/llvm-nm" --format=just-symbols "$work/used.bc" | grep -Fx -f "$symbols" >"$work/kept"
-"$tools/opt" -passes='internalize,always-inline,default<O2>,default<O2>' -internalize-public-api-file="$work/kept" \
-    "$work/split.ll" -o "$work/all.bc"
-"$tools/llc" -march=bpfel -mcpu=v3 -mattr=+allows-misaligned-mem-access -O3 -filetype=obj "$work/all.bc" -o "$output"
+"$tools/opt" -S -passes='internalize,always-inline,default<O2>,default<O2>' -internalize-public-api-file="$work/kept" \
+    "$work/split.ll" -o "$work/final.ll"
+# A value that nobody reads on this way may be anything to the optimiser, even an address; the verifier allows no
+# arithmetic with those. Zero, then.
+sed -i -E '/ = phi i[0-9]+ /s/\[ (undef|poison),/[ 0,/g; / = phi ptr /s/\[ (undef|poison),/[ null,/g' "$work/final.ll"
+"$tools/llc" -march=bpfel -mcpu=v3 -mattr=+allows-misaligned-mem-access -O3 -filetype=obj "$work/final.ll" -o "$output"
 [ -n "${IPENCAP_XDP_WORK:-}" ] || rm -rf "$work"
