@@ -1,7 +1,6 @@
 use ipencap::Span;
-use ipencap::encap::{Encapsulate, PerPacket};
+use ipencap::encap::{Encapsulate, PerPacket, encap};
 use ipencap::error::{EncapError, ParseError};
-use ipencap::packet::Packet;
 
 use crate::{Choice, Tables};
 
@@ -64,33 +63,35 @@ impl<T: Encapsulate> Balancer<'_, T> {
     /// buffer is as it was.
     #[inline(always)]
     pub fn forward(&mut self, buffer: &mut [u8], packet: Span) -> Outcome {
-        let proven = match Packet::new(buffer, packet).prove() {
-            Ok(proven) => proven,
+        let chosen = self.tables.choose(packet.get(buffer).unwrap_or_default());
+        let (backend, hash) = match chosen {
+            Ok((Choice::Backend(backend), hash)) => (backend, hash),
+            Ok((Choice::NoBackend, _)) => return Outcome::NoBackend,
+            Ok((Choice::NotAVip, _)) => return Outcome::NotAVip,
             Err(error) => return Outcome::Invalid(error),
-        };
-        let (choice, hash) = self.tables.choose(proven.facts(), proven.as_slice());
-        let backend = match choice {
-            Choice::Backend(backend) => backend,
-            Choice::NoBackend => return Outcome::NoBackend,
-            Choice::NotAVip => return Outcome::NotAVip,
         };
         let place = usize::from(backend);
         let (Some(tunnel), Some(count)) = (self.tunnels.get(place), self.counts.get_mut(place))
         else {
             return Outcome::NoBackend;
         };
-        let len = proven.facts().len();
-        match proven.wrap(tunnel, &PerPacket::new().with_flow_hash(hash)) {
+        // This validates the packet.
+        let per_packet = PerPacket::new().with_flow_hash(hash);
+        match encap(tunnel, buffer, packet, &per_packet) {
             Ok(outer) => {
+                let len = outer.len();
+                let inner_len = len.wrapping_sub(tunnel.overhead());
                 count.packets = count.packets.wrapping_add(1);
-                count.bytes = count.bytes.wrapping_add(u64::from(len));
+                let bytes = u64::try_from(inner_len).unwrap_or_default();
+                count.bytes = count.bytes.wrapping_add(bytes);
                 let start = packet.start.wrapping_sub(tunnel.overhead());
                 Outcome::Send {
                     backend,
-                    outer: Span::new(start, outer.len()),
+                    outer: Span::new(start, len),
                 }
             }
             Err(EncapError::FragmentationNeeded { mtu }) => Outcome::TooLong { backend, mtu },
+            Err(EncapError::Inner { error }) => Outcome::Invalid(error),
             Err(error) => Outcome::Refused(error),
         }
     }

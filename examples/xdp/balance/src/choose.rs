@@ -1,5 +1,5 @@
-use ipencap::icmp::Report;
-use ipencap::packet::{Facts, Flow};
+use ipencap::error::ParseError;
+use ipencap::packet::Flow;
 use ipencap::wire::{IpProtocol, Ipv4, QuotedIpv4, TcpFlags, TcpHeader};
 
 use crate::{Begun, Pool, Slot, Vip, Vips};
@@ -90,7 +90,8 @@ pub fn choose(maps: &mut impl Maps, vip: Vip, hash: u32, stage: impl FnOnce() ->
     }
 }
 
-#[inline]
+#[cold]
+#[inline(never)]
 fn changing(maps: &mut impl Maps, slot: Slot, hash: u32, stage: Stage) -> u16 {
     match stage {
         Stage::Begins => {
@@ -103,55 +104,45 @@ fn changing(maps: &mut impl Maps, slot: Slot, hash: u32, stage: Stage) -> u16 {
     }
 }
 
-/// What an ICMP error to a VIP is about: a packet that a backend has sent from this VIP to a client, and the flow of
-/// the client's packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Quoted {
-    /// The VIP that the quoted packet comes from.
-    pub vip: Vip,
-    /// The flow of the packets of the other direction, by which the backend was chosen.
-    pub flow: Flow,
+/// The flow of a packet by its own header, whatever is inside.
+#[inline(always)]
+#[must_use]
+pub fn own_flow(packet: Ipv4<'_>) -> Flow {
+    let header = packet.header();
+    let flow = Flow::new(header.source(), header.destination(), header.protocol());
+    match (header.protocol(), packet.payload()) {
+        (IpProtocol::TCP | IpProtocol::UDP, &[a, b, c, d, ..]) if !header.is_fragment() => {
+            flow.with_ports(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+        }
+        _ => flow,
+    }
 }
 
-impl Quoted {
-    /// What this quoted packet tells; `None` where it is cut before its ports.
-    #[inline]
-    #[must_use]
-    pub fn of(packet: QuotedIpv4<'_>) -> Option<Self> {
-        let flow = Flow::of_quoted(packet)?.reversed();
-        let protocol = packet.header().protocol();
-        Some(Self {
-            vip: Vip {
-                address: packet.header().source(),
-                // As in `Vip::of`.
-                port: match protocol {
-                    IpProtocol::TCP | IpProtocol::UDP => flow.destination_port,
-                    _ => 0,
-                },
-                protocol,
-            },
-            flow,
-        })
+/// The flow of the client's packets that a quoted packet answers, by the quoted packet's own header; `None` where it
+/// is cut before its ports.
+///
+/// An ICMP error to a VIP quotes a packet that a backend has sent from the VIP to a client. It is for the backend of
+/// this flow, if it came to the flow's [`Vip`]: compare the destination of the error.
+#[inline]
+#[must_use]
+pub fn answered_flow(quoted: QuotedIpv4<'_>) -> Option<Flow> {
+    let header = quoted.header();
+    if header.protocol() == IpProtocol::IPENCAP {
+        // No flow of a packet inside.
+        let flow = Flow::new(header.source(), header.destination(), header.protocol());
+        return Some(flow.reversed());
     }
+    Flow::of_quoted(quoted).map(Flow::reversed)
+}
 
-    /// The same of an error that [`ipencap::icmp::read`] has read. It is for the backend only if it came to the
-    /// quoted VIP: compare [`vip`](Self::vip)'s address with the destination of the error.
+impl Stage {
+    /// The stage of a flow of which a packet has come back: it has begun.
     #[inline]
     #[must_use]
-    pub fn of_report(report: &Report<'_>) -> Option<Self> {
-        Ipv4::parse_quoted(report.quote().packet())
-            .ok()
-            .and_then(Self::of)
-    }
-
-    /// The stage of the quoted flow: a packet of it has come back, so it has begun.
-    #[inline]
-    #[must_use]
-    pub const fn stage(&self) -> Stage {
-        match self.flow.protocol {
-            IpProtocol::TCP => Stage::GoesOn,
-            _ => Stage::Unknown,
+    pub const fn of_answered(flow: Flow) -> Self {
+        match flow.protocol {
+            IpProtocol::TCP => Self::GoesOn,
+            _ => Self::Unknown,
         }
     }
 }
@@ -172,43 +163,49 @@ pub struct Tables<'a> {
 }
 
 impl Tables<'_> {
-    /// The backend for a packet, and the hash of its flow: for
+    /// The backend for the packet at the start of `bytes`, and the hash of its flow: for
     /// [`PerPacket::with_flow_hash`](ipencap::packet::PerPacket::with_flow_hash).
     ///
-    /// `packet` is the whole valid packet of which these are the `facts`. An ICMP error to a VIP goes to the backend
-    /// of the flow that it quotes.
+    /// An ICMP error to a VIP goes to the backend of the flow that it quotes. The header's checksum is not looked at:
+    /// [`encap`](ipencap::encap()) does that.
+    ///
+    /// # Errors
+    /// As [`Ipv4::parse_hardware_verified`].
     #[inline(always)]
-    pub fn choose(&mut self, facts: &Facts, packet: &[u8]) -> (Choice, u32) {
-        if facts.protocol() == IpProtocol::ICMP {
-            return self.choose_icmp(facts, packet);
+    pub fn choose(&mut self, bytes: &[u8]) -> Result<(Choice, u32), ParseError> {
+        let packet = Ipv4::parse_hardware_verified(bytes)?;
+        if packet.header().protocol() == IpProtocol::ICMP {
+            return Ok(self.choose_icmp(bytes));
         }
-        let hash = facts.flow().hash(self.seed);
-        let choice = choose(self, Vip::of(facts), hash, || stage(packet));
-        (choice, hash)
+        let flow = own_flow(packet);
+        let hash = flow.hash(self.seed);
+        Ok((choose(self, Vip::of(flow), hash, || stage(bytes)), hash))
     }
 
     /// Echo requests and the like may have a pool of their own.
     #[cold]
     #[inline(never)]
-    fn choose_icmp(&mut self, facts: &Facts, packet: &[u8]) -> (Choice, u32) {
-        let quoted = ipencap::icmp::read(packet)
-            .ok()
-            .and_then(|report| Quoted::of_report(&report));
-        let (vip, flow, stage) = match quoted {
-            Some(quoted) if quoted.vip.address == facts.destination() => {
-                (quoted.vip, quoted.flow, quoted.stage())
+    fn choose_icmp(&mut self, bytes: &[u8]) -> (Choice, u32) {
+        let Ok(packet) = Ipv4::parse(bytes) else {
+            return (Choice::NotAVip, 0);
+        };
+        let report = ipencap::icmp::read(bytes).ok();
+        let quoted = report.and_then(|report| Ipv4::parse_quoted(report.quote().packet()).ok());
+        let (flow, stage) = match quoted.and_then(answered_flow) {
+            Some(flow) if flow.destination == packet.header().destination() => {
+                (flow, Stage::of_answered(flow))
             }
-            _ => (Vip::of(facts), facts.flow(), Stage::Unknown),
+            _ => (own_flow(packet), Stage::Unknown),
         };
         let hash = flow.hash(self.seed);
-        (choose(self, vip, hash, || stage), hash)
+        (choose(self, Vip::of(flow), hash, || stage), hash)
     }
 }
 
 #[cold]
 #[inline(never)]
 fn stage(packet: &[u8]) -> Stage {
-    Ipv4::parse(packet).map_or(Stage::Unknown, Stage::of)
+    Ipv4::parse_hardware_verified(packet).map_or(Stage::Unknown, Stage::of)
 }
 
 impl Maps for Tables<'_> {

@@ -309,7 +309,7 @@ pub(crate) const fn scaled(hash: u32, len: u32) -> u32 {
 }
 
 #[inline(always)]
-pub(crate) const fn high_half(word: u64) -> u32 {
+const fn high_half(word: u64) -> u32 {
     let [a, b, c, d, ..] = word.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }

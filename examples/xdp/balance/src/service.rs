@@ -1,10 +1,10 @@
 use core::fmt;
 use core::net::Ipv4Addr;
 
-use ipencap::packet::Facts;
+use ipencap::packet::Flow;
 use ipencap::wire::IpProtocol;
 
-use crate::maglev::{high_half, scaled};
+use crate::maglev::scaled;
 
 /// An address that clients know, with its port: a virtual IP (VIP).
 ///
@@ -21,19 +21,15 @@ pub struct Vip {
 }
 
 impl Vip {
-    /// The VIP that a packet goes to, as far as its header tells.
+    /// The VIP that a packet of this flow goes to. The flow is the packet's own ([`own_flow`](crate::own_flow)): of an
+    /// IP-in-IP packet, [`Facts::flow`](ipencap::packet::Facts::flow) is that of the packet inside.
     #[inline(always)]
     #[must_use]
-    pub const fn of(packet: &Facts) -> Self {
-        let protocol = packet.protocol();
+    pub const fn of(flow: Flow) -> Self {
         Self {
-            address: packet.destination(),
-            // The flow of an IP-in-IP packet is that of the packet inside.
-            port: match protocol {
-                IpProtocol::TCP | IpProtocol::UDP => packet.flow().destination_port,
-                _ => 0,
-            },
-            protocol,
+            address: flow.destination,
+            port: flow.destination_port,
+            protocol: flow.protocol,
         }
     }
 
@@ -53,35 +49,66 @@ impl Vip {
         [a, b, c, d, high, low, self.protocol.0, 0]
     }
 
-    /// [`VipEntry::NOBODY`] for what is no VIP.
+    /// The same as a number; [`VipEntry::NOBODY`] for what is no VIP.
     #[inline(always)]
     const fn key(self) -> u64 {
         u64::from_be_bytes(self.to_bytes())
     }
 }
 
-/// Where the slots of a VIP's pool are, in the memory that holds the slots of all pools.
-///
-/// Several VIPs may have the same pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_structs, reason = "a span")]
+/// Where the slots of a VIP's pool are, in the memory that holds the slots of all pools. Several VIPs may have the same
+/// pool. Eight bytes: the first slot and the number of slots, the value in a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Pool {
-    /// The first slot.
-    pub first: u32,
-    /// How many there are.
-    pub len: u32,
+    first: u32,
+    len: u32,
 }
 
 impl Pool {
-    /// The place of the slot of a flow with this hash. In a pool without slots it is `u32::MAX`, where none is.
+    /// A pool without slots. Its first is where no slot is, so that none of another pool is found.
+    pub const EMPTY: Self = Self {
+        first: u32::MAX,
+        len: 0,
+    };
+
+    /// The pool of `len` slots from `first` on; [`EMPTY`](Self::EMPTY) if there are none, or more than `u32` counts.
+    #[inline]
+    #[must_use]
+    pub const fn new(first: u32, len: u32) -> Self {
+        match first.checked_add(len) {
+            Some(end) if end > first => Self { first, len },
+            _ => Self::EMPTY,
+        }
+    }
+
+    /// The first slot.
+    #[inline]
+    #[must_use]
+    pub const fn first(self) -> u32 {
+        self.first
+    }
+
+    /// How many slots there are.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "an empty one is a mistake")]
+    pub const fn len(self) -> u32 {
+        self.len
+    }
+
+    /// The place of the slot of a flow with this hash.
     #[inline(always)]
     #[must_use]
     pub const fn place(self, hash: u32) -> u32 {
-        match self.len {
-            0 => u32::MAX,
-            len => self.first.saturating_add(scaled(hash, len)),
-        }
+        self.first.wrapping_add(scaled(hash, self.len))
+    }
+}
+
+impl Default for Pool {
+    #[inline]
+    fn default() -> Self {
+        Self::EMPTY
     }
 }
 
@@ -103,11 +130,14 @@ impl VipEntry {
 /// The pools of VIPs, by a hash table in the caller's memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Vips<'a> {
+    /// A power of two, at least two, or none.
     entries: &'a [VipEntry],
+    /// So many bits of a hash are not part of a place.
+    shift: u32,
 }
 
 /// So many entries are looked at for a VIP.
-const MOST_PROBES: u32 = 16;
+const MOST_PROBES: usize = 16;
 
 /// A VIP has no place near where it is looked for: the table is too full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,15 +147,18 @@ pub struct TableFull;
 impl fmt::Display for TableFull {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too many VIPs for the table: give it four entries for each")
+        f.write_str(
+            "too many VIPs for the table: give it four entries for each, and the next power of two",
+        )
     }
 }
 
 impl core::error::Error for TableFull {}
 
 impl<'a> Vips<'a> {
-    /// Puts all VIPs into `entries`. Take four entries for each, or more. Of several pools for one VIP the last
-    /// counts. The unspecified address without port and protocol is no VIP.
+    /// Puts all VIPs into `entries`, of which the greatest power of two is used. Take four entries for each, and the
+    /// next power of two.
+    /// Of several pools for one VIP the last counts. The unspecified address without port and protocol is no VIP.
     ///
     /// # Errors
     /// [`TableFull`].
@@ -134,6 +167,13 @@ impl<'a> Vips<'a> {
         entries: &'a mut [VipEntry],
         vips: impl IntoIterator<Item = (Vip, Pool)>,
     ) -> Result<Self, TableFull> {
+        let bits = entries.len().checked_ilog2().unwrap_or(0);
+        let len = match bits {
+            0 => 0,
+            bits => 1_usize.wrapping_shl(bits),
+        };
+        let shift = 64_u32.wrapping_sub(bits);
+        let entries = entries.get_mut(..len).unwrap_or_default();
         entries.fill(VipEntry::default());
         for (vip, pool) in vips {
             let key = vip.key();
@@ -141,11 +181,11 @@ impl<'a> Vips<'a> {
                 let entry = entries.get(*place);
                 entry.is_some_and(|entry| entry.key == key || entry.key == VipEntry::NOBODY)
             };
-            let place = probes(key, entries.len()).find(is_place);
+            let place = probes(first_place(key, shift), len).find(is_place);
             let entry = place.and_then(|place| entries.get_mut(place));
             *entry.ok_or(TableFull)? = VipEntry { key, pool };
         }
-        Ok(Self { entries })
+        Ok(Self { entries, shift })
     }
 
     /// The pool of exactly this VIP.
@@ -153,34 +193,35 @@ impl<'a> Vips<'a> {
     #[must_use]
     pub fn get(&self, vip: Vip) -> Option<Pool> {
         let key = vip.key();
-        for place in probes(key, self.entries.len()) {
-            let entry = self.entries.get(place)?;
-            if entry.key == key {
-                return (key != VipEntry::NOBODY).then_some(entry.pool);
-            }
-            if entry.key == VipEntry::NOBODY {
-                return None;
-            }
+        let first = first_place(key, self.shift);
+        // Most are at their first place.
+        let entry = self.entries.get(first)?;
+        if entry.key == key && key != VipEntry::NOBODY {
+            return Some(entry.pool);
         }
-        None
+        if entry.key == VipEntry::NOBODY {
+            return None;
+        }
+        let place = probes(first, self.entries.len()).skip(1).find(|&place| {
+            let entry = self.entries.get(place);
+            entry.is_none_or(|entry| entry.key == key || entry.key == VipEntry::NOBODY)
+        })?;
+        let entry = self.entries.get(place)?;
+        (entry.key == key).then_some(entry.pool)
     }
 }
 
-/// The places where an entry may be, the first free one of which it gets.
+/// Where a key would be, alone: by the high bits of a hash.
 #[inline(always)]
-fn probes(key: u64, len: usize) -> impl Iterator<Item = usize> {
+fn first_place(key: u64, shift: u32) -> usize {
     let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let hash = high_half((hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9));
-    // More entries than 2^32 are not used.
-    let len = u32::try_from(len).unwrap_or(u32::MAX);
-    let first = scaled(hash, len);
-    (0..MOST_PROBES.min(len)).map(move |probe| {
-        let place = first.wrapping_add(probe);
-        let place = if place >= len {
-            place.wrapping_sub(len)
-        } else {
-            place
-        };
-        usize::try_from(place).unwrap_or(usize::MAX)
-    })
+    let hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    usize::try_from(hash.wrapping_shr(shift)).unwrap_or(usize::MAX)
+}
+
+/// The places where an entry may be, the first free one of which it gets. `len` is a power of two.
+#[inline(always)]
+fn probes(first: usize, len: usize) -> impl Iterator<Item = usize> {
+    let mask = len.wrapping_sub(1);
+    (0..MOST_PROBES.min(len)).map(move |probe| first.wrapping_add(probe) & mask)
 }

@@ -13,8 +13,8 @@ use ipencap::icmp::{IcmpError, Kind};
 use ipencap::packet::{Facts, Flow};
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header};
 use ipencap_balance::{
-    Begun, Choice, Member, Pool, Quoted, Slot, Stage, State, TableFull, Tables, Turn, Vip,
-    VipEntry, Vips, build, finish,
+    Begun, Choice, Member, Pool, Slot, Stage, State, TableFull, Tables, Turn, Vip, VipEntry, Vips,
+    answered_flow, build, finish, own_flow,
 };
 use proptest::prelude::*;
 
@@ -100,14 +100,8 @@ impl Balancer {
     }
 
     fn tables(&mut self) -> Tables<'_> {
-        let web = Pool {
-            first: 0,
-            len: 1021,
-        };
-        let dns = Pool {
-            first: 1021,
-            len: 509,
-        };
+        let web = Pool::new(0, 1021);
+        let dns = Pool::new(1021, 509);
         Tables {
             vips: Vips::new(&mut self.entries, [(WEB, web), (ANY_UDP, dns)]).unwrap(),
             slots: &self.slots,
@@ -118,7 +112,7 @@ impl Balancer {
 }
 
 fn choose(tables: &mut Tables<'_>, packet: &[u8]) -> Choice {
-    tables.choose(&Facts::read(packet).unwrap(), packet).0
+    tables.choose(packet).unwrap().0
 }
 
 fn backend(choice: Choice) -> u16 {
@@ -327,7 +321,7 @@ fn icmp_errors_reach_the_backend_of_the_flow_that_they_quote() {
                 let error = icmp_error(&answer, quoted_len, SERVICE);
                 assert_eq!(choose(&mut tables, &error), expected);
                 // The hash is the flow's too: both leave by one source port.
-                let hash = tables.choose(&Facts::read(&error).unwrap(), &error).1;
+                let hash = tables.choose(&error).unwrap().1;
                 assert_eq!(hash, flow.hash(tables.seed));
             }
         }
@@ -380,13 +374,50 @@ fn icmp_errors_that_are_not_for_a_backend_are_left() {
 #[test]
 fn a_quote_that_is_cut_tells_no_flow() {
     let answer = packet(client(1, WEB).reversed(), ACK);
-    let of = |len: usize| Quoted::of(Ipv4::parse_quoted(&answer[..len]).unwrap());
+    let of = |len: usize| answered_flow(Ipv4::parse_quoted(&answer[..len]).unwrap());
     assert_eq!(of(23), None);
-    let quoted = of(24).unwrap();
-    assert_eq!(
-        (quoted.vip, quoted.flow, quoted.stage()),
-        (WEB, client(1, WEB), Stage::GoesOn)
+    let flow = of(24).unwrap();
+    assert_eq!((Vip::of(flow), flow), (WEB, client(1, WEB)));
+    assert_eq!(Stage::of_answered(flow), Stage::GoesOn);
+    assert_eq!(Stage::of_answered(client(1, DNS)), Stage::Unknown);
+}
+
+/// The flow of the outer header, in packets and in quotes alike.
+#[test]
+fn the_flow_of_a_tunnel_is_its_own() {
+    let inner = packet(client(1, WEB), SYN);
+    let tunnel = Flow::new(
+        WEB.address,
+        Ipv4Addr::new(192, 0, 2, 1),
+        IpProtocol::IPENCAP,
     );
+    let outer = Ipv4Header::new(tunnel.source, tunnel.destination, tunnel.protocol, 60);
+    let outer = [outer.as_bytes(), &inner[..]].concat();
+    assert_eq!(own_flow(Ipv4::parse(&outer).unwrap()), tunnel);
+    for len in [28, 60] {
+        let quoted = Ipv4::parse_quoted(&outer[..len]).unwrap();
+        assert_eq!(answered_flow(quoted), Some(tunnel.reversed()));
+    }
+}
+
+#[test]
+fn the_own_flow_is_that_of_the_facts_where_nothing_is_inside() {
+    for (vip, ports) in [
+        (WEB, true),
+        (DNS, true),
+        (
+            Vip {
+                protocol: IpProtocol(253),
+                ..WEB
+            },
+            false,
+        ),
+    ] {
+        let bytes = packet(client(1, vip), ACK);
+        let flow = own_flow(Ipv4::parse(&bytes).unwrap());
+        assert_eq!(flow, Facts::read(&bytes).unwrap().flow());
+        assert_eq!(flow.destination_port != 0, ports);
+    }
 }
 
 #[test]
@@ -436,8 +467,8 @@ proptest! {
         vips in proptest::collection::vec((arbitrary_vip(), any::<u32>()), 0..100),
         asked in proptest::collection::vec(arbitrary_vip(), 100),
     ) {
-        let mut entries = vec![VipEntry::default(); 400];
-        let pools = vips.iter().map(|&(vip, first)| (vip, Pool { first, len: 1 }));
+        let mut entries = vec![VipEntry::default(); 512];
+        let pools = vips.iter().map(|&(vip, first)| (vip, Pool::new(first, 1)));
         let table = Vips::new(&mut entries, pools.clone()).unwrap();
         let map: HashMap<Vip, Pool> = pools.collect();
         for vip in asked.iter().chain(map.keys()) {
@@ -454,12 +485,16 @@ proptest! {
     }
 
     #[test]
-    fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 20..80), protocol in 0..20_u8) {
+    fn nothing_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..80), protocol in 0..20_u8) {
         let mut balancer = Balancer::new();
         balancer.set(3, State::Draining);
         let mut tables = balancer.tables();
-        let facts = Facts::trusted(&Ipv4Header::new(SERVICE, SERVICE, IpProtocol(protocol), 28));
-        let _ = tables.choose(&facts, &bytes);
+        let _ = tables.choose(&bytes);
+        // Now with a valid header in front.
+        let len = 20 + bytes.len() as u16;
+        let header = Ipv4Header::new(SERVICE, SERVICE, IpProtocol(protocol), len);
+        bytes.splice(..0, *header.as_bytes());
+        prop_assert!(tables.choose(&bytes).is_ok());
     }
 }
 
@@ -471,9 +506,9 @@ fn a_thousand_vips_fit_four_entries_each() {
         protocol: IpProtocol::TCP,
     };
     for count in [10, 100, 1000, 10_000, 60_000] {
-        let mut entries = vec![VipEntry::default(); 4 * count as usize];
-        let pools = (0..count).map(|n| (vip(n), Pool { first: n, len: 1 }));
+        let mut entries = vec![VipEntry::default(); (4 * count as usize).next_power_of_two()];
+        let pools = (0..count).map(|n| (vip(n), Pool::new(n, 1)));
         let table = Vips::new(&mut entries, pools).unwrap();
-        assert!((0..count).all(|n| table.get(vip(n)).unwrap().first == n));
+        assert!((0..count).all(|n| table.get(vip(n)).unwrap().first() == n));
     }
 }

@@ -99,7 +99,7 @@ impl Layout {
         build(&mut self.slots[first..], members, &mut turns).map_err(|error| error.to_string())?;
         let vips = pool.vip.iter();
         self.vips
-            .extend(vips.map(|&super::Service(vip)| (vip, Pool { first: from, len })));
+            .extend(vips.map(|&super::Service(vip)| (vip, Pool::new(from, len))));
         Ok(())
     }
 
