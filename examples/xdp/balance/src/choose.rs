@@ -1,6 +1,6 @@
 use ipencap::error::ParseError;
 use ipencap::packet::Flow;
-use ipencap::wire::{IpProtocol, Ipv4, QuotedIpv4, TcpFlags, TcpHeader};
+use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header, QuotedIpv4, TcpFlags, TcpHeader};
 
 use crate::{Begun, Pool, Slot, Vip, Vips};
 
@@ -173,33 +173,53 @@ impl Tables<'_> {
     /// As [`Ipv4::parse_hardware_verified`].
     #[inline(always)]
     pub fn choose(&mut self, bytes: &[u8]) -> Result<(Choice, u32), ParseError> {
-        let packet = Ipv4::parse_hardware_verified(bytes)?;
-        if packet.header().protocol() == IpProtocol::ICMP {
-            return Ok(self.choose_icmp(bytes));
-        }
-        let flow = own_flow(packet);
+        let Some(flow) = plain_flow(bytes) else {
+            return self.choose_any(bytes);
+        };
         let hash = flow.hash(self.seed);
         Ok((choose(self, Vip::of(flow), hash, || stage(bytes)), hash))
     }
 
-    /// Echo requests and the like may have a pool of their own.
+    /// [`choose`](Self::choose) for all packets.
     #[cold]
     #[inline(never)]
-    fn choose_icmp(&mut self, bytes: &[u8]) -> (Choice, u32) {
-        let Ok(packet) = Ipv4::parse(bytes) else {
-            return (Choice::NotAVip, 0);
-        };
-        let report = ipencap::icmp::read(bytes).ok();
-        let quoted = report.and_then(|report| Ipv4::parse_quoted(report.quote().packet()).ok());
-        let (flow, stage) = match quoted.and_then(answered_flow) {
-            Some(flow) if flow.destination == packet.header().destination() => {
-                (flow, Stage::of_answered(flow))
-            }
-            _ => (own_flow(packet), Stage::Unknown),
+    fn choose_any(&mut self, bytes: &[u8]) -> Result<(Choice, u32), ParseError> {
+        let packet = Ipv4::parse_hardware_verified(bytes)?;
+        let (flow, stage) = match quoted_flow(packet, bytes) {
+            Some(flow) => (flow, Stage::of_answered(flow)),
+            // Echo requests and the like may have a pool of their own.
+            None => (own_flow(packet), Stage::of(packet)),
         };
         let hash = flow.hash(self.seed);
-        (choose(self, Vip::of(flow), hash, || stage), hash)
+        Ok((choose(self, Vip::of(flow), hash, || stage), hash))
     }
+}
+
+/// The flow of a packet of TCP or UDP without options that is no fragment: of most. The length of the packet is not
+/// compared with that of the bytes.
+#[inline(always)]
+fn plain_flow(bytes: &[u8]) -> Option<Flow> {
+    let start: &[u8; 24] = bytes.first_chunk()?;
+    let (&header, ports) = start.split_first_chunk()?;
+    let header = Ipv4Header::from_bytes(header);
+    let is_plain = start[0] == 0x45
+        && matches!(header.protocol(), IpProtocol::TCP | IpProtocol::UDP)
+        && !header.is_fragment()
+        && header.total_len() >= 24;
+    let &[a, b, c, d] = ports.first_chunk()?;
+    let flow = Flow::new(header.source(), header.destination(), header.protocol())
+        .with_ports(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    is_plain.then_some(flow)
+}
+
+/// The flow that an ICMP error is about, if it came to the sender of what it quotes.
+fn quoted_flow(packet: Ipv4<'_>, bytes: &[u8]) -> Option<Flow> {
+    if packet.header().protocol() != IpProtocol::ICMP {
+        return None;
+    }
+    let report = ipencap::icmp::read(bytes).ok()?;
+    let flow = answered_flow(Ipv4::parse_quoted(report.quote().packet()).ok()?)?;
+    (flow.destination == packet.header().destination()).then_some(flow)
 }
 
 #[cold]

@@ -127,6 +127,34 @@ fn few_others_move_when_a_backend_is_removed() {
     assert!(worst <= 200, "at most 2 %");
 }
 
+/// The figures of the documentation: slots, greatest share in percent of the mean, others that move in 1/1000 on average.
+#[test]
+fn what_more_slots_are_good_for() {
+    let all = equal(100);
+    let figures = [1021, 4093, 16_381, 65_521, 262_139].map(|len: u32| {
+        let before = table(len, &all);
+        let most = *counts(&before).values().max().unwrap();
+        let leaving = (0..100).step_by(if len > 100_000 { 20 } else { 5 });
+        let count = leaving.clone().count();
+        let sum: usize = leaving
+            .map(|leaving| {
+                let mut rest = all.clone();
+                let left = rest.remove(leaving).backend;
+                moved(&before, &table(len, &rest), left)
+            })
+            .sum();
+        (len, most * 10_000 / before.len(), sum / count / 10)
+    });
+    let documented = [
+        (1021, 107, 28),
+        (4093, 100, 21),
+        (16_381, 100, 13),
+        (65_521, 100, 8),
+        (262_139, 100, 4),
+    ];
+    assert_eq!(figures, documented);
+}
+
 /// Down, in the configuration: nobody else's flow moves, and the table is as before when it comes back.
 #[test]
 fn no_other_moves_when_backends_go_down_and_come_back() {
