@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 use ipencap_xdp::Failure;
 
+mod balance;
 mod corpus;
 mod run;
 mod speed;
@@ -32,13 +33,16 @@ mod speed;
 /// As many instructions as the verifier may follow in a program.
 const MOST_VERIFIED: u32 = 2000;
 
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 9] = [
     "decap_ipip",
     "decap_fou",
     "decap_gue",
     "encap_ipip",
     "encap_fou",
     "encap_gue",
+    "balance_ipip",
+    "balance_gue",
+    "pass",
 ];
 
 fn main() -> ExitCode {
@@ -61,7 +65,8 @@ fn check() -> Result<bool, Failure> {
         return Err(Failure::new("usage: ipencap-xdp-check OBJECTS DATA [C]"));
     };
     if let Some(c) = args.next() {
-        return speed::table(&objects, &c);
+        let as_c = speed::table(&objects, &c)?;
+        return Ok(balance::check(&objects, true)? && as_c);
     }
     let mut passes = true;
     println!("| program | instructions | verified | bytes of machine code |\n|---|---|---|---|");
@@ -93,5 +98,5 @@ fn check() -> Result<bool, Failure> {
             passes &= row.different.is_empty();
         }
     }
-    Ok(passes)
+    Ok(balance::check(&objects, false)? && passes)
 }

@@ -50,9 +50,17 @@ impl Program {
             .collect()
     }
 
-    /// Runs the program on a packet. Panics where action, bytes and counters contradict each other.
-    pub fn run(&mut self, packet: &[u8]) -> Result<Done, Failure> {
+    /// What the program answers a packet with: the Ethernet header and the packet.
+    pub fn run_answered(&mut self, packet: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Failure> {
         let before = self.counters()?;
+        let (action, out) = self.frame(packet)?;
+        let after = self.counters()?;
+        let answered = Counter::TooLong as u32;
+        let is_answer = action == 3 && after[&answered] == before[&answered] + 1;
+        Ok(is_answer.then(|| (out[..14].to_vec(), out[14..].to_vec())))
+    }
+
+    fn frame(&mut self, packet: &[u8]) -> Result<(u32, Vec<u8>), Failure> {
         let frame = [&ETHERNET[..], packet].concat();
         let mut out = vec![0; frame.len() + 256];
         let mut options = TestRunOptions::new();
@@ -64,6 +72,14 @@ impl Program {
             .test_run(options)
             .map_err(|error| Failure::of("test_run", &error))?;
         out.truncate(usize::try_from(done.data_size_out).unwrap());
+        Ok((done.return_value, out))
+    }
+
+    /// Runs the program on a packet. Panics where action, bytes and counters contradict each other.
+    pub fn run(&mut self, packet: &[u8]) -> Result<Done, Failure> {
+        let before = self.counters()?;
+        let frame = [&ETHERNET[..], packet].concat();
+        let (action, out) = self.frame(packet)?;
         let after = self.counters()?;
         let changed: Vec<_> = after
             .iter()
@@ -71,7 +87,7 @@ impl Program {
             .map(|(&counter, &value)| (counter, value - before[&counter]))
             .collect();
         let (taken, bytes) = (Counter::Taken as u32, Counter::TakenBytes as u32);
-        Ok(match (done.return_value, &changed[..]) {
+        Ok(match (action, &changed[..]) {
             (action @ (2..=4), &[(a, 1), (b, _)]) if (a, b) == (taken, bytes) => {
                 Done::Taken(action, out[..14].to_vec(), out[14..].to_vec())
             }

@@ -42,7 +42,7 @@ pub fn attach(config: &Config, objects: &Path, interface: &str) -> Result<Mode, 
             "{interface} has a program already: `xdp detach {interface}` removes it"
         )));
     }
-    let mut object = config.load(objects, false)?;
+    let mut object = config.load(objects)?;
     config.fill(&mut object, interface)?;
     mount()?;
     fs::create_dir_all(&pins).map_err(|error| Failure::of(pins.display(), &error))?;

@@ -205,7 +205,15 @@ impl Config {
     ///
     /// # Errors
     /// As [`Object::load`], and what the tables of a balancer may have.
-    pub fn load(&self, objects: &Path, verbose: bool) -> Result<Object, Failure> {
+    pub fn load(&self, objects: &Path) -> Result<Object, Failure> {
+        self.load_as(objects, self.program())
+    }
+
+    /// The same of another program with these maps.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_as(&self, objects: &Path, name: &str) -> Result<Object, Failure> {
         let sizes = match self {
             Self::Balance(balance) => {
                 let layout = Layout::new(balance)?;
@@ -215,7 +223,7 @@ impl Config {
             }
             _ => Vec::new(),
         };
-        Object::load_sized(objects, self.program(), &sizes, verbose)
+        Object::load_sized(objects, name, &sizes)
     }
 
     /// Fills the maps of the program, which will be attached to `interface`.

@@ -40,10 +40,10 @@ impl Object {
     /// # Errors
     /// The object is missing; the permission is; the kernel's verifier refuses the program.
     pub fn load(folder: &Path, name: &str) -> Result<Self, Failure> {
-        Self::load_sized(folder, name, &[], false)
+        Self::load_sized(folder, name, &[])
     }
 
-    /// The same, with other numbers of entries of these maps; `verbose` has the verifier's whole log in the error.
+    /// The same, with other numbers of entries of these maps.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -51,7 +51,6 @@ impl Object {
         folder: &Path,
         name: &str,
         sizes: &[(&str, u32)],
-        verbose: bool,
     ) -> Result<Self, Failure> {
         let path = folder.join(format!("{name}.o"));
         let bytes = std::fs::read(&path).map_err(|error| {
@@ -60,13 +59,8 @@ impl Object {
                 path.display()
             ))
         })?;
-        let level = if verbose {
-            VerifierLogLevel::VERBOSE | VerifierLogLevel::STATS
-        } else {
-            VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
-        };
         let mut loader = aya::EbpfLoader::new();
-        loader.verifier_log_level(level);
+        loader.verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS);
         for &(map, entries) in sizes {
             loader.map_max_entries(map, entries);
         }
@@ -78,7 +72,7 @@ impl Object {
             .map(|(name, _)| name.to_owned())
             .collect();
         for program in &programs {
-            load_program(&mut ebpf, program, verbose)?;
+            load_program(&mut ebpf, program)?;
         }
         Ok(Self {
             ebpf,
@@ -228,13 +222,13 @@ fn find<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, Failure> {
         .map_err(|error: ProgramError| Failure::of(name, &error))
 }
 
-fn load_program(ebpf: &mut Ebpf, name: &str, verbose: bool) -> Result<(), Failure> {
+fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<(), Failure> {
     find(ebpf, name)?.load().map_err(|error| match &error {
         ProgramError::LoadError {
             io_error,
             verifier_log,
         } if !lacks_permission(io_error) => {
-            verifier_refused(name, io_error, &verifier_log.to_string(), verbose)
+            verifier_refused(name, io_error, &verifier_log.to_string())
         }
         error => refused(name, error),
     })
@@ -266,12 +260,11 @@ pub(crate) fn refused(what: &str, error: &(dyn Error + 'static)) -> Failure {
     Failure::of(what, error)
 }
 
-fn verifier_refused(name: &str, error: &io::Error, log: &str, verbose: bool) -> Failure {
+fn verifier_refused(name: &str, error: &io::Error, log: &str) -> Failure {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
-    let shown = if verbose { lines.len() } else { 12 };
     let tail = lines
-        .get(lines.len().saturating_sub(shown)..)
+        .get(lines.len().saturating_sub(12)..)
         .unwrap_or_default()
         .join("\n  ");
     Failure::new(format!(
