@@ -17,6 +17,7 @@ use ipencap_xdp::{Config, Failure};
 use crate::run::{Done, ETHERNET, Program};
 use crate::speed::time;
 
+/// Of the measurement; a comparison has enough with a tenth.
 const POOLS: u32 = 100;
 const VIPS_OF_POOL: u32 = 10;
 const BACKENDS_OF_POOL: u32 = 100;
@@ -33,12 +34,12 @@ fn vip(number: u32) -> Ipv4Addr {
     (0xcb00_7100 + number).into()
 }
 
-fn config(kind: &str) -> Result<(Config, Balance), Failure> {
+fn config(kind: &str, pools: u32) -> Result<(Config, Balance), Failure> {
     let mut text = format!(
         "program = \"balance\"\nsource = \"198.51.100.1\"\ntunnel = \"{kind}\"\nlink_mtu = {MTU}\nseed = 7\n\
          [out]\nnext_hop = \"02:00:00:00:00:09\"\n"
     );
-    for pool in 0..POOLS {
+    for pool in 0..pools {
         let vips: Vec<_> = (0..VIPS_OF_POOL)
             .map(|i| format!("\"{}:443/tcp\"", vip(pool * VIPS_OF_POOL + i)))
             .collect();
@@ -98,8 +99,10 @@ fn error(client: u32, vip: Ipv4Addr) -> Vec<u8> {
 /// Compares both tunnels, and measures. Whether all is as it should be.
 pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
     let mut passes = true;
+    let pools = if bench { POOLS } else { POOLS / 10 };
+    let vips = pools * VIPS_OF_POOL;
     for kind in ["ipip", "gue"] {
-        let (config, balance) = config(kind)?;
+        let (config, balance) = config(kind, pools)?;
         let layout = Layout::new(&balance)?;
         let mut program = Program {
             object: config.load(objects)?,
@@ -127,7 +130,7 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
         let (mut sent, mut errors, mut answered) = (0, 0, 0);
         let mut different = Vec::new();
         for client in 0..3000_u32 {
-            let vip = vip(client * 7 % (POOLS * VIPS_OF_POOL));
+            let vip = vip(client * 7 % vips);
             for (is_error, inner) in [(false, packet(client, vip, 100)), (true, error(client, vip))] {
                 let mut buffer = vec![0; 32];
                 buffer.extend(&inner);
@@ -180,15 +183,19 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
                 object: config.load_as(&folder, &name)?,
             };
             config.fill(&mut program.object, "lo")?;
-            let (mut sum, flows) = (0.0, 200);
-            for client in 0..flows {
-                let vip = vip(client * 97 % (POOLS * VIPS_OF_POOL));
-                sum += time(&mut program, &packet(client, vip, 100), 3, 20_000)?;
-            }
             let base = format!("encap_{kind}_base");
             let mut base = Program::load(&folder, &base)?;
-            let base = time(&mut base, &packet(0, vip(0), 100), 3, 1_000_000)?;
-            let ns = sum / f64::from(flows) - base;
+            let flows = 200;
+            let mut ns = f64::MAX;
+            for _ in 0..5 {
+                let mut sum = 0.0;
+                for client in 0..flows {
+                    let vip = vip(client * 97 % vips);
+                    sum += time(&mut program, &packet(client, vip, 100), 3, 5_000)?;
+                }
+                let base = time(&mut base, &packet(0, vip(0), 100), 3, 1_000_000)?;
+                ns = ns.min(sum / f64::from(flows) - base);
+            }
             println!("balance_{kind}: {ns:.0} ns for a packet, with 1000 VIPs and 10000 backends");
             if ns > MOST_NS {
                 println!("balance_{kind}: more than {MOST_NS} ns");
