@@ -131,7 +131,10 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
         let mut different = Vec::new();
         for client in 0..3000_u32 {
             let vip = vip(client * 7 % vips);
-            for (is_error, inner) in [(false, packet(client, vip, 100)), (true, error(client, vip))] {
+            for (is_error, inner) in [
+                (false, packet(client, vip, 100)),
+                (true, error(client, vip)),
+            ] {
                 let mut buffer = vec![0; 32];
                 buffer.extend(&inner);
                 let expected = match native.forward(&mut buffer, Span::new(32, inner.len())) {
@@ -149,7 +152,9 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
         for client in 0..5 {
             let inner = packet(client, vip(client), MTU - 1);
             let overhead = if kind == "ipip" { 20 } else { 32 };
-            let kind = Kind::FragmentationNeeded { mtu: MTU - overhead };
+            let kind = Kind::FragmentationNeeded {
+                mtu: MTU - overhead,
+            };
             let expected = IcmpError::about(&inner, kind, vip(client))
                 .map_err(|error| Failure::of("ICMP", &error))?
                 .with_quote_len(28);

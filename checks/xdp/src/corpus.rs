@@ -353,7 +353,9 @@ pub fn encap_row(objects: &Path, data: &Path, kind: &str) -> Result<Row, Failure
                     row.dropped += 1;
                 }
                 (Done::Passed(kind), _) => *row.passed.entry(kind).or_default() += 1,
-                (done, native) => row.different.push(format!("{id}: {done:?}, native {native:?}")),
+                (done, native) => row
+                    .different
+                    .push(format!("{id}: {done:?}, native {native:?}")),
             }
         }
     }

@@ -20,7 +20,12 @@ const RUNS: u32 = 250_000;
 /// it, so the kernel can run it on them as often as it likes.
 fn packets(local: Ipv4Addr) -> Vec<(Vec<u8>, u32, u32)> {
     let stranger = Ipv4Addr::new(192, 0, 2, 66);
-    let inner = Ipv4Header::new([10, 1, 0, 5].into(), [10, 2, 0, 9].into(), IpProtocol(253), 24);
+    let inner = Ipv4Header::new(
+        [10, 1, 0, 5].into(),
+        [10, 2, 0, 9].into(),
+        IpProtocol(253),
+        24,
+    );
     let outer = |protocol| {
         let outer = Ipv4Header::new(stranger, local, protocol, 44);
         [&outer.as_bytes()[..], &inner.as_bytes()[..], &[0; 4]].concat()
@@ -61,10 +66,13 @@ pub fn check(objects: &Path) -> Result<bool, Failure> {
         .iter()
         .all(|(_, _, counter)| counters[counter] == expected)
         && counters.values().sum::<u64>() == u64::from(PACKETS);
-    println!("{PACKETS} packets of four kinds: {}\n", if passes {
-        "the counters add up"
-    } else {
-        "the counters do not add up"
-    });
+    println!(
+        "{PACKETS} packets of four kinds: {}\n",
+        if passes {
+            "the counters add up"
+        } else {
+            "the counters do not add up"
+        }
+    );
     Ok(passes)
 }

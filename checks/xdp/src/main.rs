@@ -88,15 +88,23 @@ fn check() -> Result<bool, Failure> {
         let len = info.size_translated().unwrap_or_default() / 8;
         println!("| {name} | {len} | {verified} | {} |", info.size_jitted());
         if verified > MOST_VERIFIED || verified == 0 {
-            println!("{name}: the verifier followed {verified} instructions, more than {MOST_VERIFIED}");
+            println!(
+                "{name}: the verifier followed {verified} instructions, more than {MOST_VERIFIED}"
+            );
             passes = false;
         }
     }
     println!("\n{}", corpus::HEAD);
     for kind in ["ipip", "fou", "gue"] {
         for (name, row) in [
-            (format!("decap_{kind}"), corpus::decap_row(&objects, &data, kind)?),
-            (format!("encap_{kind}"), corpus::encap_row(&objects, &data, kind)?),
+            (
+                format!("decap_{kind}"),
+                corpus::decap_row(&objects, &data, kind)?,
+            ),
+            (
+                format!("encap_{kind}"),
+                corpus::encap_row(&objects, &data, kind)?,
+            ),
         ] {
             row.print(&name);
             for different in row.different.iter().take(10) {

@@ -92,12 +92,7 @@ fn load(folder: &Path, job: &str, kind: &str, end: &str) -> Result<Program, Fail
 }
 
 /// The mean of so many runs, in nanoseconds.
-pub fn time(
-    program: &mut Program,
-    packet: &[u8],
-    action: u32,
-    runs: u32,
-) -> Result<f64, Failure> {
+pub fn time(program: &mut Program, packet: &[u8], action: u32, runs: u32) -> Result<f64, Failure> {
     let frame = [&ETHERNET[..], packet].concat();
     let mut options = TestRunOptions::new();
     options.data_in = Some(&frame);
@@ -113,7 +108,9 @@ pub fn time(
 
 /// All six, beside C. Fails where one takes more times as long as it may.
 pub fn table(objects: &Path, c: &Path) -> Result<bool, Failure> {
-    println!("| program | instructions, ours / C | verified, ours / C | ns, ours / C | ratio |\n|---|---|---|---|---|");
+    println!(
+        "| program | instructions, ours / C | verified, ours / C | ns, ours / C | ratio |\n|---|---|---|---|---|"
+    );
     let mut passes = true;
     for (job, most) in MOST {
         for kind in ["ipip", "fou", "gue"] {

@@ -121,9 +121,7 @@ fn mount() -> Result<(), Failure> {
 pub fn detach(interface: &str) -> Result<(), Failure> {
     let pins = pins(interface);
     let link = PinnedLink::from_pin(pins.join(LINK)).map_err(|error| match error {
-        _ if !pins.exists() => {
-            Failure::new(format!("{interface} has no program of `xdp attach`"))
-        }
+        _ if !pins.exists() => Failure::new(format!("{interface} has no program of `xdp attach`")),
         error => refused(interface, &error),
     })?;
     // Nobody refers to the link any more: the kernel detaches the program.

@@ -3,9 +3,9 @@
 use core::net::Ipv4Addr;
 use std::path::Path;
 
+use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
-use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
 use serde::Deserialize;
 
 use crate::balance::{Balance, Kind, Layout};
@@ -339,7 +339,9 @@ impl OutBy {
 /// Fills the maps of a load balancer.
 fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Result<(), Failure> {
     let out = config.out.as_ref().ok_or_else(|| {
-        Failure::new("the XDP program needs a section [out], with the Ethernet address of the next hop")
+        Failure::new(
+            "the XDP program needs a section [out], with the Ethernet address of the next hop",
+        )
     })?;
     object.set_out(&out.resolve(interface, config.source)?)?;
     let layout = Layout::new(config)?;
@@ -352,7 +354,11 @@ fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Resul
             link_mtu: config.link_mtu,
             ttl: DEFAULT_TTL,
             dscp: COPIED,
-            flags: if config.forward { FORWARD | HAIRPIN } else { HAIRPIN },
+            flags: if config.forward {
+                FORWARD | HAIRPIN
+            } else {
+                HAIRPIN
+            },
             ..Settings::default()
         };
         object.keep("TUNNELS", number, &settings)?;

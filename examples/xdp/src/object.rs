@@ -47,11 +47,7 @@ impl Object {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_sized(
-        folder: &Path,
-        name: &str,
-        sizes: &[(&str, u32)],
-    ) -> Result<Self, Failure> {
+    pub fn load_sized(folder: &Path, name: &str, sizes: &[(&str, u32)]) -> Result<Self, Failure> {
         let path = folder.join(format!("{name}.o"));
         let bytes = std::fs::read(&path).map_err(|error| {
             Failure::new(format!(
@@ -67,10 +63,7 @@ impl Object {
         let mut ebpf = loader
             .load(&bytes)
             .map_err(|error| refused(&path.display().to_string(), &error))?;
-        let programs: Vec<_> = ebpf
-            .programs()
-            .map(|(name, _)| name.to_owned())
-            .collect();
+        let programs: Vec<_> = ebpf.programs().map(|(name, _)| name.to_owned()).collect();
         for program in &programs {
             load_program(&mut ebpf, program)?;
         }
@@ -158,8 +151,8 @@ impl Object {
     /// # Errors
     /// The array is shorter, or another map.
     pub fn set<V: Pod>(&mut self, map: &str, place: u32, value: V) -> Result<(), Failure> {
-        let mut array: Array<&mut MapData, V> = Array::try_from(self.map_mut(map)?)
-            .map_err(|error| Failure::of(map, &error))?;
+        let mut array: Array<&mut MapData, V> =
+            Array::try_from(self.map_mut(map)?).map_err(|error| Failure::of(map, &error))?;
         array
             .set(place, value, 0)
             .map_err(|error| Failure::of(map, &error))
@@ -170,8 +163,8 @@ impl Object {
     /// # Errors
     /// The table is full, or another map.
     pub fn insert<K: Pod, V: Pod>(&mut self, map: &str, key: K, value: V) -> Result<(), Failure> {
-        let mut table: HashMap<&mut MapData, K, V> = HashMap::try_from(self.map_mut(map)?)
-            .map_err(|error| Failure::of(map, &error))?;
+        let mut table: HashMap<&mut MapData, K, V> =
+            HashMap::try_from(self.map_mut(map)?).map_err(|error| Failure::of(map, &error))?;
         table
             .insert(key, value, 0)
             .map_err(|error| Failure::of(map, &error))
@@ -202,8 +195,8 @@ impl Object {
         data: K,
         value: V,
     ) -> Result<(), Failure> {
-        let mut trie: LpmTrie<&mut MapData, K, V> = LpmTrie::try_from(self.map_mut(map)?)
-            .map_err(|error| Failure::of(map, &error))?;
+        let mut trie: LpmTrie<&mut MapData, K, V> =
+            LpmTrie::try_from(self.map_mut(map)?).map_err(|error| Failure::of(map, &error))?;
         trie.insert(&lpm_trie::Key::new(len, data), value, 0)
             .map_err(|error| Failure::of(map, &error))
     }

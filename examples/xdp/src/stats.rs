@@ -9,9 +9,9 @@ use ipencap::error::{EncapError, Reason};
 use ipencap_xdp_maps::{Counter, DROPPED, Place};
 use zerocopy::FromBytes;
 
+use crate::Failure;
 use crate::attach::pins;
 use crate::object::refused;
-use crate::Failure;
 
 /// What became of the packets of an interface, as a table.
 ///
@@ -80,8 +80,8 @@ fn backends(pins: &Path, table: &mut String) -> Result<(), Failure> {
 }
 
 fn open(pins: &Path, name: &str) -> Result<Map, Failure> {
-    let data =
-        MapData::from_pin(pins.join(name)).map_err(|error| refused(&format!("map {name}"), &error))?;
+    let data = MapData::from_pin(pins.join(name))
+        .map_err(|error| refused(&format!("map {name}"), &error))?;
     Map::from_map_data(data).map_err(|error| refused(&format!("map {name}"), &error))
 }
 

@@ -7,7 +7,9 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What `decap_*` knows of the tunnel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct DecapConfig {
     /// The outer address of this host.
@@ -41,7 +43,9 @@ pub struct Route {
 }
 
 /// A tunnel, as it is configured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Settings {
     /// The outer source.
@@ -75,7 +79,9 @@ pub const HAIRPIN: u8 = 2;
 
 /// A place for a tunnel. The loader writes the settings and zeros; the program `compose` of the same object makes of them
 /// the library's tunnel, which is some words that only that object understands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Place {
     /// The settings.
@@ -90,7 +96,9 @@ pub struct Place {
 pub const TUNNEL_WORDS: usize = 11;
 
 /// How outer packets leave.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Out {
     /// The interface; 0 for that by which the packet has come.
@@ -104,7 +112,9 @@ pub struct Out {
 }
 
 /// What `balance_*` knows besides its tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct BalanceConfig {
     /// Of the flows' hash.
@@ -112,7 +122,9 @@ pub struct BalanceConfig {
 }
 
 /// What a backend was sent, by one processor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Sent {
     /// Packets.

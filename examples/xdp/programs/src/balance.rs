@@ -8,8 +8,8 @@ use ipencap_balance::{Choice, Pool, Slot, Stage, Vip, choose};
 use ipencap_xdp_maps::{BalanceConfig, Counter, Sent};
 
 use crate::encap::{Fault, HEADERS, Tunnels, head, wrap};
-use crate::flow::{FlowWords, is_fragment};
 use crate::ethernet::{ETHERNET, Ethernet, octets};
+use crate::flow::{FlowWords, is_fragment};
 use crate::glue::{Action, Context, Map};
 use crate::tally::Verdict;
 

@@ -92,7 +92,10 @@ pub fn program<S: Shim, const HEADERS: usize>(
     if S::PROTOCOL == IpProtocol::UDP && octets(head, outer + 22) != config.port {
         return Verdict::pass(Counter::PassedOther);
     }
-    if !ethernet.is_ipv4() || head[outer + 9] != S::PROTOCOL.0 || octets(head, outer + 16) != config.local {
+    if !ethernet.is_ipv4()
+        || head[outer + 9] != S::PROTOCOL.0
+        || octets(head, outer + 16) != config.local
+    {
         return Verdict::pass(Counter::PassedOther);
     }
     let asked = Asked::new(

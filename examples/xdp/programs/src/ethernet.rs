@@ -63,9 +63,6 @@ impl Ethernet {
 
 /// `N` bytes of the headers; the place is a constant wherever this is called.
 #[inline(always)]
-pub fn octets<const N: usize, const HEADERS: usize>(
-    head: &[u8; HEADERS],
-    place: usize,
-) -> [u8; N] {
+pub fn octets<const N: usize, const HEADERS: usize>(head: &[u8; HEADERS], place: usize) -> [u8; N] {
     core::array::from_fn(|i| head[place + i])
 }

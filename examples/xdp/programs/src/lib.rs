@@ -11,4 +11,3 @@ pub mod flow;
 pub mod glue;
 pub mod tally;
 pub mod udp;
-

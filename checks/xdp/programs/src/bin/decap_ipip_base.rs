@@ -7,8 +7,8 @@ use ipencap_xdp_bench::{only_moves, restoring};
 use ipencap_xdp_programs::glue::Action;
 use ipencap_xdp_programs::xdp;
 
-xdp!(decap_ipip_base = |context| restoring::<20, 34>(context, |context| only_moves::<20>(
-    context,
-    Action::Pass
-)));
+xdp!(
+    decap_ipip_base =
+        |context| restoring::<20, 34>(context, |context| only_moves::<20>(context, Action::Pass))
+);
 ipencap_xdp_programs::license!();

@@ -13,5 +13,7 @@ fn program(context: &mut Context) -> Verdict {
     decap::program::<IpIp, { 14 + 20 + 20 + 4 }>(context, |_port| IpIp, |_| true)
 }
 
-xdp!(decap_ipip_bench = |context| restoring::<20, 34>(context, |context| program(context).settle()));
+xdp!(
+    decap_ipip_bench = |context| restoring::<20, 34>(context, |context| program(context).settle())
+);
 ipencap_xdp_programs::license!();

@@ -3,8 +3,8 @@
 #![no_std]
 #![no_main]
 
-use ipencap_xdp_programs::encap::Tunnels;
 use ipencap_xdp_bench::restoring;
+use ipencap_xdp_programs::encap::Tunnels;
 use ipencap_xdp_programs::glue::{Context, Map};
 use ipencap_xdp_programs::tally::Verdict;
 use ipencap_xdp_programs::udp::{OverGue, Plain};
@@ -20,6 +20,8 @@ fn compose_one(context: &mut Context) -> u32 {
     encap::compose(context, &TUNNELS, Plain::new)
 }
 
-xdp!(encap_gue_bench = |context| restoring::<-32, 14>(context, |context| program(context).settle()));
+xdp!(
+    encap_gue_bench = |context| restoring::<-32, 14>(context, |context| program(context).settle())
+);
 xdp!(compose = compose_one);
 ipencap_xdp_programs::license!();

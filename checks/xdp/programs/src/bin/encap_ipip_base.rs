@@ -7,8 +7,8 @@ use ipencap_xdp_bench::{only_moves, restoring};
 use ipencap_xdp_programs::glue::Action;
 use ipencap_xdp_programs::xdp;
 
-xdp!(encap_ipip_base = |context| restoring::<-20, 14>(context, |context| only_moves::<-20>(
-    context,
-    Action::Tx
-)));
+xdp!(
+    encap_ipip_base =
+        |context| restoring::<-20, 14>(context, |context| only_moves::<-20>(context, Action::Tx))
+);
 ipencap_xdp_programs::license!();
