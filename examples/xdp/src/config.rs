@@ -367,7 +367,7 @@ fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Resul
         object.set("SLOTS", place, [slot.new_flows, slot.old_flows])?;
     }
     for (vip, pool) in &layout.vips {
-        object.insert("VIPS", vip.to_bytes(), [pool.first, pool.len])?;
+        object.insert("VIPS", vip.to_bytes(), [pool.first(), pool.len()])?;
     }
     Ok(())
 }
