@@ -182,33 +182,37 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
         passes &= different.is_empty() && answered == 5;
         passes &= spread(&layout);
         if bench {
-            let folder = objects.join("bench");
-            let name = format!("{}_bench", config.program());
-            let mut program = Program {
-                object: config.load_as(&folder, &name)?,
-            };
-            config.fill(&mut program.object, "lo")?;
-            let base = format!("encap_{kind}_base");
-            let mut base = Program::load(&folder, &base)?;
-            let flows = 200;
-            let mut ns = f64::MAX;
-            for _ in 0..5 {
-                let mut sum = 0.0;
-                for client in 0..flows {
-                    let vip = vip(client * 97 % vips);
-                    sum += time(&mut program, &packet(client, vip, 100), 3, 5_000)?;
-                }
-                let base = time(&mut base, &packet(0, vip(0), 100), 3, 1_000_000)?;
-                ns = ns.min(sum / f64::from(flows) - base);
-            }
-            println!("balance_{kind}: {ns:.0} ns for a packet, with 1000 VIPs and 10000 backends");
-            if ns > MOST_NS {
-                println!("balance_{kind}: more than {MOST_NS} ns");
-                passes = false;
-            }
+            passes &= measure(objects, kind, &config, vips)?;
         }
     }
     Ok(passes)
+}
+
+/// The time of a packet, less what moving the start of the frame takes. Whether it is short enough.
+fn measure(objects: &Path, kind: &str, config: &Config, vips: u32) -> Result<bool, Failure> {
+    let folder = objects.join("bench");
+    let name = format!("{}_bench", config.program());
+    let mut program = Program {
+        object: config.load_as(&folder, &name)?,
+    };
+    config.fill(&mut program.object, "lo")?;
+    let mut base = Program::load(&folder, &format!("encap_{kind}_base"))?;
+    let flows = 200;
+    let mut ns = f64::MAX;
+    for _ in 0..5 {
+        let mut sum = 0.0;
+        for client in 0..flows {
+            let vip = vip(client * 97 % vips);
+            sum += time(&mut program, &packet(client, vip, 100), 3, 5_000)?;
+        }
+        let base = time(&mut base, &packet(0, vip(0), 100), 3, 1_000_000)?;
+        ns = ns.min(sum / f64::from(flows) - base);
+    }
+    println!("balance_{kind}: {ns:.0} ns for a packet, with 1000 VIPs and 10000 backends");
+    if ns > MOST_NS {
+        println!("balance_{kind}: more than {MOST_NS} ns");
+    }
+    Ok(ns <= MOST_NS)
 }
 
 /// How evenly the slots of all pools are spread.

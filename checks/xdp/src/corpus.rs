@@ -330,7 +330,7 @@ pub fn encap_row(objects: &Path, data: &Path, kind: &str) -> Result<Row, Failure
             let native = native(kind, &device)?.wrap(inner);
             match (done, native) {
                 (Done::Taken(TX, ethernet, bytes), Ok(native)) => {
-                    let inner_len = Ipv4::parse(inner).map_or(0, |inner| inner.slack());
+                    let inner_len = Ipv4::parse(inner).map_or(0, Ipv4::slack);
                     let whole = [&native[..], &inner[inner.len() - inner_len..]].concat();
                     let sent = [&out.next_hop[..], &out.own, &[8, 0]].concat();
                     if bytes != whole || ethernet != sent {

@@ -22,6 +22,9 @@ pub enum Done {
     Dropped(usize),
 }
 
+/// An Ethernet header and a packet.
+pub type Frame = (Vec<u8>, Vec<u8>);
+
 /// A loaded program.
 #[derive(Debug)]
 pub struct Program {
@@ -51,7 +54,7 @@ impl Program {
     }
 
     /// What the program answers a packet with: the Ethernet header and the packet.
-    pub fn run_answered(&mut self, packet: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Failure> {
+    pub fn run_answered(&mut self, packet: &[u8]) -> Result<Option<Frame>, Failure> {
         let before = self.counters()?;
         let (action, out) = self.frame(packet)?;
         let after = self.counters()?;

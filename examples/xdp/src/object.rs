@@ -175,9 +175,10 @@ impl Object {
     /// # Errors
     /// The trie is full, or another map.
     pub fn allow(&mut self, map: &str, source: InnerSource) -> Result<(), Failure> {
-        let [a, b, c, d] = source.address;
-        let [e, f, g, h] = source.peer.to_ne_bytes();
-        self.insert_prefix(map, source.prefix_len, [e, f, g, h, a, b, c, d], 1_u32)
+        // The trie's own type has the length.
+        let mut data = [0; 8];
+        data.copy_from_slice(&source.as_bytes()[4..]);
+        self.insert_prefix(map, source.prefix_len, data, 1_u32)
     }
 
     /// Routes inner destinations into a tunnel.
