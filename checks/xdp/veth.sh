@@ -63,7 +63,18 @@ for kind in ipip fou gue; do
     done
     at a ping -q -c 20 -i 0.01 -W 1 10.2.0.2 >"$work/ping" || { cat "$work/ping"; failed=1; }
     at b ping -q -c 20 -i 0.01 -W 1 -s 1400 -M do 10.1.0.2 >"$work/ping" || { cat "$work/ping"; failed=1; }
-    rate() { at a iperf3 -c 10.2.0.2 -t 2 "$@" -f m | sed -n 's/.* \([0-9.]*\) Mbits\/sec.*receiver/\1/p'; }
+    # The server may still be ending the test before.
+    rate() {
+        local try
+        for try in 1 2 3 4 5; do
+            if at a iperf3 -c 10.2.0.2 -t 2 "$@" -f m >"$work/iperf" 2>&1; then
+                sed -n 's/.* \([0-9.]*\) Mbits\/sec.*receiver/\1/p' "$work/iperf"
+                return
+            fi
+            sleep "$try"
+        done
+        cat "$work/iperf" >&2
+    }
     forth=$(rate) back=$(rate -R)
     echo "$kind: pings both ways, TCP $forth and ${back} Mbit/s"
     [ -n "$forth" ] && [ -n "$back" ] || failed=1
