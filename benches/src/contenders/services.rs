@@ -5,18 +5,29 @@ use core::cell::RefCell;
 use core::fmt::Debug;
 use core::marker::PhantomData;
 use core::net::Ipv4Addr;
+use core::num::NonZeroU8;
 
 use ipencap::Span;
-use ipencap::encap::Encapsulate;
-use ipencap::wire::IpProtocol;
+use ipencap::encap::{
+    DfPolicy, DscpPolicy, EcnPolicy, Encapsulate, IdSource, OuterPolicy, Role, TtlPolicy, Tunnel,
+};
+use ipencap::shim::{ChecksumPolicy, Gue, IpIp, Shim, SourcePort};
+use ipencap::wire::{Dscp, IpProtocol};
 use ipencap_balance::{
     Balancer, Begun, Choice, Count, Member, Outcome, Pool, Set, Slot, Stage, State, Tables, Turn,
     Vip, VipEntry, Vips, build, choose, table_len,
 };
 
+use super::etherparse::Etherparse;
 use super::peer::{Peer, flow_hash};
-use crate::fixtures::{Layer, Ring, START, STRIDE, plain_sum};
-use crate::packet_work::{PacketWork, REFUSED};
+use super::plain::Plain;
+use super::pnet::Pnet;
+use super::smoltcp::Smoltcp;
+use crate::fixtures::{Layer, Ring, START, STRIDE, layers, plain_sum};
+use crate::packet_work::{PacketContender, PacketWork, REFUSED, contender};
+
+/// The length of the packets, in bytes.
+pub const INNER_LEN: usize = 64;
 
 /// How many virtual IPs there are.
 pub const VIPS: u16 = 1000;
@@ -111,6 +122,139 @@ pub fn to_vips(ring: &mut Ring) {
         let checksum = !plain_sum(&packet[20..], u32::from(pseudo));
         packet[26..28].copy_from_slice(&checksum.to_be_bytes());
     }
+}
+
+/// Ours and the peers, and the way without any crate.
+pub fn everybody() -> [PacketContender<Services<Tunnel<IpIp>>>; 5] {
+    [
+        contender::<_, Ours>("ipencap"),
+        contender::<_, Theirs<Etherparse>>("etherparse"),
+        contender::<_, Theirs<Smoltcp>>("smoltcp"),
+        contender::<_, Theirs<Pnet>>("pnet_packet"),
+        contender::<_, Theirs<Plain>>("plain"),
+    ]
+}
+
+/// Each policy that a tunnel may have, the default first, and all at once last.
+pub fn policies() -> [(&'static str, OuterPolicy); 11] {
+    let default = OuterPolicy::DEFAULT;
+    [
+        ("default", default),
+        (
+            "TTL 255",
+            OuterPolicy {
+                ttl: TtlPolicy::Fixed(NonZeroU8::MAX),
+                ..default
+            },
+        ),
+        (
+            "TTL inherited",
+            OuterPolicy {
+                ttl: TtlPolicy::Inherit,
+                ..default
+            },
+        ),
+        (
+            "DSCP fixed",
+            OuterPolicy {
+                dscp: DscpPolicy::Fixed(Dscp::DEFAULT),
+                ..default
+            },
+        ),
+        (
+            "ECN compatibility",
+            OuterPolicy {
+                ecn: EcnPolicy::Compatibility,
+                ..default
+            },
+        ),
+        (
+            "ECN as RFC 3168",
+            OuterPolicy {
+                ecn: EcnPolicy::Rfc3168,
+                ..default
+            },
+        ),
+        (
+            "DF copied",
+            OuterPolicy {
+                df: DfPolicy::Copy(IdSource::Constant(7)),
+                ..default
+            },
+        ),
+        (
+            "link MTU",
+            OuterPolicy {
+                link_mtu: Some(1500),
+                ..default
+            },
+        ),
+        (
+            "hairpin",
+            OuterPolicy {
+                hairpin: true,
+                ..default
+            },
+        ),
+        (
+            "TTL decremented",
+            OuterPolicy {
+                role: Role::Forward,
+                ..default
+            },
+        ),
+        (
+            "all of these",
+            OuterPolicy {
+                ttl: TtlPolicy::Inherit,
+                dscp: DscpPolicy::Fixed(Dscp::DEFAULT),
+                ecn: EcnPolicy::Compatibility,
+                df: DfPolicy::Copy(IdSource::Constant(7)),
+                link_mtu: Some(1500),
+                role: Role::Forward,
+                hairpin: true,
+                ..default
+            },
+        ),
+    ]
+}
+
+/// Something that is done with the balancer of each row.
+pub trait Rows {
+    /// Does it. All tunnels have this shim and policy, and nine backends in ten this state.
+    fn row<S: Shim + Debug + 'static>(&mut self, label: &str, services: &Services<Tunnel<S>>);
+}
+
+/// Every policy, state and tunnel.
+pub fn each_row(rows: &mut impl Rows) {
+    for (label, policy) in policies() {
+        row(rows, label, State::Active, policy, IpIp);
+    }
+    let default = OuterPolicy::DEFAULT;
+    row(rows, "draining", State::Draining, default, IpIp);
+    row(rows, "down", State::Down, default, IpIp);
+    let gue = Gue::new().with_checksum(ChecksumPolicy::Zero);
+    row(rows, "GUE, no checksum", State::Active, default, gue);
+    let fixed = gue.with_source_port(SourcePort::Fixed(50_000));
+    row(rows, "GUE, fixed port", State::Active, default, fixed);
+    let offload = gue.with_checksum(ChecksumPolicy::Offload);
+    row(rows, "GUE, checksum", State::Active, default, offload);
+}
+
+fn row<S: Shim + Debug + 'static>(
+    rows: &mut impl Rows,
+    label: &str,
+    state: State,
+    policy: OuterPolicy,
+    shim: S,
+) {
+    let [layer, ..] = layers();
+    let tunnel = |layer: &Layer| {
+        Tunnel::new(layer.source, layer.destination, shim)
+            .expect("addresses of documentation")
+            .with_policy(policy)
+    };
+    rows.row(label, &Services::new(layer, state, tunnel));
 }
 
 /// Ours: `Balancer::forward`.

@@ -215,12 +215,12 @@ fn too_long_is_answered_with_the_mtu_or_split() {
         assert!(sent.iter().all(|packet| packet.len() <= 1500));
         // The client's own two, and the two of the datagram that was split.
         assert_eq!(fragments.len(), 4);
-        let body: Vec<u8> = fragments[..2]
+        let bodies = fragments[..2].iter().map(|(_, packet)| &packet[20..]);
+        let all = packets(&data("clients.pcap"));
+        let whole = all
             .iter()
-            .flat_map(|(_, packet)| &packet[28..])
-            .copied()
-            .collect();
-        assert!(body.iter().filter(|&&byte| byte == b'y').count() >= 1464);
+            .find(|packet| packet.len() == 1500 && packet[9] == 17);
+        assert_eq!(bodies.collect::<Vec<_>>().concat(), whole.unwrap()[20..]);
         for pair in fragments.chunks(2) {
             assert_eq!(pair[0].0, pair[1].0, "both go to one backend");
         }
@@ -351,4 +351,64 @@ fn wrong_arguments_are_explained() {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains(said), "{text}");
     }
+}
+
+/// In network namespaces: a client sends 200 datagrams over a veth pair to a VIP, and one that is too long.
+#[test]
+fn a_device_is_balanced() {
+    let script = r#"
+        set -e
+        ip link set lo up
+        unshare --net sleep 60 & client=$!
+        trap 'kill $client' EXIT
+        sleep 0.3
+        ip link add b0 type veth peer name c0
+        ip link set c0 netns $client
+        ip address add 10.9.0.2/24 dev b0
+        ip link set b0 up
+        ip route add 192.0.2.0/24 via 10.9.0.1
+        in_client() { nsenter --target $client --net "$@"; }
+        in_client ip address add 10.9.0.1/24 dev c0
+        in_client ip link set c0 up
+        in_client ip route add 203.0.113.0/24 via 10.9.0.2
+        "$BALANCE" --config "$CONFIG" --device b0 --packets 201 --seconds 20 --json & balance=$!
+        sleep 1
+        in_client bash -c 'for port in $(seq 1 200); do echo x > /dev/udp/203.0.113.53/$port; done'
+        in_client bash -c 'head -c 1470 /dev/zero > /dev/udp/203.0.113.53/7'
+        wait $balance
+    "#;
+    let can = Command::new("unshare").args(["--net", "true"]).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        println!("skipped: network namespaces need root and util-linux");
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(["--net", "bash", "-c", script])
+        .env("BALANCE", env!("CARGO_BIN_EXE_balance"))
+        .env("CONFIG", data("balance.toml"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["sent"], 200, "{report} {errors}");
+    let too_long = [&report["answered_too_long"], &report["sent_in_fragments"]];
+    assert_eq!(
+        too_long
+            .iter()
+            .filter_map(|count| count.as_u64())
+            .sum::<u64>(),
+        1,
+        "{report}"
+    );
+    let shares = report["backends"].as_array().unwrap().iter();
+    let of: Vec<_> = shares
+        .map(|backend| backend["packets"].as_u64().unwrap())
+        .collect();
+    assert!(
+        of[4] > 60 && of[5] > 60,
+        "both active backends of the pool: {report}"
+    );
+    assert_eq!((of[..4].iter().sum::<u64>(), of[6]), (0, 0));
+    assert!(!errors.contains("did not send"), "{errors}");
 }

@@ -3,6 +3,7 @@
 mod config;
 mod engine;
 mod layout;
+mod live;
 mod program;
 mod report;
 

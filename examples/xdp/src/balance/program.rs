@@ -15,6 +15,7 @@ use ipencap_cli::failure::{Failure, print};
 use ipencap_cli::input::{Input, refuse_same_file};
 use ipencap_cli::output::Output;
 
+use super::live::{Until, of_device};
 use super::{Balance, Engine, Layout, Out, Report};
 use crate::Config;
 
@@ -34,9 +35,14 @@ pub fn run() -> ExitCode {
 
 struct Arguments {
     config: PathBuf,
-    capture: PathBuf,
-    write: Option<PathBuf>,
+    source: Source,
     json: bool,
+}
+
+/// Where packets come from.
+enum Source {
+    Capture { from: PathBuf, to: Option<PathBuf> },
+    Device { name: String, until: Until },
 }
 
 fn parse() -> Result<Option<Arguments>, Failure> {
@@ -62,12 +68,28 @@ fn parse() -> Result<Option<Arguments>, Failure> {
                 .help("Write what would be sent, to backends and to clients, to a capture")
                 .requires("capture")
                 .value_parser(value_parser!(PathBuf)),
+            Arg::new("device")
+                .long("device")
+                .value_name("NAME")
+                .help("Read packets from a network interface, and send them; needs root"),
+            Arg::new("packets")
+                .long("packets")
+                .value_name("N")
+                .help("With --device: end after so many packets to VIPs")
+                .requires("device")
+                .value_parser(value_parser!(u64)),
+            Arg::new("seconds")
+                .long("seconds")
+                .value_name("N")
+                .help("With --device: end after so many seconds")
+                .requires("device")
+                .value_parser(value_parser!(u64)),
             Arg::new("json")
                 .long("json")
                 .help("Print one JSON object instead of the table")
                 .action(ArgAction::SetTrue),
         ])
-        .group(ArgGroup::new("source").args(["capture"]).required(true));
+        .group(ArgGroup::new("source").args(["capture", "device"]).required(true));
     let mut of = match parser.try_get_matches() {
         Ok(of) => of,
         Err(asked) if !asked.use_stderr() => {
@@ -83,8 +105,19 @@ fn parse() -> Result<Option<Arguments>, Failure> {
     let missing = || Failure::new("an argument is missing");
     Ok(Some(Arguments {
         config: of.remove_one("config").ok_or_else(missing)?,
-        capture: of.remove_one("capture").ok_or_else(missing)?,
-        write: of.remove_one("write"),
+        source: match of.remove_one("capture") {
+            Some(from) => Source::Capture {
+                from,
+                to: of.remove_one("write"),
+            },
+            None => Source::Device {
+                name: of.remove_one("device").ok_or_else(missing)?,
+                until: Until {
+                    packets: of.remove_one("packets"),
+                    seconds: of.remove_one("seconds"),
+                },
+            },
+        },
         json: of.get_flag("json"),
     }))
 }
@@ -96,13 +129,15 @@ Try it, without root:
 
 A packet to a VIP is wrapped into IP-in-IP or GUE to the backend of its flow. An ICMP error to a VIP goes to the backend
 of the flow that it quotes. A packet that is too long is answered with the MTU that fits, or split if it has no DF flag.
-Packets to other addresses are left alone.";
+Packets to other addresses are left alone.
+
+With --device the addresses of the VIPs must lead to this host, but it should not have them: else it answers itself. It
+ends by Ctrl-C, or after --packets or --seconds, and prints the table then.";
 
 fn execute(arguments: Option<Arguments>) -> Result<(), Failure> {
     let Some(Arguments {
         config: path,
-        capture,
-        write,
+        source,
         json,
     }) = arguments
     else {
@@ -120,7 +155,10 @@ fn execute(arguments: Option<Arguments>) -> Result<(), Failure> {
     let mut memory = Memory::new(&config, &layout)
         .map_err(|error| Failure::new(format_args!("{}: {error}", path.display())))?;
     let mut engine = memory.engine(&config, &layout).map_err(wrong)?;
-    of_capture(&mut engine, &capture, write.as_deref())?;
+    match source {
+        Source::Capture { from, to } => of_capture(&mut engine, &from, to.as_deref())?,
+        Source::Device { name, until } => of_device(&mut engine, &name, until)?,
+    }
     let report = Report {
         backends: &layout.backends,
         counts: engine.counts(),
