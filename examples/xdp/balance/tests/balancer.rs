@@ -1,4 +1,9 @@
 //! From a packet to the outer packet for its backend.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use core::net::Ipv4Addr;
 

@@ -3,7 +3,12 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::cast_possible_truncation,
-    reason = "the numbers are small"
+    clippy::indexing_slicing,
+    clippy::missing_const_for_fn,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "the numbers are small, and a test fails by panicking"
 )]
 
 use std::collections::HashMap;
@@ -146,11 +151,11 @@ fn what_more_slots_are_good_for() {
         (len, most * 10_000 / before.len(), sum / count / 10)
     });
     let documented = [
-        (1021, 107, 28),
-        (4093, 100, 21),
+        (1021, 107, 40),
+        (4093, 100, 28),
         (16_381, 100, 13),
-        (65_521, 100, 8),
-        (262_139, 100, 4),
+        (65_521, 100, 5),
+        (262_139, 100, 2),
     ];
     assert_eq!(figures, documented);
 }
