@@ -13,7 +13,7 @@ fn mixed(number: u32) -> (u64, u64) {
 
 fn offset_and_skip(identity: u32, len: u64) -> (u64, u64) {
     let (first, second) = mixed(identity);
-    (first * len >> 32, (second * (len - 1) >> 32) + 1)
+    ((first * len) >> 32, ((second * (len - 1)) >> 32) + 1)
 }
 
 pub(crate) fn table(len: u32, members: &[Member]) -> Vec<Slot> {
@@ -30,7 +30,10 @@ pub(crate) fn table(len: u32, members: &[Member]) -> Vec<Slot> {
     let greatest = members.iter().map(|m| m.weight).max().unwrap_or(0);
     let mut next = vec![0; members.len()];
     let mut round = 0_u64;
-    'population: while greatest > 0 {
+    'population: loop {
+        if greatest == 0 {
+            break;
+        }
         round += 1;
         for (i, member) in members.iter().enumerate() {
             // How many turns it should have had by now, less those before.
