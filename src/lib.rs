@@ -90,6 +90,7 @@
 //! | understand who learns what of an MTU | [`guide::mtu`] |
 //! | know what went wrong in other tunnels | [`guide::pitfalls`] |
 //! | write a VPN | [`guide::vpn`] |
+//! | choose between sockets, XDP, `AF_XDP` and DPDK | [`guide::datapaths`] |
 //! | see what of the RFCs is met, and where | [`guide::conformance`] |
 //!
 //! # Features

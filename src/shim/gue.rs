@@ -173,12 +173,13 @@ fn header_len(payload: &[u8]) -> Result<usize, Refused> {
         Some(GueVariant::DirectIp { version: 4 }) => return Ok(0),
         Some(GueVariant::DirectIp { .. }) => Reason::GueBadVariant1Version,
         Some(GueVariant::Header) => {
-            let (header, _, behind) = GueHeader::split(payload)
+            let (header, extension, _) = GueHeader::split(payload)
                 .map_err(|error| Refused::truncated(Reason::GueTruncated, error))?;
             match header.protocol() {
                 _ if header.is_control() => Reason::GueControl,
                 _ if header.flags() != 0 => Reason::GueUnknownFlags,
-                IpProtocol::IPENCAP => return Ok(payload.len().saturating_sub(behind.len())),
+                // A sum, not a difference of the lengths around it: of those the kernel's verifier keeps only bounds.
+                IpProtocol::IPENCAP => return Ok(GueHeader::LEN.saturating_add(extension.len())),
                 IpProtocol(0) => Reason::GueProtoZero,
                 IpProtocol(59) => Reason::GueNoNextHeader,
                 _ => Reason::UnsupportedInnerProtocol,

@@ -85,9 +85,9 @@ pub use udp::{Udp, UdpChecksum, UdpHeader};
 /// Whether code is compiled twice: once for all packets, and once for the common packets, without the
 /// branches that these do not need. On targets without an operating system code size matters more than
 /// speed, so there is only the code for all packets.
-pub(crate) const COMMON_FIRST: bool = cfg!(not(all(
-    target_os = "none",
-    not(target_pointer_width = "64")
+pub(crate) const COMMON_FIRST: bool = cfg!(not(any(
+    target_arch = "bpf",
+    all(target_os = "none", not(target_pointer_width = "64"))
 )));
 
 /// `len` as errors report it, at most 65535. Headers and total lengths fit 16 bits, so a longer buffer is

@@ -8,6 +8,7 @@ pub mod peer;
 pub mod peers;
 pub mod plain;
 pub mod pnet;
+pub mod services;
 pub mod smoltcp;
 pub mod stream;
 pub mod tokio_util;

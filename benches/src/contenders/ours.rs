@@ -104,7 +104,7 @@ pub fn ipip(layer: &Layer) -> Tunnel<IpIp> {
         })
 }
 
-fn ttl(ttl: u8) -> TtlPolicy {
+pub(super) fn ttl(ttl: u8) -> TtlPolicy {
     TtlPolicy::Fixed(NonZeroU8::new(ttl).expect("a TTL"))
 }
 

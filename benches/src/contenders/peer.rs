@@ -203,7 +203,7 @@ impl<T, P: Peer, const PARTS: u8> PacketWork<(Backends<T>, Backends<Layer>)> for
 
 /// What `ipencap::packet::Flow::hash` computes, for those who have no such thing.
 #[inline(always)]
-fn flow_hash(header: &Seen, bytes: &[u8], seed: u32) -> u32 {
+pub(super) fn flow_hash(header: &Seen, bytes: &[u8], seed: u32) -> u32 {
     let ports = match bytes.get(header.header_len..header.header_len + 4) {
         Some(&[a, b, c, d]) if matches!(header.protocol, 6 | 17) && !header.is_fragment => {
             [a, b, c, d]

@@ -34,7 +34,7 @@ fn dissect(
     ports: &Ports,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
-    while let Some(record) = input.next()? {
+    while let Some(record) = input.next_record()? {
         summary.packets += 1;
         let start = link::ipv4_offset(record.link_type, record.frame);
         summary.passed_over += u64::from(start.is_none());

@@ -14,7 +14,7 @@ pub(crate) fn run(path: &Path, wanted: Option<u64>, ports: &Ports) -> Result<(),
     let mut first = None;
     let mut packets = 0;
     let outcome = loop {
-        let record = match input.next() {
+        let record = match input.next_record() {
             Ok(Some(record)) => record,
             Ok(None) => break Ok(()),
             Err(failure) => break Err(failure),

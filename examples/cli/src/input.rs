@@ -27,14 +27,18 @@ pub(crate) fn cannot_read(name: &str, why: &dyn core::fmt::Display) -> Failure {
 }
 
 /// A capture that is being read, and its name for the error messages.
-pub(crate) struct Input {
+#[allow(missing_debug_implementations, reason = "a source has none")]
+pub struct Input {
     reader: Reader<Box<dyn Read>>,
     name: String,
 }
 
 impl Input {
     /// Opens a capture, or standard input for `-`.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
         let (source, name) = open(path)?;
         Self::new(source, name)
     }
@@ -48,7 +52,10 @@ impl Input {
     }
 
     /// The next packet, or `None` behind the last one.
-    pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>, Failure> {
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, Failure> {
         let name = &self.name;
         self.reader
             .next_record()
@@ -57,7 +64,10 @@ impl Input {
 }
 
 /// Writing into the file that is being read would destroy it.
-pub(crate) fn refuse_same_file(input: &Path, output: &Path) -> Result<(), Failure> {
+///
+/// # Errors
+/// They are one file.
+pub fn refuse_same_file(input: &Path, output: &Path) -> Result<(), Failure> {
     if same_file(input, output) {
         let (input, output) = (input.display(), output.display());
         return Err(Failure::new(format_args!(

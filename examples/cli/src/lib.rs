@@ -2,7 +2,7 @@
 //! end of a tunnel does with each packet.
 //!
 //! [`capture`] is meant for tests that read captures, [`tunnel`] and [`failure`] for the VPN, which takes the same
-//! specifications of tunnels.
+//! specifications of tunnels, [`input`] and [`output`] for the load balancer.
 #![allow(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -30,9 +30,9 @@ mod drawing;
 mod endpoint;
 pub mod failure;
 mod help;
-mod input;
+pub mod input;
 mod mtu;
-mod output;
+pub mod output;
 mod packets;
 mod stream;
 mod summary;

@@ -14,14 +14,18 @@ const LINKTYPE_RAW: u32 = 101;
 const SNAPLEN: u32 = 65535;
 
 /// A pcap file (little-endian, version 2.4, microseconds) that is being written.
-pub(crate) struct Output {
+#[allow(missing_debug_implementations, reason = "a sink has none")]
+pub struct Output {
     sink: BufWriter<Box<dyn Write>>,
     name: String,
 }
 
 impl Output {
     /// Creates the file, or takes standard output, and writes the file header.
-    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
         let mut output = Self::create_bare(path)?;
         let mut header = Vec::with_capacity(24);
         header.extend_from_slice(&0xa1b2_c3d4_u32.to_le_bytes());
@@ -51,7 +55,10 @@ impl Output {
     }
 
     /// Writes one packet, whole: its wire length is its captured length.
-    pub(crate) fn packet(&mut self, time: Timestamp, packet: &[u8]) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn packet(&mut self, time: Timestamp, packet: &[u8]) -> Result<(), Failure> {
         // What was read is at most 256 KiB long, and tunnels add no more than 64 KiB each.
         let len = packet.len() as u32;
         for word in [time.seconds, time.microseconds, len, len] {
@@ -61,7 +68,10 @@ impl Output {
     }
 
     /// Without this the last packets may stay in the buffer and an error with them.
-    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn flush(&mut self) -> Result<(), Failure> {
         self.sink
             .flush()
             .map_err(|error| Failure::write(&self.name, &error))

@@ -70,7 +70,7 @@ pub(crate) fn change_all(
     summary: &mut Summary,
     mut hand_on: impl FnMut(Before<'_>, &[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    while let Some(record) = input.next()? {
+    while let Some(record) = input.next_record()? {
         summary.packets += 1;
         let Some(packet) = link::ipv4_packet(record.link_type, record.frame) else {
             summary.passed_over += 1;

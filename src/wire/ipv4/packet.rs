@@ -77,7 +77,7 @@ impl<'a> Ipv4<'a> {
         }
         let options_len = usize::from(option_words) << 2;
         let (options, rest) = rest.split_at_checked(options_len).ok_or(Fault::Form)?;
-        let is_valid = if COMMON_FIRST {
+        let is_valid = if COMMON_FIRST || cfg!(target_arch = "bpf") {
             header.verifies(options)
         } else {
             // One loop for header and options is less code.

@@ -260,7 +260,7 @@ fn over_stream(framing: StreamFraming, path: &Path) -> Result<Journey, Failure> 
         Ok(())
     };
     let mut file = Input::open(path)?;
-    while let Some(record) = file.next()? {
+    while let Some(record) = file.next_record()? {
         for bytes in connection::bytes_of(record.frame)
             .unwrap_or_default()
             .chunks(READ)

@@ -1,0 +1,133 @@
+//! The XDP programs in the kernel: that its verifier takes them, within bounds, and that they do what the library does and
+//! what Linux's devices do.
+//!
+//! ```text
+//! ipencap-xdp-check OBJECTS              loads
+//! ipencap-xdp-check OBJECTS DATA         and compares
+//! ipencap-xdp-check OBJECTS DATA C       measures, beside the objects in C
+//! ```
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a check that fails loudly; its numbers are small"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ipencap_xdp::Failure;
+
+mod balance;
+mod corpus;
+mod counters;
+mod run;
+mod speed;
+
+/// As many instructions as the verifier may follow in a program.
+const MOST_VERIFIED: u32 = 2000;
+
+/// The same of a balancer on Linux 6.1, whose verifier recognises fewer states as ones that it has seen.
+const MOST_VERIFIED_6_1: u32 = 2600;
+
+const PROGRAMS: [&str; 9] = [
+    "decap_ipip",
+    "decap_fou",
+    "decap_gue",
+    "encap_ipip",
+    "encap_fou",
+    "encap_gue",
+    "balance_ipip",
+    "balance_gue",
+    "pass",
+];
+
+fn main() -> ExitCode {
+    match check() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            println!("FAILED");
+            ExitCode::FAILURE
+        }
+        Err(failure) => {
+            println!("{failure}\nFAILED");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<bool, Failure> {
+    let mut args = std::env::args_os().skip(1).map(PathBuf::from);
+    let Some(objects) = args.next() else {
+        return Err(Failure::new("usage: ipencap-xdp-check OBJECTS [DATA [C]]"));
+    };
+    let Some(data) = args.next() else {
+        return sizes(&objects);
+    };
+    if let Some(c) = args.next() {
+        let as_c = speed::table(&objects, &c)?;
+        return Ok(balance::check(&objects, true)? && as_c);
+    }
+    let mut passes = counters::check(&objects)?;
+    passes &= sizes(&objects)?;
+    println!("\n{}", corpus::HEAD);
+    for kind in ["ipip", "fou", "gue"] {
+        for (name, row) in [
+            (
+                format!("decap_{kind}"),
+                corpus::decap_row(&objects, &data, kind)?,
+            ),
+            (
+                format!("encap_{kind}"),
+                corpus::encap_row(&objects, &data, kind)?,
+            ),
+        ] {
+            row.print(&name);
+            for different in row.different.iter().take(10) {
+                println!("DIFFERENT: {name}: {different}");
+            }
+            passes &= row.different.is_empty();
+        }
+    }
+    Ok(balance::check(&objects, false)? && passes)
+}
+
+/// What the verifier says of every program in the folder.
+fn sizes(objects: &Path) -> Result<bool, Failure> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let is_6_1 = release.starts_with("6.1.");
+    let mut passes = true;
+    println!("| program | instructions | verified | bytes of machine code |\n|---|---|---|---|");
+    for name in PROGRAMS {
+        if !objects.join(format!("{name}.o")).exists() {
+            continue;
+        }
+        let mut program = run::Program::load(objects, name)?;
+        let info = program
+            .object
+            .program()?
+            .info()
+            .map_err(|error| Failure::of(name, &error))?;
+        let verified = info.verified_instruction_count().unwrap_or_default();
+        let len = info.size_translated().unwrap_or_default() / 8;
+        println!("| {name} | {len} | {verified} | {} |", info.size_jitted());
+        let most = if is_6_1 && name.starts_with("balance") {
+            MOST_VERIFIED_6_1
+        } else {
+            MOST_VERIFIED
+        };
+        if verified > most || verified == 0 {
+            println!("{name}: the verifier followed {verified} instructions, more than {most}");
+            passes = false;
+        }
+    }
+    Ok(passes)
+}

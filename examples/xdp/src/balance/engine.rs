@@ -1,0 +1,246 @@
+use core::net::Ipv4Addr;
+
+use ipencap::Span;
+use ipencap::encap::{AnyTunnel, PerPacket, encap};
+use ipencap::error::{EncapError, Silence};
+use ipencap::fragment::plan;
+use ipencap::icmp::{Bucket, BucketConfig, IcmpError, Kind};
+use ipencap::packet::Facts;
+use ipencap::time::Instant;
+use ipencap_balance::{Balancer, Outcome};
+
+/// What became of all packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Sent to a backend.
+    pub sent: u64,
+    /// Split, because they had no DF flag; their fragments were sent to a backend.
+    pub split: u64,
+    /// Not sent but answered: too long.
+    pub too_long: u64,
+    /// Not sent but answered: the TTL has expired.
+    pub expired: u64,
+    /// Dropped without an answer, because there were too many or none may be sent.
+    pub unanswered: u64,
+    /// To no VIP: left to the system.
+    pub passed: u64,
+    /// To a VIP without an active backend.
+    pub no_backend: u64,
+    /// Dropped for another reason, by [`EncapError::counter`].
+    pub dropped: [u64; EncapError::COUNT],
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            sent: 0,
+            split: 0,
+            too_long: 0,
+            expired: 0,
+            unanswered: 0,
+            passed: 0,
+            no_backend: 0,
+            dropped: [0; EncapError::COUNT],
+        }
+    }
+}
+
+impl Tally {
+    /// All packets.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let dropped: u64 = self.dropped.iter().sum();
+        self.sent
+            + self.split
+            + self.too_long
+            + self.expired
+            + self.unanswered
+            + self.passed
+            + self.no_backend
+            + dropped
+    }
+}
+
+/// What a packet has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Out<'p> {
+    /// A packet to a backend.
+    Backend(&'p [u8]),
+    /// An ICMP error to a client.
+    Client(&'p [u8]),
+}
+
+/// So many clients have rates of ICMP errors of their own; others share them.
+const BUCKETS: usize = 1024;
+
+/// A balancer with everything around it: answers to packets that are too long, and counters.
+#[derive(Debug)]
+pub struct Engine<'a> {
+    balancer: Balancer<'a, AnyTunnel>,
+    tally: Tally,
+    buckets: Vec<Bucket>,
+    /// For answers and fragments.
+    frame: Vec<u8>,
+}
+
+impl<'a> Engine<'a> {
+    /// With this balancer. `key` is secret: it makes the rate of ICMP errors unpredictable.
+    #[must_use]
+    pub fn new(balancer: Balancer<'a, AnyTunnel>, key: u64) -> Self {
+        let bucket = |number: u64| {
+            Bucket::new(BucketConfig {
+                per_second: 10,
+                burst: 10,
+                key: key.wrapping_mul(number),
+            })
+        };
+        Self {
+            balancer,
+            tally: Tally::default(),
+            buckets: (1..).map(bucket).take(BUCKETS).collect(),
+            frame: vec![0; 65_536 + Self::HEADROOM],
+        }
+    }
+
+    /// Free bytes that a packet needs in front of it.
+    pub const HEADROOM: usize = 64;
+
+    /// What each backend was sent, by number.
+    #[must_use]
+    pub const fn counts(&self) -> &[ipencap_balance::Count] {
+        self.balancer.counts
+    }
+
+    /// What became of all packets.
+    #[must_use]
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Counts a packet that is not IPv4.
+    pub const fn pass_over(&mut self) {
+        self.tally.passed += 1;
+    }
+
+    /// Takes the packet at `packet` in `buffer`, behind [`HEADROOM`](Self::HEADROOM) bytes, and hands out what comes
+    /// of it. Whether it is of a VIP.
+    pub fn take(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        packet: Span,
+        mut out: impl FnMut(Out<'_>),
+    ) -> bool {
+        match self.balancer.forward(buffer, packet) {
+            Outcome::Send { outer, .. } => {
+                self.tally.sent += 1;
+                out(Out::Backend(outer.get(buffer).unwrap_or_default()));
+            }
+            Outcome::NotAVip => {
+                self.tally.passed += 1;
+                return false;
+            }
+            Outcome::NoBackend => self.tally.no_backend += 1,
+            Outcome::TooLong { backend, mtu } => {
+                let bytes = packet.get(buffer).unwrap_or_default();
+                self.too_long(now, bytes, backend, mtu, &mut out);
+            }
+            Outcome::Refused(EncapError::TtlExpired) => {
+                let bytes = packet.get(buffer).unwrap_or_default();
+                if self.answer(now, bytes, Kind::TimeExceeded, &mut out) == Ok(()) {
+                    self.tally.expired += 1;
+                } else {
+                    self.tally.unanswered += 1;
+                }
+            }
+            Outcome::Refused(error) => self.tally.dropped[error.counter()] += 1,
+            Outcome::Invalid(error) => {
+                self.tally.dropped[EncapError::from(error).counter()] += 1;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// RFC 1191 §4: with DF it is answered, without it is split.
+    fn too_long(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        backend: u16,
+        mtu: u16,
+        out: &mut impl FnMut(Out<'_>),
+    ) {
+        match self.answer(now, packet, Kind::FragmentationNeeded { mtu }, out) {
+            Ok(()) => self.tally.too_long += 1,
+            Err(Some(Silence::MayBeFragmented)) if self.split(packet, backend, mtu, out) => {
+                self.tally.split += 1;
+            }
+            Err(_) => self.tally.unanswered += 1,
+        }
+    }
+
+    /// Tells the client. The error comes from the VIP, which is the address that the client knows.
+    fn answer(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        kind: Kind,
+        out: &mut impl FnMut(Out<'_>),
+    ) -> Result<(), Option<Silence>> {
+        let facts = Facts::read(packet).map_err(|_| Some(Silence::Invalid))?;
+        let error = IcmpError::about(packet, kind, facts.destination()).map_err(Some)?;
+        let bucket = &mut self.buckets[bucket_of(facts.source())];
+        if !bucket.take(now) {
+            return Err(None);
+        }
+        let answer = error.write(packet, &mut self.frame);
+        out(Out::Client(answer.ok_or(Some(Silence::QuoteTooShort))?));
+        Ok(())
+    }
+
+    /// Sends a packet in fragments, each in a tunnel packet of its own. Fragments have no ports: so all go where the
+    /// whole packet would.
+    fn split(
+        &mut self,
+        packet: &[u8],
+        backend: u16,
+        mtu: u16,
+        out: &mut impl FnMut(Out<'_>),
+    ) -> bool {
+        let tunnel = &self.balancer.tunnels[usize::from(backend)];
+        let fragments = plan(packet, mtu).and_then(|plan| plan.fragments(packet));
+        let Ok(fragments) = fragments else {
+            return false;
+        };
+        // All of the datagram leave by one source port.
+        let hash =
+            Facts::read(packet).map_or(0, |facts| facts.flow().hash(self.balancer.tables.seed));
+        let per_packet = PerPacket::new().with_flow_hash(hash);
+        for fragment in fragments {
+            let frame = &mut self.frame[..];
+            let Ok(written) = fragment.write(packet, &mut frame[Self::HEADROOM..]) else {
+                return false;
+            };
+            let inner = Span::new(Self::HEADROOM, written.len());
+            let Ok(outer) = encap(tunnel, frame, inner, &per_packet) else {
+                return false;
+            };
+            out(Out::Backend(outer));
+            let count = &mut self.balancer.counts[usize::from(backend)];
+            count.packets += 1;
+            count.bytes += inner.len as u64;
+        }
+        true
+    }
+}
+
+/// Which clients share a rate.
+const fn bucket_of(client: Ipv4Addr) -> usize {
+    let hash = client.to_bits().wrapping_mul(0x9e37_79b1);
+    (hash >> 22) as usize
+}
+
+const _: () = assert!(BUCKETS == 1 << (32 - 22));

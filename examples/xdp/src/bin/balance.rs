@@ -1,0 +1,7 @@
+//! The load balancer in user space.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ipencap_xdp::balance::run()
+}

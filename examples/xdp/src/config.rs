@@ -1,0 +1,373 @@
+//! The configuration: which program, and what stands in its maps.
+
+use core::net::Ipv4Addr;
+use std::path::Path;
+
+use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_nametoindex;
+use serde::Deserialize;
+
+use crate::balance::{Balance, Kind, Layout};
+use crate::object::bytes;
+use crate::{Failure, Object};
+
+/// A program and its maps.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "program", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Config {
+    /// Takes packets out of IP-in-IP tunnels.
+    DecapIpip(Decap),
+    /// Takes packets out of FOU tunnels.
+    DecapFou(Decap),
+    /// Takes packets out of GUE tunnels.
+    DecapGue(Decap),
+    /// Leaves every packet to the kernel.
+    Pass {},
+    /// Puts packets into IP-in-IP tunnels.
+    EncapIpip(Encap),
+    /// Puts packets into FOU tunnels.
+    EncapFou(Encap),
+    /// Puts packets into GUE tunnels.
+    EncapGue(Encap),
+    /// Spreads flows over backends.
+    Balance(Balance),
+}
+
+/// The configuration of `decap_*`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Decap {
+    /// The outer address of this host.
+    pub local: Ipv4Addr,
+    /// The UDP port of FOU and GUE.
+    #[serde(default)]
+    pub port: u16,
+    /// Who may send.
+    pub peer: Vec<Peer>,
+}
+
+/// A peer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its outer address.
+    pub outer: Ipv4Addr,
+    /// The inner sources that it may use, such as `10.1.0.0/16`.
+    pub inner: Vec<Prefix>,
+}
+
+/// The configuration of `encap_*`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Encap {
+    /// The outer address of this host.
+    pub local: Ipv4Addr,
+    /// The UDP port that FOU and GUE packets go to.
+    #[serde(default)]
+    pub port: u16,
+    /// The longest outer packet, in bytes.
+    #[serde(default = "ethernet_mtu")]
+    pub mtu: u16,
+    /// The outer TTL; 0 for the inner one.
+    #[serde(default = "default_ttl")]
+    pub ttl: u8,
+    /// The seed of the hash that the source ports of FOU and GUE come from.
+    #[serde(default)]
+    pub seed: u32,
+    /// How outer packets leave.
+    pub out: OutBy,
+    /// The tunnels.
+    pub tunnel: Vec<TunnelTo>,
+}
+
+/// How outer packets leave.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OutBy {
+    /// The interface; without it, that by which the packets have come.
+    pub interface: Option<String>,
+    /// The Ethernet address of the next hop.
+    pub next_hop: Mac,
+}
+
+/// One tunnel.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TunnelTo {
+    /// Where it ends.
+    pub exit: Ipv4Addr,
+    /// The inner destinations, such as `10.2.0.0/16`.
+    pub inner: Vec<Prefix>,
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+#[non_exhaustive]
+pub struct Mac(pub [u8; 6]);
+
+impl TryFrom<String> for Mac {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let mut address = [0; 6];
+        let mut parts = text.trim().split(':');
+        for byte in &mut address {
+            let part = parts.next().unwrap_or_default();
+            *byte = u8::from_str_radix(part, 16)
+                .map_err(|_| format!("{text}: not an Ethernet address like 02:00:00:00:00:01"))?;
+        }
+        match parts.next() {
+            None => Ok(Self(address)),
+            Some(_) => Err(format!("{text}: longer than an Ethernet address")),
+        }
+    }
+}
+
+const fn ethernet_mtu() -> u16 {
+    1500
+}
+
+const fn default_ttl() -> u8 {
+    DEFAULT_TTL
+}
+
+/// The outer TTL, in hops.
+const DEFAULT_TTL: u8 = 64;
+
+/// The outer DSCP is the inner one.
+const COPIED: u8 = 255;
+
+/// An address and a length, in bits.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+#[non_exhaustive]
+pub struct Prefix {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The length.
+    pub len: u8,
+}
+
+impl TryFrom<String> for Prefix {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (address, len) = text.split_once('/').unwrap_or((&text, "32"));
+        let address = address
+            .parse()
+            .map_err(|_| format!("{text}: not an IPv4 address and a prefix length"))?;
+        let len = len
+            .parse()
+            .map_err(|_| format!("{text}: no prefix length"))?;
+        ipencap::wire::Prefix::new(address, len).map_err(|error| format!("{text}: {error}"))?;
+        Ok(Self { address, len })
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or says something wrong.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Failure::of(path.display(), &error))?;
+        toml::from_str(&text).map_err(|error| Failure::of(path.display(), &error))
+    }
+
+    /// The name of the program.
+    #[must_use]
+    pub const fn program(&self) -> &'static str {
+        match self {
+            Self::DecapIpip(_) => "decap_ipip",
+            Self::DecapFou(_) => "decap_fou",
+            Self::DecapGue(_) => "decap_gue",
+            Self::Pass {} => "pass",
+            Self::EncapIpip(_) => "encap_ipip",
+            Self::EncapFou(_) => "encap_fou",
+            Self::EncapGue(_) => "encap_gue",
+            Self::Balance(balance) => match balance.tunnel {
+                Kind::Ipip => "balance_ipip",
+                Kind::Gue => "balance_gue",
+            },
+        }
+    }
+
+    /// Loads the program, with maps as long as this needs.
+    ///
+    /// # Errors
+    /// As [`Object::load`], and what the tables of a balancer may have.
+    pub fn load(&self, objects: &Path) -> Result<Object, Failure> {
+        self.load_as(objects, self.program())
+    }
+
+    /// The same of another program with these maps.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_as(&self, objects: &Path, name: &str) -> Result<Object, Failure> {
+        let sizes = match self {
+            Self::Balance(balance) => {
+                let layout = Layout::new(balance)?;
+                let backends = layout.backends.len().max(1) as u32;
+                let slots = layout.slots.len().max(1) as u32;
+                vec![("SLOTS", slots), ("TUNNELS", backends), ("SENT", backends)]
+            }
+            _ => Vec::new(),
+        };
+        Object::load_sized(objects, name, &sizes)
+    }
+
+    /// Fills the maps of the program, which will be attached to `interface`.
+    ///
+    /// # Errors
+    /// A map has no room, or an address does not fit its purpose.
+    pub fn fill(&self, object: &mut Object, interface: &str) -> Result<(), Failure> {
+        match self {
+            Self::DecapIpip(decap) | Self::DecapFou(decap) | Self::DecapGue(decap) => {
+                decap.fill(object)
+            }
+            Self::Pass {} => Ok(()),
+            Self::EncapIpip(encap) | Self::EncapFou(encap) | Self::EncapGue(encap) => {
+                encap.fill(object, interface)
+            }
+            Self::Balance(balance) => fill_balance(balance, object, interface),
+        }
+    }
+}
+
+impl Decap {
+    /// One peer that may send from any inner source.
+    #[must_use]
+    pub fn from_anywhere(local: Ipv4Addr, port: u16, peer: Ipv4Addr) -> Self {
+        let any = Prefix {
+            address: Ipv4Addr::UNSPECIFIED,
+            len: 0,
+        };
+        Self {
+            local,
+            port,
+            peer: vec![Peer {
+                outer: peer,
+                inner: vec![any],
+            }],
+        }
+    }
+
+    /// Fills the maps of the program.
+    ///
+    /// # Errors
+    /// A map has no room.
+    pub fn fill(&self, object: &mut Object) -> Result<(), Failure> {
+        let config = DecapConfig {
+            local: self.local.octets(),
+            port: self.port.to_be_bytes(),
+            reserved: [0; 2],
+        };
+        object.set("DECAP", 0, bytes::<8>(&config))?;
+        // Zero is nobody's number.
+        for (number, peer) in (1..).zip(&self.peer) {
+            object.insert::<_, u32>("PEERS", peer.outer.octets(), number)?;
+            for prefix in &peer.inner {
+                let source = InnerSource {
+                    prefix_len: 32_u32.saturating_add(prefix.len.into()),
+                    peer: number,
+                    address: prefix.address.octets(),
+                };
+                object.allow("INNER", source)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Encap {
+    fn fill(&self, object: &mut Object, interface: &str) -> Result<(), Failure> {
+        object.set_out(&self.out.resolve(interface, self.local)?)?;
+        for (number, tunnel) in (1..).zip(&self.tunnel) {
+            let settings = Settings {
+                local: self.local.octets(),
+                exit: tunnel.exit.octets(),
+                port: self.port.to_be_bytes(),
+                seed: self.seed,
+                link_mtu: self.mtu,
+                ttl: self.ttl,
+                dscp: COPIED,
+                flags: FORWARD,
+                ..Settings::default()
+            };
+            object.keep("TUNNELS", number, &settings)?;
+            for prefix in &tunnel.inner {
+                let route = Route {
+                    prefix_len: prefix.len.into(),
+                    address: prefix.address.octets(),
+                };
+                object.route("ROUTES", route, number)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OutBy {
+    fn resolve(&self, attached: &str, address: Ipv4Addr) -> Result<Out, Failure> {
+        let leaves = self.interface.as_deref().unwrap_or(attached);
+        let missing = || Failure::new(format!("there is no interface {leaves}"));
+        let number = if_nametoindex(leaves).map_err(|_| missing())?;
+        let own = getifaddrs()
+            .map_err(|error| Failure::of("interfaces", &error))?
+            .filter(|address| address.interface_name == leaves)
+            .find_map(|address| address.address?.as_link_addr()?.addr())
+            .ok_or_else(|| Failure::new(format!("{leaves} has no Ethernet address")))?;
+        Ok(Out {
+            interface: if leaves == attached { 0 } else { number },
+            address: address.octets(),
+            next_hop: self.next_hop.0,
+            own,
+        })
+    }
+}
+
+/// Fills the maps of a load balancer.
+fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Result<(), Failure> {
+    let out = config.out.as_ref().ok_or_else(|| {
+        Failure::new(
+            "the XDP program needs a section [out], with the Ethernet address of the next hop",
+        )
+    })?;
+    object.set_out(&out.resolve(interface, config.source)?)?;
+    let layout = Layout::new(config)?;
+    object.set("BALANCE", 0, config.seed)?;
+    for (number, backend) in (0..).zip(&layout.backends) {
+        let settings = Settings {
+            local: config.source.octets(),
+            exit: backend.octets(),
+            port: config.port.to_be_bytes(),
+            link_mtu: config.link_mtu,
+            ttl: DEFAULT_TTL,
+            dscp: COPIED,
+            flags: if config.forward {
+                FORWARD | HAIRPIN
+            } else {
+                HAIRPIN
+            },
+            ..Settings::default()
+        };
+        object.keep("TUNNELS", number, &settings)?;
+    }
+    for (place, slot) in (0..).zip(&layout.slots) {
+        object.set("SLOTS", place, [slot.new_flows, slot.old_flows])?;
+    }
+    for (vip, pool) in &layout.vips {
+        object.insert("VIPS", vip.to_bytes(), [pool.first(), pool.len()])?;
+    }
+    Ok(())
+}

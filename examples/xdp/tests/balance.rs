@@ -1,0 +1,414 @@
+//! The program `balance` on the bundled capture, and on wrong configurations.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use core::net::Ipv4Addr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ipencap::decap::{Opened, inspect_without_filter};
+use ipencap::icmp::{self, ReportKind};
+use ipencap::packet::Facts;
+use ipencap::shim::{Gue, IpIp};
+use ipencap::wire::{IpProtocol, Ipv4, TcpFlags, TcpHeader};
+use ipencap_cli::capture::{Reader, link};
+use serde_json::Value;
+
+const WEB: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 80);
+const DNS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
+const DRAINING: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 14);
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("data")
+        .join(name)
+}
+
+/// A path of its own for each call.
+fn scratch(name: &str) -> PathBuf {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{call}-{name}"))
+}
+
+fn run(arguments: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_balance"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn packets(path: &Path) -> Vec<Vec<u8>> {
+    let mut reader = Reader::new(File::open(path).unwrap()).unwrap();
+    let mut packets = Vec::new();
+    while let Some(record) = reader.next_record().unwrap() {
+        packets.push(
+            link::ipv4_packet(record.link_type, record.frame)
+                .unwrap()
+                .to_vec(),
+        );
+    }
+    packets
+}
+
+/// Balances the bundled capture by the bundled configuration with this tunnel: the report, and what is sent.
+fn balanced(tunnel: &str) -> (Value, Vec<Vec<u8>>) {
+    let text = fs::read_to_string(data("balance.toml")).unwrap();
+    let config = scratch(&format!("{tunnel}.toml"));
+    fs::write(&config, text.replace("\"ipip\"", &format!("\"{tunnel}\""))).unwrap();
+    let sent = scratch(&format!("{tunnel}.pcap"));
+    let output = run(&[
+        Path::new("--config"),
+        &config,
+        Path::new("--capture"),
+        &data("clients.pcap"),
+        Path::new("--write"),
+        &sent,
+        Path::new("--json"),
+    ]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    (report, packets(&sent))
+}
+
+/// The backend of an outer packet, and the packet inside.
+fn opened(outer: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let to = Facts::read(outer).unwrap().destination();
+    let opened = match Facts::read(outer).unwrap().protocol() {
+        IpProtocol::IPENCAP => inspect_without_filter(&IpIp, outer),
+        IpProtocol::UDP => inspect_without_filter(&Gue::new(), outer),
+        _ => return None,
+    };
+    let span = opened.as_ref().map(Opened::span).unwrap();
+    Some((to, span.get(outer).unwrap()))
+}
+
+fn is_fragment(packet: &[u8]) -> bool {
+    Facts::read(packet).unwrap().is_fragment()
+}
+
+#[test]
+fn every_packet_arrives_at_a_backend_of_its_flow() {
+    for tunnel in ["ipip", "gue"] {
+        let (report, sent) = balanced(tunnel);
+        let all = packets(&data("clients.pcap"));
+        assert_eq!(report["packets"], all.len());
+        assert_eq!(report["passed_no_vip"], 1);
+        assert_eq!(report["dropped"], serde_json::json!({ "BadChecksum": 1 }));
+
+        // What goes in comes out, in order, but for those that are treated otherwise.
+        let mut inner: Vec<_> = sent.iter().filter_map(|outer| opened(outer)).collect();
+        inner.retain(|(_, packet)| !is_fragment(packet));
+        let expected = all.iter().filter(|packet| {
+            packet.len() <= 1400
+                && Facts::read(packet).is_ok_and(|facts| {
+                    !facts.is_fragment() && [WEB, DNS].contains(&facts.destination())
+                })
+        });
+        assert!(
+            inner
+                .iter()
+                .map(|(_, packet)| *packet)
+                .eq(expected.map(|packet| &packet[..]))
+        );
+
+        // One backend for a flow, and for the errors about it; those of its VIP.
+        let mut backends = HashMap::new();
+        let mut errors = 0;
+        for &(backend, packet) in &inner {
+            let facts = Facts::read(packet).unwrap();
+            let flow = if facts.protocol() == IpProtocol::ICMP {
+                errors += 1;
+                let quoted = icmp::read(packet).unwrap();
+                let quoted = Ipv4::parse_quoted(quoted.quote().packet()).unwrap();
+                ipencap::packet::Flow::of_quoted(quoted).unwrap().reversed()
+            } else {
+                facts.flow()
+            };
+            let known = *backends.entry(flow).or_insert(backend);
+            assert_eq!(backend, known, "{flow:?}");
+            assert_eq!(backend.octets()[3] < 50, flow.destination == WEB);
+            assert_ne!(backend.octets()[3], 55, "it is down");
+        }
+        assert_eq!(errors, 40);
+
+        // The report says the same.
+        for entry in report["backends"].as_array().unwrap() {
+            let address: Ipv4Addr = entry["address"].as_str().unwrap().parse().unwrap();
+            let of_it = sent
+                .iter()
+                .filter_map(|outer| opened(outer))
+                .filter(|(to, _)| *to == address);
+            let (count, bytes) = of_it.fold((0, 0), |(n, bytes), (_, packet)| {
+                (n + 1, bytes + packet.len())
+            });
+            assert_eq!(entry["packets"], count);
+            assert_eq!(entry["bytes"], bytes);
+        }
+    }
+}
+
+#[test]
+fn the_draining_backend_gets_no_connection_that_begins() {
+    let (_, sent) = balanced("ipip");
+    let mut began = HashSet::new();
+    let mut kept = 0;
+    for (backend, packet) in sent.iter().filter_map(|outer| opened(outer)) {
+        let facts = Facts::read(packet).unwrap();
+        if facts.protocol() != IpProtocol::TCP {
+            continue;
+        }
+        let (tcp, ..) = TcpHeader::split(&packet[20..]).unwrap();
+        if tcp.flags().contains(TcpFlags::SYN) {
+            began.insert(facts.flow());
+        }
+        assert!(backend != DRAINING || !began.contains(&facts.flow()));
+        kept += u32::from(backend == DRAINING);
+    }
+    assert!(
+        kept > 10,
+        "it keeps the connections that it has: {kept} packets"
+    );
+}
+
+#[test]
+fn too_long_is_answered_with_the_mtu_or_split() {
+    for (tunnel, mtu) in [("ipip", 1480), ("gue", 1468)] {
+        let (report, sent) = balanced(tunnel);
+        assert_eq!(
+            (&report["answered_too_long"], &report["sent_in_fragments"]),
+            (&1.into(), &1.into())
+        );
+        let answers: Vec<_> = sent
+            .iter()
+            .filter(|packet| opened(packet).is_none())
+            .collect();
+        let [answer] = answers[..] else {
+            panic!("{} answers", answers.len());
+        };
+        let report = icmp::read(answer).unwrap();
+        assert_eq!(report.kind(), ReportKind::FragmentationNeeded { mtu });
+        assert_eq!(report.reporter(), WEB, "the address that the client knows");
+        assert_eq!(
+            Facts::read(answer).unwrap().destination(),
+            report.quote().header().unwrap().source()
+        );
+
+        let fragments: Vec<_> = sent
+            .iter()
+            .filter_map(|outer| opened(outer))
+            .filter(|(_, packet)| is_fragment(packet))
+            .collect();
+        assert!(sent.iter().all(|packet| packet.len() <= 1500));
+        // The client's own two, and the two of the datagram that was split.
+        assert_eq!(fragments.len(), 4);
+        let bodies = fragments[..2].iter().map(|(_, packet)| &packet[20..]);
+        let all = packets(&data("clients.pcap"));
+        let whole = all
+            .iter()
+            .find(|packet| packet.len() == 1500 && packet[9] == 17);
+        assert_eq!(bodies.collect::<Vec<_>>().concat(), whole.unwrap()[20..]);
+        for pair in fragments.chunks(2) {
+            assert_eq!(pair[0].0, pair[1].0, "both go to one backend");
+        }
+    }
+}
+
+#[test]
+fn the_table_is_for_people() {
+    let output = run(&[
+        Path::new("--config"),
+        &data("balance.toml"),
+        Path::new("--capture"),
+        &data("clients.pcap"),
+    ]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (report, _) = balanced("ipip");
+    for entry in report["backends"].as_array().unwrap() {
+        let address = entry["address"].as_str().unwrap();
+        let line = text.lines().find(|line| line.starts_with(address)).unwrap();
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(
+            words[1..3],
+            [entry["packets"].to_string(), entry["bytes"].to_string()]
+        );
+    }
+    assert!(text.contains("1 answered too long"));
+}
+
+#[test]
+fn wrong_configurations_are_explained() {
+    let right = fs::read_to_string(data("balance.toml")).unwrap();
+    for (from, to, said) in [
+        ("\"balance\"", "\"decap_ipip\"", "unknown field"),
+        ("seed =", "sed =", "unknown field `sed`"),
+        ("seed = 0x5eed1e55", "", "missing field `seed`"),
+        ("203.0.113.80:443/tcp", "203.0.113.80:443", "no protocol"),
+        ("203.0.113.80:443/tcp", "203.0.113.80:0/tcp", "no port"),
+        ("203.0.113.80:443/tcp", "203.0.113/tcp", "no IPv4 address"),
+        (
+            "203.0.113.80:443/tcp",
+            "203.0.113.80:443/sctp",
+            "not tcp or udp",
+        ),
+        (
+            "203.0.113.53/udp",
+            "203.0.113.80:80/tcp",
+            "stands in pool 1 and in pool 2",
+        ),
+        (
+            "\"draining\"",
+            "\"drained\"",
+            "write active, draining or down",
+        ),
+        (
+            "192.0.2.12",
+            "192.0.2.11",
+            "has the backend 192.0.2.11 twice",
+        ),
+        (
+            "192.0.2.12",
+            "224.0.0.1",
+            "the tunnel from 198.51.100.1 to 224.0.0.1",
+        ),
+        (
+            "[[pool]]\nvip = [\"203.0.113.80:",
+            "[[pool]]\nslots = 1000\nvip = [\"203.0.113.80:",
+            "not prime",
+        ),
+        ("\"ipip\"", "\"gre\"", "unknown variant `gre`"),
+    ] {
+        assert!(right.contains(from), "{from}");
+        let path = scratch("wrong.toml");
+        fs::write(&path, right.replacen(from, to, 1)).unwrap();
+        let output = run(&[
+            Path::new("--config"),
+            &path,
+            Path::new("--capture"),
+            &data("clients.pcap"),
+        ]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(said), "{to}: {text}");
+        assert!(text.contains("wrong.toml"), "it names the file: {text}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn wrong_arguments_are_explained() {
+    let config = data("balance.toml");
+    let capture = data("clients.pcap");
+    for (arguments, said) in [
+        (vec![], "required"),
+        (vec![Path::new("--config"), &config], "--capture"),
+        (
+            vec![
+                Path::new("--config"),
+                &config,
+                Path::new("--capture"),
+                Path::new("/nonexistent"),
+            ],
+            "cannot read /nonexistent",
+        ),
+        (
+            vec![
+                Path::new("--config"),
+                Path::new("/nonexistent"),
+                Path::new("--capture"),
+                &capture,
+            ],
+            "/nonexistent",
+        ),
+        (
+            vec![
+                Path::new("--config"),
+                &config,
+                Path::new("--capture"),
+                &capture,
+                Path::new("--write"),
+                &capture,
+            ],
+            "it is the input",
+        ),
+    ] {
+        let output = run(&arguments);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+/// In network namespaces: a client sends 200 datagrams over a veth pair to a VIP, and one that is too long.
+#[test]
+fn a_device_is_balanced() {
+    let script = r#"
+        set -e
+        ip link set lo up
+        unshare --net sleep 60 & client=$!
+        trap 'kill $client' EXIT
+        sleep 0.3
+        ip link add b0 type veth peer name c0
+        ip link set c0 netns $client
+        ip address add 10.9.0.2/24 dev b0
+        ip link set b0 up
+        ip route add 192.0.2.0/24 via 10.9.0.1
+        in_client() { nsenter --target $client --net "$@"; }
+        in_client ip address add 10.9.0.1/24 dev c0
+        in_client ip link set c0 up
+        in_client ip route add 203.0.113.0/24 via 10.9.0.2
+        "$BALANCE" --config "$CONFIG" --device b0 --packets 201 --seconds 20 --json & balance=$!
+        sleep 1
+        in_client bash -c 'for port in $(seq 1 200); do echo x > /dev/udp/203.0.113.53/$port; done'
+        in_client bash -c 'head -c 1470 /dev/zero > /dev/udp/203.0.113.53/7'
+        wait $balance
+    "#;
+    let can = Command::new("unshare").args(["--net", "true"]).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        println!("skipped: network namespaces need root and util-linux");
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(["--net", "bash", "-c", script])
+        .env("BALANCE", env!("CARGO_BIN_EXE_balance"))
+        .env("CONFIG", data("balance.toml"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["sent"], 200, "{report} {errors}");
+    let too_long = [&report["answered_too_long"], &report["sent_in_fragments"]];
+    assert_eq!(
+        too_long
+            .iter()
+            .filter_map(|count| count.as_u64())
+            .sum::<u64>(),
+        1,
+        "{report}"
+    );
+    let shares = report["backends"].as_array().unwrap().iter();
+    let of: Vec<_> = shares
+        .map(|backend| backend["packets"].as_u64().unwrap())
+        .collect();
+    assert!(
+        of[4] > 60 && of[5] > 60,
+        "both active backends of the pool: {report}"
+    );
+    assert_eq!((of[..4].iter().sum::<u64>(), of[6]), (0, 0));
+    assert!(!errors.contains("did not send"), "{errors}");
+}
