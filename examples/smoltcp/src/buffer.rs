@@ -1,0 +1,75 @@
+use core::fmt;
+
+use ipencap::packet::{Packet, Span};
+
+/// The memory of one packet of up to `N` bytes with all headers of its tunnel: `N` is the MTU of the link, or the
+/// longest outer packet that is to get through.
+///
+/// An empty one is all zero, so a static array of them lies in `.bss` and takes no flash.
+#[derive(Clone)]
+pub struct Buffer<const N: usize> {
+    span: Span,
+    bytes: [u8; N],
+}
+
+impl<const N: usize> Buffer<N> {
+    /// What to fill the memory of a device with.
+    pub const EMPTY: Self = Self {
+        span: Span::new(0, 0),
+        bytes: [0; N],
+    };
+
+    /// Where the packet is in the bytes.
+    pub(crate) const fn span(&self) -> Span {
+        self.span
+    }
+
+    pub(crate) const fn set_span(&mut self, span: Span) {
+        self.span = span;
+    }
+
+    pub(crate) fn packet(&self) -> &[u8] {
+        self.span.get(&self.bytes).unwrap_or_default()
+    }
+
+    pub(crate) fn packet_mut(&mut self) -> &mut [u8] {
+        self.span.get_mut(&mut self.bytes).unwrap_or_default()
+    }
+
+    /// The packet with the free bytes around it.
+    pub(crate) fn as_packet(&mut self) -> Packet<'_> {
+        Packet::new(&mut self.bytes, self.span)
+    }
+
+    pub(crate) const fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Becomes a packet of so many bytes with free bytes in front of it. `false` if there is not room enough: it is as
+    /// long as it can be then.
+    pub(crate) fn reserve(&mut self, headroom: usize, len: usize) -> bool {
+        let room = N.saturating_sub(headroom);
+        self.span = Span::new(headroom, len.min(room));
+        len <= room
+    }
+
+    /// Becomes a copy of this packet, or empty if there is not room enough.
+    pub(crate) fn copy_from(&mut self, packet: &[u8]) -> bool {
+        let copied = self.bytes.get_mut(..packet.len());
+        let len = copied.map_or(0, |bytes| {
+            bytes.copy_from_slice(packet);
+            packet.len()
+        });
+        self.span = Span::new(0, len);
+        len == packet.len()
+    }
+}
+
+impl<const N: usize> fmt::Debug for Buffer<N> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer")
+            .field("span", &self.span)
+            .finish_non_exhaustive()
+    }
+}

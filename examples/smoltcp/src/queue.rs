@@ -1,0 +1,478 @@
+use core::fmt;
+
+use ipencap::decap::OuterMeta;
+use ipencap::encap::Encapsulate;
+use ipencap::icmp::IcmpError;
+use ipencap::packet::Facts;
+use ipencap::time::Instant;
+use ipencap::tunnel::{Endpoint, Inbound, Peers, SocketTunnel, Tally};
+use smoltcp::iface::Interface;
+use smoltcp::phy::{self, Checksum, Device, DeviceCapabilities, Medium};
+use smoltcp::storage::RingBuffer;
+
+use crate::buffer::Buffer;
+use crate::clock::{endpoint_time, smoltcp_time};
+use crate::error::SetUpError;
+use crate::interface::renew;
+use crate::losses::{Losses, count};
+use crate::sending::{Sending, Way, Wrap};
+
+/// The least MTU of IPv4 (RFC 791 §3.2).
+const MIN_MTU: usize = 68;
+
+/// The inner stack's device, and a queue each way between it and the endpoint of its tunnels.
+///
+/// The inner stack's [`Interface`] takes it as a device of [`Medium::Ip`]. The program carries what comes out of the
+/// tunnel's side, outer packets or the payloads of datagrams, to sockets of another stack, and the other way. See the
+/// [crate's](crate#an-ethernet-board) documentation for the loop.
+pub struct TunnelQueue<'m, P: Peers, C, const N: usize> {
+    endpoint: Endpoint<'m, P, C>,
+    outgoing: RingBuffer<'m, Buffer<N>>,
+    incoming: RingBuffer<'m, Buffer<N>>,
+    sending: Sending,
+    losses: Losses,
+    /// The longest headers of any tunnel.
+    headroom: usize,
+    mtu: usize,
+}
+
+impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
+    /// The device of a stack whose packets go through the tunnels of `endpoint`.
+    ///
+    /// `outgoing` holds packets from the inner stack that the network has not taken yet, `incoming` those from the
+    /// network that the inner stack has not taken yet. One of each is enough; more bridge bursts.
+    ///
+    /// # Errors
+    /// [`SetUpError`] if there is no buffer, no peer, or no room for packets in a buffer.
+    #[inline]
+    pub fn new(
+        endpoint: Endpoint<'m, P, C>,
+        outgoing: &'m mut [Buffer<N>],
+        incoming: &'m mut [Buffer<N>],
+        timestamp: smoltcp::time::Instant,
+    ) -> Result<Self, SetUpError> {
+        if outgoing.is_empty() || incoming.is_empty() {
+            return Err(SetUpError::NoBuffers);
+        }
+        let mut queue = Self {
+            endpoint,
+            outgoing: RingBuffer::new(outgoing),
+            incoming: RingBuffer::new(incoming),
+            sending: Sending::NEW,
+            losses: Losses::NONE,
+            headroom: 0,
+            mtu: 0,
+        };
+        queue.mtu = queue.measure(endpoint_time(timestamp))?;
+        Ok(queue)
+    }
+
+    /// The endpoint: its peers, counters and timers.
+    #[inline]
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint<'m, P, C> {
+        &self.endpoint
+    }
+
+    /// The endpoint, to change peers, to tell it of keepalives and the like. After a change of peers or of the link's
+    /// MTU call [`follow_mtu`](Self::follow_mtu).
+    #[inline]
+    #[must_use]
+    pub const fn endpoint_mut(&mut self) -> &mut Endpoint<'m, P, C> {
+        &mut self.endpoint
+    }
+
+    /// What was lost here and not in the endpoint.
+    #[inline]
+    #[must_use]
+    pub const fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// The MTU that the inner stack is told, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn mtu(&self) -> usize {
+        self.mtu
+    }
+
+    /// Makes `interface` anew if the MTU has changed: smoltcp asks a device for it only once, in
+    /// [`Interface::new`]. Call it before each poll. `true` if it has changed.
+    ///
+    /// Sockets stay as they are, and TCP sends its next segments, also those again that were lost, with the new length.
+    /// Addresses, routes and [`any_ip`](Interface::any_ip) are kept. Fragments that were held are lost, and multicast
+    /// groups are to be joined again. `random_seed` is as in [`Config`](smoltcp::iface::Config::random_seed).
+    #[inline]
+    pub fn follow_mtu(
+        &mut self,
+        timestamp: smoltcp::time::Instant,
+        interface: &mut Interface,
+        random_seed: u64,
+    ) -> bool {
+        let has_changed = self.update_mtu(timestamp);
+        if has_changed {
+            renew(interface, self, random_seed, timestamp);
+        }
+        has_changed
+    }
+
+    /// Asks the endpoint for the MTU. `true` if it is another now.
+    pub(crate) fn update_mtu(&mut self, timestamp: smoltcp::time::Instant) -> bool {
+        // Without a peer everything stays as it was.
+        let mtu = self.measure(endpoint_time(timestamp)).unwrap_or(self.mtu);
+        core::mem::replace(&mut self.mtu, mtu) != mtu
+    }
+
+    /// The MTU that the paths to all peers carry, and sets the headroom that all their tunnels need.
+    fn measure(&mut self, now: Instant) -> Result<usize, SetUpError> {
+        let (mut headroom, mut mtu) = (0, None);
+        for place in 0..self.endpoint.peers().capacity() {
+            let Some(peer) = self.endpoint.peers().at(place) else {
+                continue;
+            };
+            let Some(path_mtu) = self.endpoint.inner_mtu(now, peer) else {
+                continue;
+            };
+            if let Some((tunnel, _)) = self.endpoint.peers().get(peer) {
+                headroom = tunnel.overhead().max(headroom);
+            }
+            mtu = Some(mtu.unwrap_or(u16::MAX).min(path_mtu));
+        }
+        let mtu = usize::from(mtu.ok_or(SetUpError::NoPeer)?);
+        let room = N.saturating_sub(headroom);
+        if room < MIN_MTU {
+            return Err(SetUpError::ShortBuffers);
+        }
+        self.headroom = headroom;
+        // smoltcp computes with it as if nothing were smaller.
+        Ok(mtu.clamp(MIN_MTU, room))
+    }
+
+    /// Whether there is room for another packet from the network: [`receive`](Self::receive) loses none then.
+    #[inline]
+    #[must_use]
+    pub fn can_receive(&self) -> bool {
+        !self.incoming.is_full()
+    }
+
+    /// Whether a packet to the network waits.
+    #[inline]
+    #[must_use]
+    pub fn can_send(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// When the endpoint has something to do ([`Endpoint::expire`]), and smoltcp's interface too after
+    /// [`follow_mtu`](Self::follow_mtu): poll at the latest then.
+    #[inline]
+    #[must_use]
+    pub fn poll_at(&self) -> Option<smoltcp::time::Instant> {
+        self.endpoint.next_deadline().map(smoltcp_time)
+    }
+
+    /// Passes packets to the network, whole outer packets for a raw socket, as long as `put` takes them: it returns
+    /// `false` for one that has to wait.
+    ///
+    /// A packet is judged and wrapped before `put` sees it, so whatever `put` takes for it, such as a token or a place in a
+    /// buffer, is used.
+    #[inline]
+    pub fn send(
+        &mut self,
+        timestamp: smoltcp::time::Instant,
+        mut put: impl FnMut(&mut [u8]) -> bool,
+    ) {
+        let wrap: Wrap<P::Tunnel> =
+            |tunnel, packet, per_packet| packet.wrap(tunnel, per_packet).map(|()| None);
+        self.flush(endpoint_time(timestamp), wrap, &mut |_, outer| put(outer));
+    }
+
+    /// A packet from the network, which begins with its IPv4 header. What it holds goes to the inner stack.
+    ///
+    /// The verdict tells what became of it: [`Inbound::HostsOwn`] is a packet for a socket of the host. `None` if there
+    /// was no room ([`can_receive`](Self::can_receive)); that is counted.
+    #[inline]
+    pub fn receive(&mut self, timestamp: smoltcp::time::Instant, packet: &[u8]) -> Option<Inbound> {
+        let now = endpoint_time(timestamp);
+        self.accept(packet, |endpoint, copy| endpoint.receive(now, copy))
+    }
+
+    fn flush(
+        &mut self,
+        now: Instant,
+        wrap: Wrap<P::Tunnel>,
+        put: &mut dyn FnMut(Option<&Facts>, &mut [u8]) -> bool,
+    ) {
+        let Self {
+            endpoint,
+            outgoing,
+            incoming,
+            sending,
+            losses,
+            ..
+        } = self;
+        let mut way = Way {
+            now,
+            endpoint,
+            wrap,
+            tell: &mut |error, about| tell(incoming, error, about),
+            put,
+            losses,
+        };
+        loop {
+            let gone = outgoing.dequeue_one_with(|packet| {
+                if sending.step(packet, &mut way) {
+                    Ok(())
+                } else {
+                    Err(())
+                }
+            });
+            if !matches!(gone, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+
+    /// Lets the endpoint judge a copy of a packet, which is what the inner stack gets then.
+    fn accept(
+        &mut self,
+        packet: &[u8],
+        judge: impl FnOnce(&mut Endpoint<'m, P, C>, &mut [u8]) -> Inbound,
+    ) -> Option<Inbound> {
+        let Self {
+            endpoint,
+            incoming,
+            losses,
+            ..
+        } = self;
+        let mut verdict = None;
+        let kept = incoming.enqueue_one_with(|copy| {
+            if !copy.copy_from(packet) {
+                count(&mut losses.too_long_from_network);
+                return Err(());
+            }
+            let judged = judge(endpoint, copy.packet_mut());
+            verdict = Some(judged);
+            match judged {
+                Inbound::Deliver { opened, .. } => {
+                    copy.set_span(opened.span());
+                    Ok(())
+                }
+                Inbound::Whole { slot, opened, .. } => {
+                    let datagram = endpoint.datagram(slot).unwrap_or_default();
+                    let inner = opened.span().get(datagram).unwrap_or_default();
+                    if copy.copy_from(inner) {
+                        return Ok(());
+                    }
+                    count(&mut losses.too_long_from_network);
+                    Err(())
+                }
+                Inbound::Relay { error, quoted, .. } => {
+                    write(&error, quoted.get(packet).unwrap_or_default(), copy)
+                }
+                _ => Err(()),
+            }
+        });
+        if kept.is_err() {
+            count(&mut losses.no_room_for_inner);
+        }
+        verdict
+    }
+
+    #[cfg(any(feature = "socket-raw", feature = "socket-udp"))]
+    pub(crate) const fn count_never_taken(&mut self, packets: u32) {
+        self.losses.never_taken = self.losses.never_taken.wrapping_add(packets);
+    }
+
+    pub(crate) fn has_incoming(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
+    pub(crate) fn has_room_outgoing(&self) -> bool {
+        !self.outgoing.is_full()
+    }
+
+    /// The next packet for the inner stack, and room for its answer, if there are both.
+    pub(crate) fn take(&mut self) -> Option<(RxToken<'_, 'm, N>, TxToken<'_, 'm, N>)> {
+        if self.incoming.is_empty() {
+            return None;
+        }
+        let Self {
+            outgoing,
+            incoming,
+            losses,
+            headroom,
+            ..
+        } = self;
+        let tx = TxToken::new(outgoing, losses, *headroom)?;
+        Some((RxToken { incoming }, tx))
+    }
+
+    pub(crate) fn room(&mut self) -> Option<TxToken<'_, 'm, N>> {
+        TxToken::new(&mut self.outgoing, &mut self.losses, self.headroom)
+    }
+
+    pub(crate) fn own_capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = self.mtu;
+        // No hardware sees inner packets.
+        capabilities.checksum.ipv4 = Checksum::Both;
+        capabilities.checksum.udp = Checksum::Both;
+        capabilities.checksum.tcp = Checksum::Both;
+        capabilities.checksum.icmpv4 = Checksum::Both;
+        capabilities
+    }
+}
+
+impl<P: Peers, C: Tally, const N: usize> TunnelQueue<'_, P, C, N>
+where
+    P::Tunnel: SocketTunnel,
+{
+    /// [`send`](Self::send) through a UDP socket: `put` gets the payload of each datagram, and the facts of its outer
+    /// packet. Send it to [`Facts::destination`] and the port of [`Facts::flow`].
+    #[inline]
+    pub fn send_datagrams(
+        &mut self,
+        timestamp: smoltcp::time::Instant,
+        mut put: impl FnMut(&Facts, &[u8]) -> bool,
+    ) {
+        let wrap: Wrap<P::Tunnel> =
+            |tunnel, packet, per_packet| tunnel.wrap_payload(packet, per_packet).map(Some);
+        self.flush(endpoint_time(timestamp), wrap, &mut |facts, payload| {
+            facts.is_none_or(|facts| put(facts, payload))
+        });
+    }
+
+    /// [`receive`](Self::receive) of what a UDP socket has received.
+    #[inline]
+    pub fn receive_datagram(
+        &mut self,
+        timestamp: smoltcp::time::Instant,
+        meta: &OuterMeta,
+        payload: &[u8],
+    ) -> Option<Inbound> {
+        let now = endpoint_time(timestamp);
+        self.accept(payload, |endpoint, copy| {
+            endpoint.receive_payload(now, meta, copy)
+        })
+    }
+}
+
+/// Passes an ICMP error to the inner stack, if there is room.
+fn tell<const N: usize>(
+    incoming: &mut RingBuffer<'_, Buffer<N>>,
+    error: &IcmpError,
+    about: &[u8],
+) -> bool {
+    let told = incoming.enqueue_one_with(|copy| write(error, about, copy));
+    matches!(told, Ok(Ok(())))
+}
+
+fn write<const N: usize>(error: &IcmpError, about: &[u8], to: &mut Buffer<N>) -> Result<(), ()> {
+    let written = error.write(about, to.bytes_mut()).ok_or(())?.len();
+    to.reserve(0, written);
+    Ok(())
+}
+
+impl<'m, P: Peers, C: Tally, const N: usize> Device for TunnelQueue<'m, P, C, N> {
+    type RxToken<'a>
+        = RxToken<'a, 'm, N>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = TxToken<'a, 'm, N>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn receive(
+        &mut self,
+        _timestamp: smoltcp::time::Instant,
+    ) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        self.take()
+    }
+
+    #[inline]
+    fn transmit(&mut self, _timestamp: smoltcp::time::Instant) -> Option<Self::TxToken<'_>> {
+        self.room()
+    }
+
+    #[inline]
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.own_capabilities()
+    }
+}
+
+impl<P: Peers, C, const N: usize> fmt::Debug for TunnelQueue<'_, P, C, N> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TunnelQueue")
+            .field("outgoing", &self.outgoing.len())
+            .field("incoming", &self.incoming.len())
+            .field("losses", &self.losses)
+            .field("mtu", &self.mtu)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A packet for the inner stack.
+#[derive(Debug)]
+pub struct RxToken<'a, 'm, const N: usize> {
+    incoming: &'a mut RingBuffer<'m, Buffer<N>>,
+}
+
+impl<const N: usize> phy::RxToken for RxToken<'_, '_, N> {
+    #[inline]
+    fn consume<R, F>(self, f: F) -> R
+    where
+        F: FnOnce(&[u8]) -> R,
+    {
+        match self.incoming.dequeue_one() {
+            Ok(packet) => f(packet.packet()),
+            // Never: there was one when the token was made.
+            Err(_) => f(&[]),
+        }
+    }
+}
+
+/// Room for a packet from the inner stack.
+#[derive(Debug)]
+pub struct TxToken<'a, 'm, const N: usize> {
+    outgoing: &'a mut RingBuffer<'m, Buffer<N>>,
+    losses: &'a mut Losses,
+    headroom: usize,
+}
+
+impl<'a, 'm, const N: usize> TxToken<'a, 'm, N> {
+    fn new(
+        outgoing: &'a mut RingBuffer<'m, Buffer<N>>,
+        losses: &'a mut Losses,
+        headroom: usize,
+    ) -> Option<Self> {
+        (!outgoing.is_full()).then_some(Self {
+            outgoing,
+            losses,
+            headroom,
+        })
+    }
+}
+
+impl<const N: usize> phy::TxToken for TxToken<'_, '_, N> {
+    #[inline]
+    fn consume<R, F>(self, len: usize, f: F) -> R
+    where
+        F: FnOnce(&mut [u8]) -> R,
+    {
+        // Never an error: there was room when the token was made.
+        let Ok(packet) = self.outgoing.enqueue_one() else {
+            return f(&mut []);
+        };
+        let fits = packet.reserve(self.headroom, len);
+        let result = f(packet.packet_mut());
+        if !fits {
+            count(&mut self.losses.too_long_from_inner);
+            packet.reserve(0, 0);
+        }
+        result
+    }
+}
