@@ -1,6 +1,7 @@
 use core::fmt;
 
 use ipencap::packet::{Packet, Span};
+use ipencap::tunnel::PeerId;
 
 /// The memory of one packet of up to `N` bytes with all headers of its tunnel: `N` is the MTU of the link, or the
 /// longest outer packet that is to get through.
@@ -9,6 +10,8 @@ use ipencap::packet::{Packet, Span};
 #[derive(Clone)]
 pub struct Buffer<const N: usize> {
     span: Span,
+    /// The peer that it is to be sent to whatever the path MTU: a probe.
+    probed: Option<PeerId>,
     bytes: [u8; N],
 }
 
@@ -16,6 +19,7 @@ impl<const N: usize> Buffer<N> {
     /// What to fill the memory of a device with.
     pub const EMPTY: Self = Self {
         span: Span::new(0, 0),
+        probed: None,
         bytes: [0; N],
     };
 
@@ -45,10 +49,27 @@ impl<const N: usize> Buffer<N> {
         &mut self.bytes
     }
 
+    pub(crate) const fn probed(&self) -> Option<PeerId> {
+        self.probed
+    }
+
+    /// Becomes a probe of so many bytes, which this writes.
+    pub(crate) fn set_probe(
+        &mut self,
+        peer: PeerId,
+        (headroom, len): (usize, usize),
+        write: impl FnOnce(&mut [u8]) -> Option<()>,
+    ) -> bool {
+        let fits = self.reserve(headroom, len);
+        self.probed = Some(peer);
+        fits && write(self.packet_mut()).is_some()
+    }
+
     /// Becomes a packet of so many bytes with free bytes in front of it. `false` if there is not room enough: it is as
     /// long as it can be then.
     pub(crate) fn reserve(&mut self, headroom: usize, len: usize) -> bool {
         let room = N.saturating_sub(headroom);
+        self.probed = None;
         self.span = Span::new(headroom, len.min(room));
         len <= room
     }

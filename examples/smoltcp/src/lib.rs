@@ -123,6 +123,7 @@ mod device;
 mod error;
 mod interface;
 mod losses;
+mod path_check;
 mod queue;
 mod sending;
 #[cfg(any(feature = "socket-raw", feature = "socket-udp"))]
@@ -132,4 +133,5 @@ pub use buffer::Buffer;
 pub use device::{TunnelDevice, TxToken};
 pub use error::SetUpError;
 pub use losses::Losses;
+pub use path_check::PathCheck;
 pub use queue::{RxToken, TunnelQueue, TxToken as QueueTxToken};

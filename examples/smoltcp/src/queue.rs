@@ -11,10 +11,11 @@ use smoltcp::phy::{self, Checksum, Device, DeviceCapabilities, Medium};
 use smoltcp::storage::RingBuffer;
 
 use crate::buffer::Buffer;
-use crate::clock::{endpoint_time, smoltcp_time};
+use crate::clock::endpoint_time;
 use crate::error::SetUpError;
 use crate::interface::renew;
 use crate::losses::{Losses, count};
+use crate::path_check::PathCheck;
 use crate::sending::{Sending, Way, Wrap};
 
 /// The least MTU of IPv4 (RFC 791 §3.2).
@@ -30,6 +31,7 @@ pub struct TunnelQueue<'m, P: Peers, C, const N: usize> {
     outgoing: RingBuffer<'m, Buffer<N>>,
     incoming: RingBuffer<'m, Buffer<N>>,
     sending: Sending,
+    check: Option<PathCheck>,
     losses: Losses,
     /// The longest headers of any tunnel.
     headroom: usize,
@@ -59,12 +61,27 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
             outgoing: RingBuffer::new(outgoing),
             incoming: RingBuffer::new(incoming),
             sending: Sending::NEW,
+            check: None,
             losses: Losses::NONE,
             headroom: 0,
             mtu: 0,
         };
         queue.mtu = queue.measure(endpoint_time(timestamp))?;
         Ok(queue)
+    }
+
+    /// The same, which finds out the MTU of a path that is silent about it.
+    #[inline]
+    #[must_use]
+    pub const fn with_path_check(mut self, check: PathCheck) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// Sets or removes what finds out the MTU of a path that is silent about it.
+    #[inline]
+    pub const fn set_path_check(&mut self, check: Option<PathCheck>) {
+        self.check = check;
     }
 
     /// The endpoint: its peers, counters and timers.
@@ -162,12 +179,12 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
         !self.outgoing.is_empty()
     }
 
-    /// When the endpoint has something to do ([`Endpoint::expire`]), and smoltcp's interface too after
-    /// [`follow_mtu`](Self::follow_mtu): poll at the latest then.
+    /// When the stack is to be polled next though nothing comes, for what is due here: probes of the path. The stack's
+    /// own [`poll_at`](Interface::poll_at) does not know of them.
     #[inline]
     #[must_use]
     pub fn poll_at(&self) -> Option<smoltcp::time::Instant> {
-        self.endpoint.next_deadline().map(smoltcp_time)
+        self.check.as_ref().map(PathCheck::poll_at)
     }
 
     /// Passes packets to the network, whole outer packets for a raw socket, as long as `put` takes them: it returns
@@ -193,7 +210,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     #[inline]
     pub fn receive(&mut self, timestamp: smoltcp::time::Instant, packet: &[u8]) -> Option<Inbound> {
         let now = endpoint_time(timestamp);
-        self.accept(packet, |endpoint, copy| endpoint.receive(now, copy))
+        self.accept(now, packet, |endpoint, copy| endpoint.receive(now, copy))
     }
 
     fn flush(
@@ -207,7 +224,9 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
             outgoing,
             incoming,
             sending,
+            check,
             losses,
+            headroom,
             ..
         } = self;
         let mut way = Way {
@@ -219,6 +238,15 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
             losses,
         };
         loop {
+            if let Some(check) = check.as_mut().filter(|_| !outgoing.is_full())
+                && let Some((peer, len)) = check.step(now, way.endpoint)
+            {
+                let place = (*headroom, usize::from(len));
+                let _kept = outgoing.enqueue_one_with(|probe| {
+                    let is_put = probe.set_probe(peer, place, |bytes| check.write(bytes));
+                    is_put.then_some(()).ok_or(())
+                });
+            }
             let gone = outgoing.dequeue_one_with(|packet| {
                 if sending.step(packet, &mut way) {
                     Ok(())
@@ -235,12 +263,14 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     /// Lets the endpoint judge a copy of a packet, which is what the inner stack gets then.
     fn accept(
         &mut self,
+        now: Instant,
         packet: &[u8],
         judge: impl FnOnce(&mut Endpoint<'m, P, C>, &mut [u8]) -> Inbound,
     ) -> Option<Inbound> {
         let Self {
             endpoint,
             incoming,
+            check,
             losses,
             ..
         } = self;
@@ -253,9 +283,12 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
             let judged = judge(endpoint, copy.packet_mut());
             verdict = Some(judged);
             match judged {
-                Inbound::Deliver { opened, .. } => {
+                Inbound::Deliver { peer, opened, .. } => {
                     copy.set_span(opened.span());
-                    Ok(())
+                    let check = check.as_mut();
+                    let is_answer = check
+                        .is_some_and(|check| check.answers(now, endpoint, peer, copy.packet()));
+                    (!is_answer).then_some(()).ok_or(())
                 }
                 Inbound::Whole { slot, opened, .. } => {
                     let datagram = endpoint.datagram(slot).unwrap_or_default();
@@ -352,7 +385,7 @@ where
         payload: &[u8],
     ) -> Option<Inbound> {
         let now = endpoint_time(timestamp);
-        self.accept(payload, |endpoint, copy| {
+        self.accept(now, payload, |endpoint, copy| {
             endpoint.receive_payload(now, meta, copy)
         })
     }
@@ -411,6 +444,7 @@ impl<P: Peers, C, const N: usize> fmt::Debug for TunnelQueue<'_, P, C, N> {
             .field("incoming", &self.incoming.len())
             .field("losses", &self.losses)
             .field("mtu", &self.mtu)
+            .field("check", &self.check)
             .finish_non_exhaustive()
     }
 }

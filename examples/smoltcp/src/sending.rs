@@ -95,6 +95,9 @@ impl Sending {
             // It was too long, and was counted.
             return false;
         }
+        if let Some(peer) = packet.probed() {
+            return self.wrap(peer, &PerPacket::new(), packet, way);
+        }
         match way
             .endpoint
             .outbound(way.now, packet.packet(), &PerPacket::new())

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipencap::decap::Prefix;
 use ipencap::tunnel::{Counters, Endpoint, EndpointConfig, OnePeer, Path, PeerTunnel};
-use ipencap_smoltcp::{Buffer, TunnelDevice};
+use ipencap_smoltcp::{Buffer, PathCheck, TunnelDevice};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
@@ -92,6 +92,13 @@ impl<T: PeerTunnel> TunnelHost<T> {
             TunnelDevice::new(link, endpoint, memory.outgoing, memory.incoming, now).unwrap();
         let stack = Stack::new(address, &mut device, now);
         Self { stack, device }
+    }
+
+    /// Looks whether long packets arrive at `target`.
+    pub(crate) fn checking(mut self, target: Ipv4Addr) -> Self {
+        let check = PathCheck::new(self.stack.address, target);
+        self.device.queue_mut().set_path_check(Some(check));
+        self
     }
 
     pub(crate) fn counters(&self) -> &Counters {
