@@ -502,6 +502,8 @@ impl<const N: usize> phy::TxToken for TxToken<'_, '_, N> {
             return f(&mut []);
         };
         let fits = packet.reserve(self.headroom, len);
+        // smoltcp leaves the unused bytes of ICMP errors as they are: those of another packet.
+        packet.packet_mut().fill(0);
         let result = f(packet.packet_mut());
         if !fits {
             count(&mut self.losses.too_long_from_inner);

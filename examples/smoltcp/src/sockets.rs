@@ -54,8 +54,9 @@ where
     /// Carries packets both ways between the queue and a UDP socket, which is bound to the port where the tunnel
     /// receives. Packets wait in the socket while there is no room for them here, and the other way.
     ///
-    /// smoltcp's UDP sockets do not tell and cannot set ECN and DSCP: these are lost. Datagrams come from the port that the
-    /// socket is bound to.
+    /// Datagrams come from that port too. Tell the tunnel so
+    /// ([`SourcePort::Fixed`](ipencap::shim::SourcePort::Fixed)), or it does not know its own datagrams in ICMP errors and
+    /// learns of no narrower path. smoltcp's UDP sockets do not tell and cannot set ECN and DSCP: these are lost.
     #[inline]
     pub fn carry_udp(&mut self, timestamp: Instant, socket: &mut smoltcp::socket::udp::Socket<'_>) {
         use ipencap::decap::OuterMeta;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipencap::decap::Prefix;
 use ipencap::tunnel::{Counters, Endpoint, EndpointConfig, OnePeer, Path, PeerTunnel};
-use ipencap_smoltcp::{Buffer, PathCheck, TunnelDevice};
+use ipencap_smoltcp::{Buffer, Losses, PathCheck, TunnelDevice};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
@@ -100,10 +100,6 @@ impl<T: PeerTunnel> TunnelHost<T> {
         self.device.queue_mut().set_path_check(Some(check));
         self
     }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        self.device.queue().endpoint().tally()
-    }
 }
 
 /// What a transfer needs of a host.
@@ -111,6 +107,12 @@ pub(crate) trait Host {
     fn stack(&mut self) -> &mut Stack;
     fn poll(&mut self, now: Instant);
     fn poll_at(&mut self, now: Instant) -> Option<Instant>;
+    fn counters(&self) -> &Counters;
+    fn losses(&self) -> Losses;
+    /// What the inner stack was told.
+    fn mtu(&self) -> usize;
+    /// Tokens of the link that the tunnel has taken to send with, and those that it has used.
+    fn tokens(&self) -> Option<(u64, u64)>;
 }
 
 impl<T: PeerTunnel> Host for TunnelHost<T> {
@@ -127,5 +129,21 @@ impl<T: PeerTunnel> Host for TunnelHost<T> {
     fn poll_at(&mut self, now: Instant) -> Option<Instant> {
         let stack = self.stack.interface.poll_at(now, &self.stack.sockets);
         stack.into_iter().chain(self.device.queue().poll_at()).min()
+    }
+
+    fn counters(&self) -> &Counters {
+        self.device.queue().endpoint().tally()
+    }
+
+    fn losses(&self) -> Losses {
+        *self.device.queue().losses()
+    }
+
+    fn mtu(&self) -> usize {
+        self.device.queue().mtu()
+    }
+
+    fn tokens(&self) -> Option<(u64, u64)> {
+        Some(self.device.below().tokens())
     }
 }

@@ -1,9 +1,12 @@
 //! Two stacks and the network between them, on a clock of its own: everything that happens follows from the seed.
 
+mod ethernet;
 mod host;
+mod narrowing;
 mod transfer;
 mod wire;
 
-pub(crate) use host::{Memory, Stack, TunnelHost, endpoint};
-pub(crate) use transfer::{Goodput, Transfer};
-pub(crate) use wire::{Link, Tally, Weather, Wire};
+pub(crate) use ethernet::{EthernetHost, raw_socket};
+pub(crate) use host::{Host, TunnelHost};
+pub(crate) use narrowing::{Outcome, narrowing};
+pub(crate) use wire::{Link, Weather, Wire};

@@ -62,7 +62,7 @@ impl<'h, A: Host, B: Host> Transfer<'h, A, B> {
         let server = right.stack();
         server
             .sockets
-            .get_mut::<tcp::Socket>(server.tcp)
+            .get_mut::<tcp::Socket<'_>>(server.tcp)
             .listen(PORT)
             .unwrap();
         let Stack {
@@ -71,7 +71,7 @@ impl<'h, A: Host, B: Host> Transfer<'h, A, B> {
             tcp,
             ..
         } = left.stack();
-        let client = sockets.get_mut::<tcp::Socket>(*tcp);
+        let client = sockets.get_mut::<tcp::Socket<'_>>(*tcp);
         client
             .connect(interface.context(), (to, PORT), 49_152)
             .unwrap();
@@ -106,18 +106,6 @@ impl<'h, A: Host, B: Host> Transfer<'h, A, B> {
         }
     }
 
-    /// Goes on for this time, or until everything has arrived.
-    pub(crate) fn run_for(&mut self, time: Duration) -> Goodput {
-        let (begins, before) = (self.now, self.arrived());
-        while self.now < begins + time && self.arrived() < 2 * self.total {
-            self.step();
-        }
-        Goodput {
-            bytes: self.arrived() - before,
-            time: self.now - begins,
-        }
-    }
-
     fn step(&mut self) {
         let Self {
             left,
@@ -144,7 +132,7 @@ impl<'h, A: Host, B: Host> Transfer<'h, A, B> {
 
 /// Writes what fits of this end's bytes, and reads and compares what came of the other's.
 fn exchange(stack: &mut Stack, end: usize, own: &mut Stream, others: &mut Stream, total: usize) {
-    let socket = stack.sockets.get_mut::<tcp::Socket>(stack.tcp);
+    let socket = stack.sockets.get_mut::<tcp::Socket<'_>>(stack.tcp);
     while socket.can_send() && own.written < total {
         own.written += socket
             .send(|free| {

@@ -27,6 +27,8 @@ pub(crate) struct Weather {
     pub(crate) mtu: usize,
     /// Whether the router tells about longer ones with DF.
     pub(crate) icmp: bool,
+    /// How many bytes a sender puts on the link in a millisecond, if there is a limit.
+    pub(crate) bytes_per_milli: Option<u64>,
 }
 
 impl Weather {
@@ -37,6 +39,7 @@ impl Weather {
         reordered: 0,
         mtu: 1500,
         icmp: true,
+        bytes_per_milli: Some(2_500), // 20 Mbit/s
     };
     /// Enough for TCP to notice.
     pub(crate) const ROUGH: Self = Self {
@@ -62,7 +65,6 @@ pub(crate) struct Tally {
 /// One end of the link: how long packets take, and how many wait for being sent.
 const DELAY: Duration = Duration::from_millis(10);
 const EXTRA_DELAY: Duration = Duration::from_millis(3);
-const BYTES_PER_MILLI: u64 = 2_500; // 20 Mbit/s
 const MOST_WAITING: usize = 16;
 
 #[derive(Debug)]
@@ -119,7 +121,11 @@ impl Wire {
         self.tally.sent += 1;
         self.tally.longest = self.tally.longest.max(frame.len());
         let begins = self.leaving[end].last().copied().unwrap_or(now).max(now);
-        let micros = frame.len() as u64 * 1000 / BYTES_PER_MILLI;
+        let nanos = frame.len() as u64 * 1_000_000;
+        let micros = self
+            .weather
+            .bytes_per_milli
+            .map_or(0, |bytes| nanos / bytes / 1000);
         let leaves = begins + Duration::from_micros(micros);
         self.leaving[end].push(leaves);
 
@@ -202,9 +208,9 @@ pub(crate) struct Link {
     wire: Rc<RefCell<Wire>>,
     end: usize,
     medium: Medium,
-    /// Tokens that were taken to send with, and those that were used.
-    pub(crate) taken: u64,
-    pub(crate) used: Rc<RefCell<u64>>,
+    mtu: usize,
+    taken: u64,
+    used: Rc<RefCell<u64>>,
 }
 
 impl Link {
@@ -213,9 +219,23 @@ impl Link {
             wire: Rc::clone(wire),
             end,
             medium,
+            mtu: 1500,
             taken: 0,
             used: Rc::default(),
         }
+    }
+}
+
+impl Link {
+    /// The same with another MTU.
+    pub(crate) fn with_mtu(mut self, mtu: usize) -> Self {
+        self.mtu = mtu;
+        self
+    }
+
+    /// Tokens that were taken to send with, and those that were used.
+    pub(crate) fn tokens(&self) -> (u64, u64) {
+        (self.taken, *self.used.borrow())
     }
 }
 
@@ -240,8 +260,8 @@ impl Device for Link {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = self.medium;
         capabilities.max_transmission_unit = match self.medium {
-            Medium::Ethernet => 1500 + ETHERNET_HEADER,
-            _ => 1500,
+            Medium::Ethernet => self.mtu + ETHERNET_HEADER,
+            _ => self.mtu,
         };
         // As hardware that checks and fills in what it finds: only of outer packets.
         capabilities.checksum.ipv4 = Checksum::Both;
