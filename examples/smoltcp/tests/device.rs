@@ -96,7 +96,7 @@ fn wrapped(inner: &[u8], policy: OuterPolicy) -> Vec<u8> {
 fn transmit(device: &mut impl Device, packet: &[u8]) {
     let token = device.transmit(NOW).unwrap();
     token.consume(packet.len(), |bytes| {
-        bytes.copy_from_slice(&packet[..bytes.len()])
+        bytes.copy_from_slice(&packet[..bytes.len()]);
     });
 }
 

@@ -9,8 +9,8 @@ use smoltcp::socket::{AnySocket, raw};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpProtocol, IpVersion};
 
-use super::Link;
 use super::host::{Host, Memory, Stack, endpoint};
+use super::wire::Link;
 
 pub(crate) type Queue<T> = TunnelQueue<'static, OnePeer<'static, T>, Counters, 1500>;
 type Carry<T> = fn(&mut Queue<T>, Instant, &mut SocketSet<'static>, SocketHandle);
@@ -72,7 +72,7 @@ impl<T: PeerTunnel> EthernetHost<T> {
     }
 
     /// Looks whether long packets arrive at `target`.
-    pub(crate) fn checking(mut self, target: Ipv4Addr) -> Self {
+    pub(crate) const fn checking(mut self, target: Ipv4Addr) -> Self {
         self.queue
             .set_path_check(Some(PathCheck::new(self.stack.address, target)));
         self

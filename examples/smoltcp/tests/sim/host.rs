@@ -11,7 +11,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use super::Link;
+use super::wire::Link;
 
 const LINK_MTU: usize = 1500;
 pub(crate) const SOCKET_LEN: usize = 1 << 16;
@@ -95,7 +95,7 @@ impl<T: PeerTunnel> TunnelHost<T> {
     }
 
     /// Looks whether long packets arrive at `target`.
-    pub(crate) fn checking(mut self, target: Ipv4Addr) -> Self {
+    pub(crate) const fn checking(mut self, target: Ipv4Addr) -> Self {
         let check = PathCheck::new(self.stack.address, target);
         self.device.queue_mut().set_path_check(Some(check));
         self

@@ -14,7 +14,7 @@ const PORT: u16 = 7;
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The byte at this place of the stream of one end.
-fn byte_at(end: usize, at: usize) -> u8 {
+const fn byte_at(end: usize, at: usize) -> u8 {
     let mixed = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ end as u64);
     mixed.to_be_bytes()[1]
 }

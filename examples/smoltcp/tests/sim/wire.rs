@@ -48,6 +48,11 @@ impl Weather {
         reordered: 5,
         ..Self::FAIR
     };
+    /// The same, and nobody is told what is too long.
+    pub(crate) const SILENT: Self = Self {
+        icmp: false,
+        ..Self::ROUGH
+    };
 }
 
 /// What has happened to packets on their way.
@@ -98,8 +103,8 @@ impl Wire {
         self.on_the_way.iter().filter_map(first).min()
     }
 
-    /// SplitMix64.
-    fn random(&mut self) -> u64 {
+    /// The generator `SplitMix64`.
+    const fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -107,7 +112,7 @@ impl Wire {
         mixed ^ (mixed >> 31)
     }
 
-    fn happens(&mut self, of_a_thousand: u64) -> bool {
+    const fn happens(&mut self, of_a_thousand: u64) -> bool {
         self.random() % 1000 < of_a_thousand
     }
 
@@ -117,7 +122,7 @@ impl Wire {
         self.leaving[end].len() < MOST_WAITING
     }
 
-    fn send(&mut self, end: usize, now: Instant, frame: Vec<u8>, medium: Medium) {
+    fn send(&mut self, end: usize, now: Instant, frame: &[u8], medium: Medium) {
         self.tally.sent += 1;
         self.tally.longest = self.tally.longest.max(frame.len());
         let begins = self.leaving[end].last().copied().unwrap_or(now).max(now);
@@ -136,7 +141,7 @@ impl Wire {
         };
         let is_ip = header == 0 || frame[12..14] == [8, 0];
         if is_ip && frame.len() - header > self.weather.mtu {
-            self.forward_too_long(end, leaves, &frame, header);
+            self.forward_too_long(end, leaves, frame, header);
         } else {
             self.forward(1 - end, leaves, frame);
         }
@@ -161,7 +166,7 @@ impl Wire {
             }
             answer.resize(header + error.len(), 0);
             error.write(packet, &mut answer[header..]).expect("room");
-            self.forward(end, leaves, answer);
+            self.forward(end, leaves, &answer);
             return;
         }
         self.tally.fragmented += 1;
@@ -170,11 +175,11 @@ impl Wire {
             let mut piece = ethernet.to_vec();
             piece.resize(header + fragment.len(), 0);
             fragment.write(packet, &mut piece[header..]).expect("room");
-            self.forward(1 - end, leaves, piece);
+            self.forward(1 - end, leaves, &piece);
         }
     }
 
-    fn forward(&mut self, to: usize, leaves: Instant, frame: Vec<u8>) {
+    fn forward(&mut self, to: usize, leaves: Instant, frame: &[u8]) {
         if self.happens(self.weather.lost) {
             self.tally.lost += 1;
             return;
@@ -192,7 +197,7 @@ impl Wire {
                 arrives += EXTRA_DELAY;
             }
             self.number += 1;
-            self.on_the_way[to].insert((arrives, self.number), frame.clone());
+            self.on_the_way[to].insert((arrives, self.number), frame.to_owned());
         }
     }
 
@@ -228,7 +233,7 @@ impl Link {
 
 impl Link {
     /// The same with another MTU.
-    pub(crate) fn with_mtu(mut self, mtu: usize) -> Self {
+    pub(crate) const fn with_mtu(mut self, mtu: usize) -> Self {
         self.mtu = mtu;
         self
     }
@@ -261,7 +266,7 @@ impl Device for Link {
         capabilities.medium = self.medium;
         capabilities.max_transmission_unit = match self.medium {
             Medium::Ethernet => self.mtu + ETHERNET_HEADER,
-            _ => self.mtu,
+            Medium::Ip => self.mtu,
         };
         // As hardware that checks and fills in what it finds: only of outer packets.
         capabilities.checksum.ipv4 = Checksum::Both;
@@ -304,7 +309,7 @@ impl phy::TxToken for TxToken {
         *self.used.borrow_mut() += 1;
         self.wire
             .borrow_mut()
-            .send(self.end, self.now, frame, self.medium);
+            .send(self.end, self.now, &frame, self.medium);
         result
     }
 }
