@@ -9,6 +9,7 @@ use crate::buffer::Buffer;
 use crate::clock::endpoint_time;
 use crate::error::SetUpError;
 use crate::interface::renew;
+use crate::outgoing::Outgoing;
 use crate::queue::{self, TunnelQueue};
 
 /// A device of [`Medium::Ip`] around another: what the stack sends goes into a tunnel and then to the device below,
@@ -129,15 +130,16 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize> Device for TunnelDevice<
             drop(unused);
             packet.consume(|bytes| queue.receive(timestamp, bytes));
         }
-        let (rx, tx) = queue.take()?;
-        Some((rx, TxToken(Room::Queued(tx))))
+        let (incoming, outgoing) = queue.both()?;
+        Some((queue::RxToken(incoming), TxToken(Room::Queued(outgoing))))
     }
 
     #[inline]
     fn transmit(&mut self, timestamp: Instant) -> Option<Self::TxToken<'_>> {
         self.flush(timestamp);
         self.queue
-            .has_room_outgoing()
+            .outgoing()
+            .has_room()
             .then_some(TxToken(Room::Sent(self, timestamp)))
     }
 
@@ -165,7 +167,7 @@ pub struct TxToken<'a, 'm, D, P: Peers, C, const N: usize>(Room<'a, 'm, D, P, C,
 #[derive(Debug)]
 enum Room<'a, 'm, D, P: Peers, C, const N: usize> {
     /// It is sent at the next call, because the packet that it may answer is still in use.
-    Queued(queue::TxToken<'a, 'm, N>),
+    Queued(&'a mut Outgoing<'m, N>),
     /// It is sent at once.
     Sent(&'a mut TunnelDevice<'m, D, P, C, N>, Instant),
 }
@@ -177,13 +179,9 @@ impl<D: Device, P: Peers, C: Tally, const N: usize> phy::TxToken for TxToken<'_,
         F: FnOnce(&mut [u8]) -> R,
     {
         match self.0 {
-            Room::Queued(token) => token.consume(len, f),
+            Room::Queued(outgoing) => outgoing.put(len, f),
             Room::Sent(device, timestamp) => {
-                let result = match device.queue.room() {
-                    Some(token) => token.consume(len, f),
-                    // Never: there was room when the token was made.
-                    None => f(&mut []),
-                };
+                let result = device.queue.outgoing().put(len, f);
                 device.flush(timestamp);
                 result
             }

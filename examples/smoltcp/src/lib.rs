@@ -120,9 +120,12 @@
 mod buffer;
 mod clock;
 mod device;
+#[cfg(feature = "embassy-net-driver")]
+pub mod embassy;
 mod error;
 mod interface;
 mod losses;
+mod outgoing;
 mod path_check;
 mod queue;
 mod sending;

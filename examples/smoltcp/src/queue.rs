@@ -15,6 +15,7 @@ use crate::clock::endpoint_time;
 use crate::error::SetUpError;
 use crate::interface::renew;
 use crate::losses::{Losses, count};
+use crate::outgoing::Outgoing;
 use crate::path_check::PathCheck;
 use crate::sending::{Sending, Way, Wrap};
 
@@ -28,13 +29,10 @@ const MIN_MTU: usize = 68;
 /// [crate's](crate#an-ethernet-board) documentation for the loop.
 pub struct TunnelQueue<'m, P: Peers, C, const N: usize> {
     endpoint: Endpoint<'m, P, C>,
-    outgoing: RingBuffer<'m, Buffer<N>>,
+    outgoing: Outgoing<'m, N>,
     incoming: RingBuffer<'m, Buffer<N>>,
     sending: Sending,
     check: Option<PathCheck>,
-    losses: Losses,
-    /// The longest headers of any tunnel.
-    headroom: usize,
     mtu: usize,
 }
 
@@ -58,12 +56,10 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
         }
         let mut queue = Self {
             endpoint,
-            outgoing: RingBuffer::new(outgoing),
+            outgoing: Outgoing::new(outgoing),
             incoming: RingBuffer::new(incoming),
             sending: Sending::NEW,
             check: None,
-            losses: Losses::NONE,
-            headroom: 0,
             mtu: 0,
         };
         queue.mtu = queue.measure(endpoint_time(timestamp))?;
@@ -103,7 +99,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     #[inline]
     #[must_use]
     pub const fn losses(&self) -> &Losses {
-        &self.losses
+        &self.outgoing.losses
     }
 
     /// The MTU that the inner stack is told, in bytes.
@@ -160,7 +156,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
         if room < MIN_MTU {
             return Err(SetUpError::ShortBuffers);
         }
-        self.headroom = headroom;
+        self.outgoing.headroom = headroom;
         // smoltcp computes with it as if nothing were smaller.
         Ok(mtu.clamp(MIN_MTU, room))
     }
@@ -176,7 +172,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     #[inline]
     #[must_use]
     pub fn can_send(&self) -> bool {
-        !self.outgoing.is_empty()
+        !self.outgoing.packets.is_empty()
     }
 
     /// When the stack is to be polled next though nothing comes, for what is due here: probes of the path. The stack's
@@ -225,10 +221,13 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
             incoming,
             sending,
             check,
-            losses,
-            headroom,
             ..
         } = self;
+        let Outgoing {
+            packets: outgoing,
+            losses,
+            headroom,
+        } = outgoing;
         let mut way = Way {
             now,
             endpoint,
@@ -269,9 +268,9 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     ) -> Option<Inbound> {
         let Self {
             endpoint,
+            outgoing: Outgoing { losses, .. },
             incoming,
             check,
-            losses,
             ..
         } = self;
         let mut verdict = None;
@@ -313,35 +312,29 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
 
     #[cfg(any(feature = "socket-raw", feature = "socket-udp"))]
     pub(crate) const fn count_never_taken(&mut self, packets: u32) {
-        self.losses.never_taken = self.losses.never_taken.wrapping_add(packets);
+        let counter = &mut self.outgoing.losses.never_taken;
+        *counter = counter.wrapping_add(packets);
     }
 
     pub(crate) fn has_incoming(&self) -> bool {
         !self.incoming.is_empty()
     }
 
-    pub(crate) fn has_room_outgoing(&self) -> bool {
-        !self.outgoing.is_full()
+    /// Both sides of the inner stack.
+    pub(crate) const fn parts(&mut self) -> (&mut RingBuffer<'m, Buffer<N>>, &mut Outgoing<'m, N>) {
+        (&mut self.incoming, &mut self.outgoing)
     }
 
-    /// The next packet for the inner stack, and room for its answer, if there are both.
-    pub(crate) fn take(&mut self) -> Option<(RxToken<'_, 'm, N>, TxToken<'_, 'm, N>)> {
-        if self.incoming.is_empty() {
-            return None;
-        }
-        let Self {
-            outgoing,
-            incoming,
-            losses,
-            headroom,
-            ..
-        } = self;
-        let tx = TxToken::new(outgoing, losses, *headroom)?;
-        Some((RxToken { incoming }, tx))
+    /// [`parts`](Self::parts), if there is a packet for the inner stack and room for its answer.
+    pub(crate) fn both(
+        &mut self,
+    ) -> Option<(&mut RingBuffer<'m, Buffer<N>>, &mut Outgoing<'m, N>)> {
+        let is_ready = self.has_incoming() && self.outgoing.has_room();
+        is_ready.then(|| self.parts())
     }
 
-    pub(crate) fn room(&mut self) -> Option<TxToken<'_, 'm, N>> {
-        TxToken::new(&mut self.outgoing, &mut self.losses, self.headroom)
+    pub(crate) const fn outgoing(&mut self) -> &mut Outgoing<'m, N> {
+        &mut self.outgoing
     }
 
     pub(crate) fn own_capabilities(&self) -> DeviceCapabilities {
@@ -422,12 +415,14 @@ impl<'m, P: Peers, C: Tally, const N: usize> Device for TunnelQueue<'m, P, C, N>
         &mut self,
         _timestamp: smoltcp::time::Instant,
     ) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        self.take()
+        let (incoming, outgoing) = self.both()?;
+        Some((RxToken(incoming), TxToken(outgoing)))
     }
 
     #[inline]
     fn transmit(&mut self, _timestamp: smoltcp::time::Instant) -> Option<Self::TxToken<'_>> {
-        self.room()
+        let has_room = self.outgoing.has_room();
+        has_room.then_some(TxToken(&mut self.outgoing))
     }
 
     #[inline]
@@ -440,9 +435,9 @@ impl<P: Peers, C, const N: usize> fmt::Debug for TunnelQueue<'_, P, C, N> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TunnelQueue")
-            .field("outgoing", &self.outgoing.len())
+            .field("outgoing", &self.outgoing.packets.len())
             .field("incoming", &self.incoming.len())
-            .field("losses", &self.losses)
+            .field("losses", &self.outgoing.losses)
             .field("mtu", &self.mtu)
             .field("check", &self.check)
             .finish_non_exhaustive()
@@ -451,9 +446,7 @@ impl<P: Peers, C, const N: usize> fmt::Debug for TunnelQueue<'_, P, C, N> {
 
 /// A packet for the inner stack.
 #[derive(Debug)]
-pub struct RxToken<'a, 'm, const N: usize> {
-    incoming: &'a mut RingBuffer<'m, Buffer<N>>,
-}
+pub struct RxToken<'a, 'm, const N: usize>(pub(crate) &'a mut RingBuffer<'m, Buffer<N>>);
 
 impl<const N: usize> phy::RxToken for RxToken<'_, '_, N> {
     #[inline]
@@ -461,7 +454,7 @@ impl<const N: usize> phy::RxToken for RxToken<'_, '_, N> {
     where
         F: FnOnce(&[u8]) -> R,
     {
-        match self.incoming.dequeue_one() {
+        match self.0.dequeue_one() {
             Ok(packet) => f(packet.packet()),
             // Never: there was one when the token was made.
             Err(_) => f(&[]),
@@ -471,25 +464,7 @@ impl<const N: usize> phy::RxToken for RxToken<'_, '_, N> {
 
 /// Room for a packet from the inner stack.
 #[derive(Debug)]
-pub struct TxToken<'a, 'm, const N: usize> {
-    outgoing: &'a mut RingBuffer<'m, Buffer<N>>,
-    losses: &'a mut Losses,
-    headroom: usize,
-}
-
-impl<'a, 'm, const N: usize> TxToken<'a, 'm, N> {
-    fn new(
-        outgoing: &'a mut RingBuffer<'m, Buffer<N>>,
-        losses: &'a mut Losses,
-        headroom: usize,
-    ) -> Option<Self> {
-        (!outgoing.is_full()).then_some(Self {
-            outgoing,
-            losses,
-            headroom,
-        })
-    }
-}
+pub struct TxToken<'a, 'm, const N: usize>(&'a mut Outgoing<'m, N>);
 
 impl<const N: usize> phy::TxToken for TxToken<'_, '_, N> {
     #[inline]
@@ -497,18 +472,6 @@ impl<const N: usize> phy::TxToken for TxToken<'_, '_, N> {
     where
         F: FnOnce(&mut [u8]) -> R,
     {
-        // Never an error: there was room when the token was made.
-        let Ok(packet) = self.outgoing.enqueue_one() else {
-            return f(&mut []);
-        };
-        let fits = packet.reserve(self.headroom, len);
-        // smoltcp leaves the unused bytes of ICMP errors as they are: those of another packet.
-        packet.packet_mut().fill(0);
-        let result = f(packet.packet_mut());
-        if !fits {
-            count(&mut self.losses.too_long_from_inner);
-            packet.reserve(0, 0);
-        }
-        result
+        self.0.put(len, f)
     }
 }
