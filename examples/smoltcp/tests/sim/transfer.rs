@@ -14,16 +14,16 @@ const PORT: u16 = 7;
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The byte at this place of the stream of one end.
-const fn byte_at(end: usize, at: usize) -> u8 {
+pub(crate) const fn byte_at(end: usize, at: usize) -> u8 {
     let mixed = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ end as u64);
     mixed.to_be_bytes()[1]
 }
 
 /// How far the bytes of one end have come.
 #[derive(Clone, Copy, Debug, Default)]
-struct Stream {
-    written: usize,
-    read: usize,
+pub(crate) struct Stream {
+    pub(crate) written: usize,
+    pub(crate) read: usize,
 }
 
 /// Bytes each way between two hosts.
@@ -131,7 +131,13 @@ impl<'h, A: Host, B: Host> Transfer<'h, A, B> {
 }
 
 /// Writes what fits of this end's bytes, and reads and compares what came of the other's.
-fn exchange(stack: &mut Stack, end: usize, own: &mut Stream, others: &mut Stream, total: usize) {
+pub(crate) fn exchange(
+    stack: &mut Stack,
+    end: usize,
+    own: &mut Stream,
+    others: &mut Stream,
+    total: usize,
+) {
     let socket = stack.sockets.get_mut::<tcp::Socket<'_>>(stack.tcp);
     while socket.can_send() && own.written < total {
         own.written += socket
