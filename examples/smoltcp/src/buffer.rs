@@ -50,7 +50,11 @@ impl<const N: usize> Buffer<N> {
     }
 
     pub(crate) const fn probed(&self) -> Option<PeerId> {
-        self.probed
+        if cfg!(feature = "path-check") {
+            self.probed
+        } else {
+            None
+        }
     }
 
     /// Becomes a probe of so many bytes, which this writes.

@@ -126,6 +126,7 @@ mod error;
 mod interface;
 mod losses;
 mod outgoing;
+#[cfg_attr(not(feature = "path-check"), path = "no_path_check.rs")]
 mod path_check;
 mod queue;
 mod sending;
@@ -136,5 +137,6 @@ pub use buffer::Buffer;
 pub use device::{TunnelDevice, TxToken};
 pub use error::SetUpError;
 pub use losses::Losses;
+#[cfg(feature = "path-check")]
 pub use path_check::PathCheck;
 pub use queue::{RxToken, TunnelQueue, TxToken as QueueTxToken};

@@ -7,8 +7,6 @@ use ipencap::time::{Duration, Instant};
 use ipencap::tunnel::{Endpoint, PeerId, Peers, Tally};
 use ipencap::wire::{IpProtocol, Ipv4Header, UdpHeader};
 
-use crate::clock::smoltcp_time;
-
 /// Where the probes go to: a UDP port that nobody listens at, the first of traceroute's.
 const CLOSED_PORT: u16 = 33_434;
 const HEADERS: u16 = 28;
@@ -87,8 +85,8 @@ impl PathCheck {
         self
     }
 
-    pub(crate) fn poll_at(&self) -> smoltcp::time::Instant {
-        smoltcp_time(self.state.due)
+    pub(crate) const fn poll_at(&self) -> Instant {
+        self.state.due
     }
 
     /// The peer that a probe is to be sent to now, if one is due, and its length as an inner packet.

@@ -11,13 +11,13 @@ use smoltcp::phy::{self, Checksum, Device, DeviceCapabilities, Medium};
 use smoltcp::storage::RingBuffer;
 
 use crate::buffer::Buffer;
-use crate::clock::endpoint_time;
+use crate::clock::{endpoint_time, smoltcp_time};
 use crate::error::SetUpError;
 use crate::interface::renew;
 use crate::losses::{Losses, count};
 use crate::outgoing::Outgoing;
 use crate::path_check::PathCheck;
-use crate::sending::{Sending, Way, Wrap};
+use crate::sending::{Sending, Way, Wrap, wrap_packet, wrap_payload};
 
 /// The least MTU of IPv4 (RFC 791 §3.2).
 const MIN_MTU: usize = 68;
@@ -67,6 +67,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     }
 
     /// The same, which finds out the MTU of a path that is silent about it.
+    #[cfg(feature = "path-check")]
     #[inline]
     #[must_use]
     pub const fn with_path_check(mut self, check: PathCheck) -> Self {
@@ -75,6 +76,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     }
 
     /// Sets or removes what finds out the MTU of a path that is silent about it.
+    #[cfg(feature = "path-check")]
     #[inline]
     pub const fn set_path_check(&mut self, check: Option<PathCheck>) {
         self.check = check;
@@ -180,7 +182,9 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     #[inline]
     #[must_use]
     pub fn poll_at(&self) -> Option<smoltcp::time::Instant> {
-        self.check.as_ref().map(PathCheck::poll_at)
+        self.check
+            .as_ref()
+            .map(|check| smoltcp_time(check.poll_at()))
     }
 
     /// Passes packets to the network, whole outer packets for a raw socket, as long as `put` takes them: it returns
@@ -194,9 +198,9 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
         timestamp: smoltcp::time::Instant,
         mut put: impl FnMut(&mut [u8]) -> bool,
     ) {
-        let wrap: Wrap<P::Tunnel> =
-            |tunnel, packet, per_packet| packet.wrap(tunnel, per_packet).map(|()| None);
-        self.flush(endpoint_time(timestamp), wrap, &mut |_, outer| put(outer));
+        self.flush(endpoint_time(timestamp), wrap_packet, &mut |_, outer| {
+            put(outer)
+        });
     }
 
     /// A packet from the network, which begins with its IPv4 header. What it holds goes to the inner stack.
@@ -212,7 +216,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     fn flush(
         &mut self,
         now: Instant,
-        wrap: Wrap<P::Tunnel>,
+        wrap: Wrap<P::Tunnel, N>,
         put: &mut dyn FnMut(Option<&Facts>, &mut [u8]) -> bool,
     ) {
         let Self {
@@ -362,11 +366,11 @@ where
         timestamp: smoltcp::time::Instant,
         mut put: impl FnMut(&Facts, &[u8]) -> bool,
     ) {
-        let wrap: Wrap<P::Tunnel> =
-            |tunnel, packet, per_packet| tunnel.wrap_payload(packet, per_packet).map(Some);
-        self.flush(endpoint_time(timestamp), wrap, &mut |facts, payload| {
-            facts.is_none_or(|facts| put(facts, payload))
-        });
+        self.flush(
+            endpoint_time(timestamp),
+            wrap_payload,
+            &mut |facts, payload| facts.is_none_or(|facts| put(facts, payload)),
+        );
     }
 
     /// [`receive`](Self::receive) of what a UDP socket has received.

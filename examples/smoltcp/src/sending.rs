@@ -1,11 +1,11 @@
 //! What becomes of the first packet in the queue to the network.
 
-use ipencap::error::EncapError;
+use ipencap::encap::Encapsulate;
 use ipencap::fragment::Fragments;
 use ipencap::icmp::IcmpError;
-use ipencap::packet::{Facts, Packet, PerPacket};
+use ipencap::packet::{Facts, PerPacket, Rules, Span};
 use ipencap::time::Instant;
-use ipencap::tunnel::{Endpoint, Outbound, PeerId, Peers, Tally};
+use ipencap::tunnel::{Endpoint, Outbound, PeerId, Peers, SocketTunnel, Tally};
 
 use crate::buffer::Buffer;
 use crate::losses::{Losses, count};
@@ -36,14 +36,46 @@ struct Split {
     is_first: bool,
 }
 
-/// Wraps a packet in place. For a datagram it returns the facts of the outer packet.
-pub(crate) type Wrap<T> = fn(&T, &mut Packet<'_>, &PerPacket) -> Result<Option<Facts>, EncapError>;
+/// Wraps a packet in place, for the endpoint has accepted it. For a datagram it returns the facts of the outer packet.
+pub(crate) type Wrap<T, const N: usize> =
+    fn(&T, &mut Buffer<N>, &PerPacket) -> Result<Option<Facts>, ()>;
+
+/// Wraps a packet into a whole outer packet.
+pub(crate) fn wrap_packet<T: Encapsulate, const N: usize>(
+    tunnel: &T,
+    packet: &mut Buffer<N>,
+    per_packet: &PerPacket,
+) -> Result<Option<Facts>, ()> {
+    let facts = Facts::read(packet.packet()).map_err(drop)?;
+    let overhead = tunnel.overhead();
+    let start = packet.span().start.checked_sub(overhead).ok_or(())?;
+    let len = usize::try_from(facts.len()).map_err(drop)?;
+    packet.set_span(Span::new(start, len.saturating_add(overhead)));
+    // It was checked when its numbers were given out.
+    tunnel.write(packet.packet_mut(), &facts, per_packet, Rules::Explained);
+    Ok(None)
+}
+
+/// Wraps a packet into the payload of a datagram.
+pub(crate) fn wrap_payload<T: SocketTunnel, const N: usize>(
+    tunnel: &T,
+    packet: &mut Buffer<N>,
+    per_packet: &PerPacket,
+) -> Result<Option<Facts>, ()> {
+    let mut wrapped = packet.as_packet();
+    let facts = tunnel
+        .wrap_payload(&mut wrapped, per_packet)
+        .map_err(drop)?;
+    let span = wrapped.span();
+    packet.set_span(span);
+    Ok(Some(facts))
+}
 
 /// What [`Sending::step`] works with.
-pub(crate) struct Way<'w, 'm, P: Peers, C> {
+pub(crate) struct Way<'w, 'm, P: Peers, C, const N: usize> {
     pub(crate) now: Instant,
     pub(crate) endpoint: &'w mut Endpoint<'m, P, C>,
-    pub(crate) wrap: Wrap<P::Tunnel>,
+    pub(crate) wrap: Wrap<P::Tunnel, N>,
     /// Passes an ICMP error about a packet to the inner stack.
     pub(crate) tell: &'w mut dyn FnMut(&IcmpError, &[u8]) -> bool,
     /// Sends an outer packet or a datagram, or says that this has to wait.
@@ -66,7 +98,7 @@ impl Sending {
     pub(crate) fn step<P: Peers, C: Tally, const N: usize>(
         &mut self,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C>,
+        way: &mut Way<'_, '_, P, C, N>,
     ) -> bool {
         if !self.is_under_way() && !self.judge(packet, way) {
             return true;
@@ -89,14 +121,14 @@ impl Sending {
     fn judge<P: Peers, C: Tally, const N: usize>(
         &mut self,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C>,
+        way: &mut Way<'_, '_, P, C, N>,
     ) -> bool {
         if packet.packet().is_empty() {
             // It was too long, and was counted.
             return false;
         }
         if let Some(peer) = packet.probed() {
-            return self.wrap(peer, &PerPacket::new(), packet, way);
+            return self.wrap_probe(peer, packet, way);
         }
         match way
             .endpoint
@@ -149,26 +181,40 @@ impl Sending {
         peer: PeerId,
         per_packet: &PerPacket,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C>,
+        way: &mut Way<'_, '_, P, C, N>,
     ) -> bool {
-        let mut wrapped = packet.as_packet();
         let peer = way.endpoint.peers().get(peer);
-        let facts = peer.and_then(|(tunnel, _)| (way.wrap)(tunnel, &mut wrapped, per_packet).ok());
-        let span = wrapped.span();
-        let Some(facts) = facts else {
+        let wrapped = peer.map(|(tunnel, _)| (way.wrap)(tunnel, packet, per_packet));
+        let Some(Ok(facts)) = wrapped else {
             count(&mut way.losses.not_wrapped);
             return false;
         };
-        packet.set_span(span);
         self.stage = Stage::Wrapped(facts);
         true
+    }
+
+    /// Wraps a probe, which the endpoint has not seen: it may be longer than the path MTU.
+    fn wrap_probe<P: Peers, C: Tally, const N: usize>(
+        &mut self,
+        peer: PeerId,
+        packet: &mut Buffer<N>,
+        way: &mut Way<'_, '_, P, C, N>,
+    ) -> bool {
+        let per_packet = PerPacket::new();
+        let facts = Facts::read(packet.packet());
+        let tunnel = way.endpoint.peers().get(peer).map(|(tunnel, _)| tunnel);
+        let (Ok(facts), Some(tunnel)) = (facts, tunnel) else {
+            return false;
+        };
+        let fits = tunnel.check(&facts, &per_packet, Rules::Explained).is_ok();
+        fits && self.wrap(peer, &per_packet, packet, way)
     }
 
     /// Wraps the next fragment, if there is one.
     fn wrap_fragment<P: Peers, C: Tally, const N: usize>(
         &mut self,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C>,
+        way: &mut Way<'_, '_, P, C, N>,
     ) -> bool {
         let Some(split) = &mut self.split else {
             return false;
@@ -197,7 +243,7 @@ impl Sending {
 fn tell<P: Peers, C, const N: usize>(
     error: &IcmpError,
     about: &Buffer<N>,
-    way: &mut Way<'_, '_, P, C>,
+    way: &mut Way<'_, '_, P, C, N>,
 ) {
     if !(way.tell)(error, about.packet()) {
         count(&mut way.losses.no_room_for_error);

@@ -37,7 +37,7 @@ const INNER: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0
 
 type Shared = SharedQueue<'static, OnePeer<'static, Tunnel<IpIp>>, (), 1500>;
 
-fn clock() -> Instant {
+const fn clock() -> Instant {
     Instant::ZERO
 }
 
@@ -168,7 +168,7 @@ struct Modem {
 }
 
 impl Modem {
-    fn new(room: usize) -> Self {
+    const fn new(room: usize) -> Self {
         Self {
             room,
             sent: Vec::new(),
