@@ -31,7 +31,7 @@ impl<'m, const N: usize> Outgoing<'m, N> {
         let Ok(packet) = self.packets.enqueue_one() else {
             return write(&mut []);
         };
-        let fits = packet.reserve(self.headroom, len);
+        let fits = packet.reserve(self.headroom, len) && len > 0;
         // smoltcp leaves the unused bytes of ICMP errors as they are: those of another packet.
         packet.packet_mut().fill(0);
         let result = write(packet.packet_mut());

@@ -10,6 +10,8 @@ use ipencap::wire::{IpProtocol, Ipv4Header, UdpHeader};
 /// Where the probes go to: a UDP port that nobody listens at, the first of traceroute's.
 const CLOSED_PORT: u16 = 33_434;
 const HEADERS: u16 = 28;
+/// So that one poll does not send probes for ever.
+const MIN_TIMER: Duration = Duration::from_millis(1);
 
 /// Finds out how long packets may be where routers do not tell: without it, a path that has become narrower and is
 /// silent about it swallows every long packet.
@@ -102,7 +104,7 @@ impl PathCheck {
         let peer = endpoint.peers().owner(0, self.target)?;
         let (tunnel, _) = endpoint.peers().get(peer)?;
         let overhead = u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX);
-        state.due = now + config.probe_timer;
+        state.due = now + config.probe_timer.max(MIN_TIMER);
         if !core::mem::take(&mut state.is_alive) {
             return Some((peer, HEADERS));
         }
@@ -112,7 +114,7 @@ impl PathCheck {
         let outer_len = if let Some(prober) = &mut state.prober {
             let probe = endpoint.probe(now, peer, prober);
             let next = prober.next_deadline().unwrap_or(Instant::MAX);
-            state.due = next.max(now + Duration::from_millis(1));
+            state.due = next.max(now + MIN_TIMER);
             probe?.len
         } else {
             state.unanswered = state.unanswered.saturating_add(1);
@@ -159,7 +161,7 @@ impl PathCheck {
                 endpoint.on_confirmed(now, peer, prober, outer_len);
                 state.due = prober.next_deadline().unwrap_or(Instant::MAX).max(now);
             }
-            _ => state.due = now + config.confirmation_timer,
+            _ => state.due = now + config.confirmation_timer.max(MIN_TIMER),
         }
         true
     }

@@ -303,7 +303,11 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
                     Err(())
                 }
                 Inbound::Relay { error, quoted, .. } => {
-                    write(&error, quoted.get(packet).unwrap_or_default(), copy)
+                    let told = write(&error, quoted.get(packet).unwrap_or_default(), copy);
+                    if told.is_err() {
+                        count(&mut losses.no_room_for_error);
+                    }
+                    told
                 }
                 _ => Err(()),
             }

@@ -124,7 +124,7 @@ impl Sending {
         way: &mut Way<'_, '_, P, C, N>,
     ) -> bool {
         if packet.packet().is_empty() {
-            // It was too long, and was counted.
+            // It was too long or empty, and was counted.
             return false;
         }
         if let Some(peer) = packet.probed() {
@@ -172,7 +172,12 @@ impl Sending {
                 false
             }
             // Counted by the endpoint.
-            _ => false,
+            Outbound::Drop { .. } => false,
+            // None of this version.
+            _ => {
+                count(&mut way.losses.not_wrapped);
+                false
+            }
         }
     }
 

@@ -20,7 +20,9 @@ use ipencap::error::Reason;
 use ipencap::fragment::{self, Limits, Reassembler, Slot};
 use ipencap::icmp::{self, IcmpError, Kind, ReportKind};
 use ipencap::packet::{Packet, PerPacket, Span};
+use ipencap::pmtu::ProberConfig;
 use ipencap::shim::{Fou, IpIp};
+use ipencap::time::Duration;
 use ipencap::tunnel::{
     ArrivalEntry, Cause, Counters, Endpoint, EndpointConfig, Event, Inbound, OnePeer, Path, PeerId,
     PeerPolicy, PeerSlot, PeerTable, PeerTunnel, Peers,
@@ -374,6 +376,34 @@ fn what_is_too_long_is_counted() {
     queue.send(NOW, |_| panic!("nothing is to be sent"));
     assert!(!queue.can_send());
     assert_eq!(queue.losses().too_long_from_inner, 1);
+    transmit(&mut queue, &[]);
+    queue.send(NOW, |_| panic!("nothing is to be sent"));
+    assert_eq!(queue.losses().too_long_from_inner, 2);
+}
+
+#[test]
+fn an_error_that_does_not_fit_a_buffer_is_counted() {
+    let mut queue = queue_of::<_, 100>(ipip(), 1);
+    let _ = queue
+        .endpoint_mut()
+        .local_mtu(ipencap::time::Instant::ZERO, PEER, 96);
+    transmit(&mut queue, &inner(true, 80, Ipv4Flags::DF));
+    queue.send(NOW, |_| panic!("it is too long for the path"));
+    assert_eq!(queue.losses().no_room_for_error, 1);
+}
+
+#[test]
+fn timers_of_zero_do_not_send_probes_for_ever() {
+    let mut queue = queue_of::<_, 1500>(ipip(), 1);
+    let config = ProberConfig {
+        probe_timer: Duration::ZERO,
+        ..PathCheck::CONFIG
+    };
+    queue.set_path_check(Some(
+        PathCheck::new(INNER_HERE, INNER_THERE).with_config(config),
+    ));
+    assert_eq!(probes(&mut queue, 0).len(), 1);
+    assert_eq!(probes(&mut queue, 1).len(), 1);
 }
 
 #[test]
