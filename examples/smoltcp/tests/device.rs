@@ -15,7 +15,7 @@
 use std::net::Ipv4Addr;
 
 use ipencap::decap::{Prefix, PrefixEntry};
-use ipencap::encap::{DfPolicy, IdSource, OuterPolicy, Tunnel};
+use ipencap::encap::{AnyTunnel, DfPolicy, IdSource, OuterPolicy, Tunnel};
 use ipencap::error::Reason;
 use ipencap::fragment::{self, Limits, Reassembler, Slot};
 use ipencap::icmp::{self, IcmpError, Kind, ReportKind};
@@ -24,8 +24,8 @@ use ipencap::pmtu::ProberConfig;
 use ipencap::shim::{Fou, IpIp};
 use ipencap::time::Duration;
 use ipencap::tunnel::{
-    ArrivalEntry, Cause, Counters, Endpoint, EndpointConfig, Event, Inbound, OnePeer, Path, PeerId,
-    PeerPolicy, PeerSlot, PeerTable, PeerTunnel, Peers,
+    ArrivalEntry, Cause, Counters, Endpoint, EndpointConfig, Event, Inbound, MtuPolicy, OnePeer,
+    Path, PeerId, PeerPolicy, PeerSlot, PeerTable, PeerTunnel, Peers,
 };
 use ipencap::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
 use ipencap_smoltcp::{Buffer, Losses, PathCheck, SetUpError, TunnelDevice, TunnelQueue};
@@ -223,6 +223,56 @@ fn a_packet_that_is_too_long_for_the_path_is_answered() {
     assert_eq!(report.kind(), ReportKind::FragmentationNeeded { mtu: 1280 });
     assert_eq!(report.quote().header().unwrap().source(), INNER_HERE);
     assert_eq!(receive(&mut queue), None);
+}
+
+#[test]
+fn the_mss_of_a_syn_is_lowered_to_the_path() {
+    let mut queue = queue_of::<_, 1500>(ipip(), 1);
+    let _ = queue
+        .endpoint_mut()
+        .local_mtu(ipencap::time::Instant::ZERO, PEER, 1300);
+    let mut syn = inner(true, 44, Ipv4Flags::DF);
+    syn[9] = 6;
+    let header = Ipv4Header::new(INNER_HERE, INNER_THERE, IpProtocol::TCP, 44);
+    syn[..20].copy_from_slice(header.as_bytes());
+    syn[20..].copy_from_slice(&[
+        0xc0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0x60, 2, 0xff, 0xff, 0, 0, 0, 0, 2, 4, 5,
+        180, // MSS 1460
+    ]);
+    transmit(&mut queue, &syn);
+    let [outer] = &sent(&mut queue)[..] else {
+        panic!("one packet")
+    };
+    assert_eq!(outer[20 + 42..20 + 44], 1240_u16.to_be_bytes());
+}
+
+#[test]
+fn of_several_peers_the_narrowest_path_and_the_longest_headers_count() {
+    let prefixes = || memory(PrefixEntry::EMPTY, 4);
+    let mut table = PeerTable::new(
+        memory(PeerSlot::EMPTY, 2),
+        memory(ArrivalEntry::EMPTY, 2),
+        prefixes(),
+        prefixes(),
+    );
+    let near = AnyTunnel::IpIp(ipip());
+    let far = Tunnel::new(HERE, ROUTER, Fou::new(5555)).unwrap();
+    let narrow = PeerPolicy {
+        mtu: MtuPolicy::Static(1000),
+        ..PeerPolicy::DEFAULT
+    };
+    table.add(near, narrow).unwrap();
+    let far = table.add(AnyTunnel::Fou(far), PeerPolicy::DEFAULT).unwrap();
+    table.allow(far, Prefix::ANY).unwrap();
+    let paths = memory(Path::EMPTY, 2);
+    let endpoint = Endpoint::new(table, paths, EndpointConfig::DEFAULT).with_tally(Counters::new());
+    let buffers = || memory(Buffer::<1500>::EMPTY, 1);
+    let mut queue = TunnelQueue::new(endpoint, buffers(), buffers(), NOW).unwrap();
+    assert_eq!(queue.mtu(), 980);
+    transmit(&mut queue, &inner(true, 980, Ipv4Flags::DF));
+    let lens: Vec<_> = sent(&mut queue).iter().map(Vec::len).collect();
+    assert_eq!(lens, [1008]);
+    assert_eq!(*queue.losses(), Losses::default());
 }
 
 #[test]

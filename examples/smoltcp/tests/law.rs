@@ -309,7 +309,8 @@ fn play<D: Device>(mut stacks: [Stack<D>; 2], steps: &[Step]) -> [Vec<(Instant, 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    // What fails is printed in full.
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_tunnel_is_a_plain_device(

@@ -130,6 +130,9 @@ impl Sent {
 }
 
 proptest! {
+    // What fails is printed in full.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn every_token_sends(
         packets in prop::collection::vec(sent(), 1..40),
