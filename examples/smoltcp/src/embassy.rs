@@ -16,7 +16,7 @@
 //! // The task of the tunnel; `socket` is a UDP socket of the outer stack, bound to the tunnel's port.
 //! poll_fn(|cx| {
 //!     queue.register(cx);
-//!     while queue.with(|queue| queue.can_receive()) {
+//!     while queue.can_receive() {
 //!         let Poll::Ready(Ok((len, meta))) = socket.poll_recv_from(&mut buffer, cx) else { break };
 //!         queue.receive_datagram(&outer_meta(meta), &buffer[..len]);
 //!     }
@@ -304,6 +304,13 @@ impl<'m, P: Peers, C: Tally, const N: usize> SharedQueue<'m, P, C, N> {
     #[inline]
     pub fn register(&self, cx: &Context<'_>) {
         self.carrier.register(cx);
+    }
+
+    /// [`TunnelQueue::can_receive`].
+    #[inline]
+    #[must_use]
+    pub fn can_receive(&self) -> bool {
+        self.queue.borrow().can_receive()
     }
 
     /// [`TunnelQueue::send`].

@@ -114,6 +114,17 @@
 //!
 //! For FOU and GUE bind a UDP socket to the tunnel's port and call `TunnelQueue::carry_udp` (feature `socket-udp`) instead of
 //! `carry_raw`.
+//!
+//! # What to know
+//!
+//! - smoltcp's TCP sets DF, ignores ICMP errors, and asks a device for its MTU only when an interface is made. So call
+//!   [`follow_mtu`](TunnelDevice::follow_mtu) before each poll, or a path that becomes narrower swallows long segments for
+//!   good. Where routers are silent about that, add a `PathCheck` (feature `path-check`).
+//! - All checksums of inner packets are computed and checked: hardware sees only outer packets.
+//! - Outer fragments are joined only if the endpoint has a reassembler
+//!   ([`with_reassembler`](ipencap::tunnel::Endpoint::with_reassembler)).
+//! - The endpoint counts what became of each packet, if it has a [`Tally`](ipencap::tunnel::Tally), and [`Losses`] is what
+//!   was lost besides. Nothing else is lost here, and no packet takes a token of the device below before it is wrapped.
 
 #![no_std]
 

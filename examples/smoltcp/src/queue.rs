@@ -42,6 +42,9 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     /// `outgoing` holds packets from the inner stack that the network has not taken yet, `incoming` those from the
     /// network that the inner stack has not taken yet. One of each is enough; more bridge bursts.
     ///
+    /// The [`link_mtu`](ipencap::tunnel::EndpointConfig::link_mtu) of the endpoint is the IP MTU of the outer stack's
+    /// interface, which drops longer packets without a word.
+    ///
     /// # Errors
     /// [`SetUpError`] if there is no buffer, no peer, or no room for packets in a buffer.
     #[inline]
