@@ -22,7 +22,7 @@ const MIN_TIMER: Duration = Duration::from_millis(1);
 /// [`Prober`] searches for the length that passes (RFC 8899). A peer that answers nothing changes nothing.
 ///
 /// All of it takes two or three packets in each [`confirmation_timer`](ProberConfig::confirmation_timer), also when
-/// nothing else is sent, and 100 bytes of memory. It needs a tunnel without sequence numbers: probes are not among the
+/// nothing else is sent, and 120 bytes of memory. It needs a tunnel without sequence numbers: probes are not among the
 /// packets that the endpoint numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct PathCheck {

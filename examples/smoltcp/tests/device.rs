@@ -608,3 +608,9 @@ fn answers_to_probes_do_not_reach_the_stack() {
     // The peer is alive, so the long one follows.
     assert_eq!(probes(&mut queue, 0), [1500]);
 }
+
+#[test]
+fn memory_is_what_the_documentation_says() {
+    assert!(size_of::<Option<PathCheck>>() <= 120);
+    assert!(size_of::<Buffer<1500>>() <= 1500 + 32);
+}
