@@ -1,9 +1,9 @@
 //! A TCP echo server at 10.9.0.1, in a FOU tunnel over Ethernet, on a W5500-EVB-Pico.
 //!
 //! ```text
-//!   echo                tunnel                    net               driver
-//!  10.9.0.1 ─ inner ─ FromStack ─► Endpoint ─► UDP socket ─ outer ─ W5500 ─ Ethernet
-//!             stack   ToStack   ◄─          ◄─   5555       stack
+//!   echo     inner      tunnel::run      outer
+//!  server ── stack ──── SharedQueue ──── stack ──── W5500 ──── Ethernet
+//!          10.9.0.1      UDP 5555        DHCP
 //! ```
 #![no_std]
 #![no_main]
@@ -16,9 +16,9 @@ use defmt_rtt as _;
 use panic_probe as _;
 
 use embassy_executor::Spawner;
+use embassy_futures::join::join;
 use embassy_net::tcp::TcpSocket;
 use embassy_net::{Config, DhcpConfig, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
-use embassy_net_driver_channel as channel;
 use embassy_net_wiznet::chip::W5500;
 use embassy_rp::bind_interrupts;
 use embassy_rp::clocks::RoscRng;
@@ -53,16 +53,20 @@ async fn run_outer(mut runner: Runner<'static, embassy_net_wiznet::Device<'stati
 }
 
 #[embassy_executor::task]
-async fn run_inner(mut runner: Runner<'static, channel::Device<'static, { tunnel::MTU }>>) -> ! {
+async fn run_inner(mut runner: Runner<'static, tunnel::Driver>) -> ! {
     runner.run().await
 }
 
-#[embassy_executor::task]
-async fn run_tunnel(outer: Stack<'static>, device: channel::Runner<'static, { tunnel::MTU }>) -> ! {
-    tunnel::run(outer, device).await
+/// The inner stack's address. It has no other.
+#[allow(clippy::default_trait_access, reason = "the type is of another crate")]
+fn inner_config() -> Config {
+    Config::ipv4_static(StaticConfigV4 {
+        address: INNER,
+        gateway: None,
+        dns_servers: Default::default(),
+    })
 }
 
-#[allow(clippy::default_trait_access, reason = "the type is of another crate")]
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
     let peripherals = embassy_rp::init(embassy_rp::config::Config::default());
@@ -108,22 +112,19 @@ async fn main(spawner: Spawner) {
     );
     spawner.spawn(defmt::unwrap!(run_outer(runner)));
 
-    // The inner stack: its device is a queue, whose other end the tunnel has.
-    static QUEUE: StaticCell<channel::State<{ tunnel::MTU }, 2, 2>> = StaticCell::new();
-    let queue = QUEUE.init(channel::State::new());
-    let (queue, device) = channel::new(queue, channel::driver::HardwareAddress::Ip);
-    let config = Config::ipv4_static(StaticConfigV4 {
-        address: INNER,
-        gateway: None,
-        dns_servers: Default::default(),
-    });
+    // The inner stack: its device is the tunnel, which begins at the address that the outer stack has got.
+    outer.wait_config_up().await;
+    let local = defmt::unwrap!(outer.config_v4()).address.address();
+    let Ok(queue) = tunnel::new(local) else {
+        defmt::panic!("no tunnel can begin at {}", local);
+    };
     static INNER_STACK: StaticCell<StackResources<2>> = StaticCell::new();
     let inner = INNER_STACK.init(StackResources::new());
-    let (inner, runner) = embassy_net::new(device, config, inner, random.next_u64());
+    let (inner, runner) =
+        embassy_net::new(queue.driver(), inner_config(), inner, random.next_u64());
     spawner.spawn(defmt::unwrap!(run_inner(runner)));
-    spawner.spawn(defmt::unwrap!(run_tunnel(outer, queue)));
 
-    echo(inner).await
+    join(tunnel::run(outer, local, queue), echo(inner)).await;
 }
 
 /// Sends back what comes.
