@@ -82,7 +82,7 @@ impl<const N: usize> Buffer<N> {
     pub(crate) fn copy_from(&mut self, packet: &[u8]) -> bool {
         let copied = self.bytes.get_mut(..packet.len());
         let len = copied.map_or(0, |bytes| {
-            bytes.copy_from_slice(packet);
+            copy(packet, bytes);
             packet.len()
         });
         self.span = Span::new(0, len);
@@ -96,5 +96,17 @@ impl<const N: usize> fmt::Debug for Buffer<N> {
         f.debug_struct("Buffer")
             .field("span", &self.span)
             .finish_non_exhaustive()
+    }
+}
+
+/// Copies `from` to `to`, up to the shorter length.
+///
+/// All copies of this crate are here, and not inlined. At `opt-level = "z"` the compiler then sees that the lengths are
+/// equal, and links no panic.
+#[inline(never)]
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    let len = from.len().min(to.len());
+    if let (Some(from), Some(to)) = (from.get(..len), to.get_mut(..len)) {
+        to.copy_from_slice(from);
     }
 }

@@ -5,7 +5,7 @@ use smoltcp::iface::Interface;
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium, RxToken as _, TxToken as _};
 use smoltcp::time::Instant;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, copy};
 use crate::clock::endpoint_time;
 use crate::error::SetUpError;
 use crate::interface::renew;
@@ -97,12 +97,7 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize> TunnelDevice<'m, D, P, C
         let Self { below, queue } = self;
         queue.send(timestamp, |outer| match below.transmit(timestamp) {
             Some(token) => {
-                token.consume(outer.len(), |frame| {
-                    // Always, in a device that keeps its promise.
-                    if frame.len() == outer.len() {
-                        frame.copy_from_slice(outer);
-                    }
-                });
+                token.consume(outer.len(), |frame| copy(outer, frame));
                 true
             }
             None => false,

@@ -37,6 +37,7 @@ use core::cell::{RefCell, RefMut};
 use core::fmt;
 use core::task::{Context, Waker};
 
+use crate::ring::RingBuffer;
 use embassy_net_driver::{
     Capabilities, Driver, HardwareAddress, LinkState, RxToken as DriverRx, TxToken as DriverTx,
 };
@@ -44,9 +45,8 @@ use ipencap::decap::OuterMeta;
 use ipencap::packet::Facts;
 use ipencap::time::Instant;
 use ipencap::tunnel::{Endpoint, Inbound, Peers, SocketTunnel, Tally};
-use smoltcp::storage::RingBuffer;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, copy};
 use crate::clock::smoltcp_time;
 use crate::error::SetUpError;
 use crate::outgoing::Outgoing;
@@ -118,12 +118,7 @@ impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> TunnelDriver<'m, D, P, C
         } = self;
         queue.send(smoltcp_time(clock()), |outer| match below.transmit(cx) {
             Some(token) => {
-                token.consume(outer.len(), |frame| {
-                    // Always, in a driver that keeps its promise.
-                    if frame.len() == outer.len() {
-                        frame.copy_from_slice(outer);
-                    }
-                });
+                token.consume(outer.len(), |frame| copy(outer, frame));
                 true
             }
             None => false,

@@ -140,6 +140,7 @@ mod outgoing;
 #[cfg_attr(not(feature = "path-check"), path = "no_path_check.rs")]
 mod path_check;
 mod queue;
+mod ring;
 mod sending;
 #[cfg(any(feature = "socket-raw", feature = "socket-udp"))]
 mod sockets;

@@ -1,4 +1,4 @@
-use smoltcp::storage::RingBuffer;
+use crate::ring::RingBuffer;
 
 use crate::buffer::Buffer;
 use crate::losses::{Losses, count};

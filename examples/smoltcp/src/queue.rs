@@ -1,5 +1,6 @@
 use core::fmt;
 
+use crate::ring::RingBuffer;
 use ipencap::decap::OuterMeta;
 use ipencap::encap::Encapsulate;
 use ipencap::icmp::IcmpError;
@@ -8,7 +9,6 @@ use ipencap::time::Instant;
 use ipencap::tunnel::{Endpoint, Inbound, Peers, SocketTunnel, Tally};
 use smoltcp::iface::Interface;
 use smoltcp::phy::{self, Checksum, Device, DeviceCapabilities, Medium};
-use smoltcp::storage::RingBuffer;
 
 use crate::buffer::Buffer;
 use crate::clock::{endpoint_time, smoltcp_time};
