@@ -90,6 +90,7 @@
 //! | understand who learns what of an MTU | [`guide::mtu`] |
 //! | know what went wrong in other tunnels | [`guide::pitfalls`] |
 //! | write a VPN | [`guide::vpn`] |
+//! | put a tunnel into a microcontroller | [`guide::embedded`] |
 //! | see what of the RFCs is met, and where | [`guide::conformance`] |
 //!
 //! # Features

@@ -2,7 +2,8 @@
 # How much flash and RAM a tunnel adds to a small smoltcp firmware, which is built without one and with each choice.
 #
 #   sizes/measure.sh           checks the carriers in budgets.txt, and that four kilobytes more are noticed
-#   sizes/measure.sh table     measures every choice, and writes the table of src/guide/embedded.md
+#   sizes/measure.sh table     measures every choice, and writes src/guide/embedded.md's table, and what
+#                              packets cost on the emulated Cortex-M4
 set -euo pipefail
 # A build that fails within a substitution ends the script.
 shopt -s inherit_errexit
@@ -100,21 +101,33 @@ table() {
     row "wrap only, IP-in-IP" ipip,send
     row "unwrap only, IP-in-IP" ipip,receive
     row "wrap and unwrap, IP-in-IP" ipip,send,receive
-    row "GRE" gre,send,receive
-    row "FOU" fou,send,receive
-    row "GUE" gue,send,receive
+    row "wrap and unwrap, GRE" gre,send,receive
+    row "wrap and unwrap, FOU" fou,send,receive
+    row "wrap and unwrap, GUE" gue,send,receive
     row "**the device**, IP-in-IP" ipip,device
-    row "and the interface follows the path's MTU" ipip,device,follow-mtu
-    row "and outer fragments are joined, one packet at a time" "ipip,$whole"
-    row "all of that, GRE" "gre,$whole"
-    row "FOU" "fou,$whole"
-    row "GUE" "gue,$whole"
-    row "FOU, with \`Counters\` of everything" "fou,$whole,counters"
-    row "FOU, with \`defmt\`, which logs each event" "fou,$whole,defmt" defmt
-    awk -v table="$folder/table" '
-        /<!-- sizes: / { print; while ((getline line < table) > 0) print line; skip = 1 }
-        /<!-- end of sizes -->/ { skip = 0 }
-        !skip && !/<!-- sizes: / { print }' "$guide" >"$folder/guide"
+    row "device, IP-in-IP; the interface follows the path's MTU" ipip,device,follow-mtu
+    row "**device, MTU and fragments**, IP-in-IP: outer fragments are joined" "ipip,$whole"
+    row "the same, and a path is checked whose routers are silent" "ipip,$whole,path-check"
+    row "device, MTU and fragments, GRE" "gre,$whole"
+    row "device, MTU and fragments, FOU" "fou,$whole"
+    row "device, MTU and fragments, GUE" "gue,$whole"
+    row "the same for FOU, with \`Counters\` of everything" "fou,$whole,counters"
+    row "the same for FOU, with \`defmt\`, which logs each event" "fou,$whole,defmt" defmt
+    insert sizes "$folder/table"
+    {
+        echo '```text'
+        (cd .. && cargo_for "${targets[0]}" run --quiet --locked --release) | sed -n '/^instructions/,/^all passed/p' | sed '$d'
+        echo '```'
+    } >"$folder/costs"
+    insert costs "$folder/costs"
+}
+
+# Puts a file in place of what is between the guide's marks of this name.
+insert() { # NAME FILE
+    awk -v name="$1" -v file="$2" '
+        index($0, "<!-- " name ": ") { print; while ((getline line < file) > 0) print line; skip = 1 }
+        index($0, "<!-- end of " name " -->") { skip = 0 }
+        !skip && !index($0, "<!-- " name ": ") { print }' "$guide" >"$folder/guide"
     cp "$folder/guide" "$guide"
 }
 
