@@ -91,6 +91,7 @@
 //! | know what went wrong in other tunnels | [`guide::pitfalls`] |
 //! | write a VPN | [`guide::vpn`] |
 //! | choose between sockets, XDP, `AF_XDP` and DPDK | [`guide::datapaths`] |
+//! | put a tunnel into a microcontroller | [`guide::embedded`] |
 //! | see what of the RFCs is met, and where | [`guide::conformance`] |
 //!
 //! # Features

@@ -135,8 +135,8 @@ impl PathCheck {
             _ => usize::from(outer_len).checked_sub(overhead)?,
         };
         let packet = buffer.get_mut(..len)?;
-        let payload_len = u16::try_from(len.checked_sub(20)?).ok()?;
-        let header = Ipv4Header::new(self.source, self.target, IpProtocol::ICMP, payload_len);
+        let total_len = u16::try_from(len).ok()?;
+        let header = Ipv4Header::new(self.source, self.target, IpProtocol::ICMP, total_len);
         let (ip, icmp) = packet.split_first_chunk_mut()?;
         *ip = *header.as_bytes();
         icmp.fill(0);

@@ -1,0 +1,479 @@
+//! The same for embassy-net: drivers, and a queue that a task shares with a stack.
+//!
+//! | your board has | take |
+//! |---|---|
+//! | a driver of bare IP packets, such as PPP | [`TunnelDriver`] around it |
+//! | Ethernet or radio | a stack on that, and a [`SharedQueue`] between its UDP socket and a second stack |
+//!
+//! ```ignore
+//! static QUEUE: StaticCell<SharedQueue<'static, OnePeer<'static, Tunnel<Fou>>, (), 1500>> = StaticCell::new();
+//! let queue = SharedQueue::new(endpoint, outgoing, incoming, || {
+//!     ipencap::time::Instant::from_millis(embassy_time::Instant::now().as_millis())
+//! });
+//! let queue: &'static _ = QUEUE.init(queue.unwrap());
+//! let (inner_stack, inner_runner) = embassy_net::new(queue.driver(), config, resources, seed);
+//!
+//! // The task of the tunnel; `socket` is a UDP socket of the outer stack, bound to the tunnel's port.
+//! poll_fn(|cx| {
+//!     queue.register(cx);
+//!     while queue.can_receive() {
+//!         let Poll::Ready(Ok((len, meta))) = socket.poll_recv_from(&mut buffer, cx) else { break };
+//!         queue.receive_datagram(&outer_meta(meta), &buffer[..len]);
+//!     }
+//!     queue.send_datagrams(|facts, payload| {
+//!         let to = (facts.destination(), facts.flow().destination_port);
+//!         socket.poll_send_to(payload, to, cx).is_ready()
+//!     });
+//!     Poll::<Infallible>::Pending
+//! })
+//! .await
+//! ```
+//!
+//! embassy-net asks a driver for its MTU only once. Where paths may become narrower, begin with what all carry:
+//! [`MtuPolicy::Static`](ipencap::tunnel::MtuPolicy::Static)`(1280)` leaves 1260 bytes for inner packets in IP-in-IP, and
+//! no TCP connection then depends on ICMP.
+
+use core::cell::{RefCell, RefMut};
+use core::fmt;
+use core::task::{Context, Waker};
+
+use crate::ring::RingBuffer;
+use embassy_net_driver::{
+    Capabilities, Driver, HardwareAddress, LinkState, RxToken as DriverRx, TxToken as DriverTx,
+};
+use ipencap::decap::OuterMeta;
+use ipencap::packet::Facts;
+use ipencap::time::Instant;
+use ipencap::tunnel::{Endpoint, Inbound, Peers, SocketTunnel, Tally};
+
+use crate::buffer::{Buffer, copy};
+use crate::clock::smoltcp_time;
+use crate::error::SetUpError;
+use crate::outgoing::Outgoing;
+use crate::queue::TunnelQueue;
+
+fn capabilities(mtu: usize, max_burst_size: Option<usize>) -> Capabilities {
+    // All checksums are computed: no hardware sees inner packets.
+    let mut capabilities = Capabilities::default();
+    capabilities.max_transmission_unit = mtu;
+    capabilities.max_burst_size = max_burst_size;
+    capabilities
+}
+
+/// A driver around another, as [`TunnelDevice`](crate::TunnelDevice) is a device around another.
+pub struct TunnelDriver<'m, D, P: Peers, C, const N: usize> {
+    below: D,
+    queue: TunnelQueue<'m, P, C, N>,
+    clock: fn() -> Instant,
+}
+
+impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> TunnelDriver<'m, D, P, C, N> {
+    /// Carries packets through the tunnels of `endpoint` and the driver `below`, whose MTU is the link's. The buffers
+    /// are as for [`TunnelQueue::new`].
+    ///
+    /// # Errors
+    /// [`SetUpError`] if the driver below is not of [`HardwareAddress::Ip`], there is no buffer, no peer, or no room for
+    /// packets in a buffer.
+    #[inline]
+    pub fn new(
+        below: D,
+        mut endpoint: Endpoint<'m, P, C>,
+        outgoing: &'m mut [Buffer<N>],
+        incoming: &'m mut [Buffer<N>],
+        clock: fn() -> Instant,
+    ) -> Result<Self, SetUpError> {
+        if below.hardware_address() != HardwareAddress::Ip {
+            return Err(SetUpError::NotIp);
+        }
+        let link_mtu = below.capabilities().max_transmission_unit.min(N);
+        endpoint.set_link_mtu(clock(), u16::try_from(link_mtu).unwrap_or(u16::MAX));
+        let queue = TunnelQueue::new(endpoint, outgoing, incoming, smoltcp_time(clock()))?;
+        Ok(Self {
+            below,
+            queue,
+            clock,
+        })
+    }
+
+    /// The queues and the endpoint.
+    #[inline]
+    #[must_use]
+    pub const fn queue(&self) -> &TunnelQueue<'m, P, C, N> {
+        &self.queue
+    }
+
+    /// The queues and the endpoint, to change peers and the like.
+    #[inline]
+    #[must_use]
+    pub const fn queue_mut(&mut self) -> &mut TunnelQueue<'m, P, C, N> {
+        &mut self.queue
+    }
+
+    /// Sends packets that wait, as far as the driver below takes them.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        let Self {
+            below,
+            queue,
+            clock,
+        } = self;
+        queue.send(smoltcp_time(clock()), |outer| match below.transmit(cx) {
+            Some(token) => {
+                token.consume(outer.len(), |frame| copy(outer, frame));
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> Driver for TunnelDriver<'m, D, P, C, N> {
+    type RxToken<'a>
+        = DriverRxToken<'a, 'm, N>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = DriverTxToken<'a, 'm, D, P, C, N>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        self.flush(cx);
+        let Self {
+            below,
+            queue,
+            clock,
+        } = self;
+        while !queue.has_incoming() {
+            let (packet, unused) = below.receive(cx)?;
+            drop(unused);
+            packet.consume(|bytes| queue.receive(smoltcp_time(clock()), bytes));
+        }
+        let (incoming, outgoing) = queue.both()?;
+        Some((
+            DriverRxToken(incoming),
+            DriverTxToken(Room::Queued(outgoing)),
+        ))
+    }
+
+    #[inline]
+    fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Self::TxToken<'_>> {
+        self.flush(cx);
+        let has_room = self.queue.outgoing().has_room();
+        has_room.then(|| DriverTxToken(Room::Sent(self, cx.waker().clone())))
+    }
+
+    #[inline]
+    fn link_state(&mut self, cx: &mut Context<'_>) -> LinkState {
+        self.below.link_state(cx)
+    }
+
+    #[inline]
+    fn capabilities(&self) -> Capabilities {
+        capabilities(self.queue.mtu(), self.below.capabilities().max_burst_size)
+    }
+
+    #[inline]
+    fn hardware_address(&self) -> HardwareAddress {
+        HardwareAddress::Ip
+    }
+}
+
+impl<D, P: Peers, C, const N: usize> fmt::Debug for TunnelDriver<'_, D, P, C, N> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TunnelDriver")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A packet for the inner stack.
+#[derive(Debug)]
+pub struct DriverRxToken<'a, 'm, const N: usize>(&'a mut RingBuffer<'m, Buffer<N>>);
+
+impl<const N: usize> DriverRx for DriverRxToken<'_, '_, N> {
+    #[inline]
+    fn consume<R, F>(self, f: F) -> R
+    where
+        F: FnOnce(&mut [u8]) -> R,
+    {
+        read(self.0, f)
+    }
+}
+
+/// Passes on the first packet.
+fn read<R, const N: usize>(
+    incoming: &mut RingBuffer<'_, Buffer<N>>,
+    f: impl FnOnce(&mut [u8]) -> R,
+) -> R {
+    match incoming.dequeue_one() {
+        Ok(packet) => f(packet.packet_mut()),
+        // Never: there was one when the token was made.
+        Err(_) => f(&mut []),
+    }
+}
+
+/// Room for a packet from the inner stack.
+#[derive(Debug)]
+pub struct DriverTxToken<'a, 'm, D, P: Peers, C, const N: usize>(Room<'a, 'm, D, P, C, N>);
+
+#[derive(Debug)]
+enum Room<'a, 'm, D, P: Peers, C, const N: usize> {
+    /// It is sent at the next call, because the packet that it may answer is still in use.
+    Queued(&'a mut Outgoing<'m, N>),
+    /// It is sent at once.
+    Sent(&'a mut TunnelDriver<'m, D, P, C, N>, Waker),
+}
+
+impl<D: Driver, P: Peers, C: Tally, const N: usize> DriverTx for DriverTxToken<'_, '_, D, P, C, N> {
+    #[inline]
+    fn consume<R, F>(self, len: usize, f: F) -> R
+    where
+        F: FnOnce(&mut [u8]) -> R,
+    {
+        match self.0 {
+            Room::Queued(outgoing) => outgoing.put(len, f),
+            Room::Sent(driver, waker) => {
+                let result = driver.queue.outgoing().put(len, f);
+                // If it has to wait, the stack is woken when there is room below.
+                driver.flush(&mut Context::from_waker(&waker));
+                result
+            }
+        }
+    }
+}
+
+/// A [`TunnelQueue`] that the inner stack's [driver](Self::driver) and the task that carries its packets share.
+///
+/// Both run on the same executor: it is not for several cores or interrupts.
+pub struct SharedQueue<'m, P: Peers, C, const N: usize> {
+    queue: RefCell<TunnelQueue<'m, P, C, N>>,
+    /// The inner stack.
+    stack: WakerSlot,
+    /// The task that carries packets.
+    carrier: WakerSlot,
+    clock: fn() -> Instant,
+}
+
+impl<'m, P: Peers, C: Tally, const N: usize> SharedQueue<'m, P, C, N> {
+    /// As [`TunnelQueue::new`].
+    ///
+    /// # Errors
+    /// [`SetUpError`] if there is no buffer, no peer, or no room for packets in a buffer.
+    #[inline]
+    pub fn new(
+        endpoint: Endpoint<'m, P, C>,
+        outgoing: &'m mut [Buffer<N>],
+        incoming: &'m mut [Buffer<N>],
+        clock: fn() -> Instant,
+    ) -> Result<Self, SetUpError> {
+        let queue = TunnelQueue::new(endpoint, outgoing, incoming, smoltcp_time(clock()))?;
+        Ok(Self {
+            queue: RefCell::new(queue),
+            stack: WakerSlot::default(),
+            carrier: WakerSlot::default(),
+            clock,
+        })
+    }
+
+    /// The inner stack's driver. There is to be one.
+    #[inline]
+    #[must_use]
+    pub const fn driver(&self) -> QueueDriver<'_, 'm, P, C, N> {
+        QueueDriver(self)
+    }
+
+    /// The queues and the endpoint, for anything else. The inner stack is woken afterwards.
+    ///
+    /// # Panics
+    /// If it is called again while the queues are in use.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(&mut TunnelQueue<'m, P, C, N>) -> R) -> R {
+        let result = f(&mut self.queue.borrow_mut());
+        self.stack.wake();
+        result
+    }
+
+    /// Wakes the task that carries packets when the inner stack has sent one, or has room for another.
+    #[inline]
+    pub fn register(&self, cx: &Context<'_>) {
+        self.carrier.register(cx);
+    }
+
+    /// [`TunnelQueue::can_receive`].
+    #[inline]
+    #[must_use]
+    pub fn can_receive(&self) -> bool {
+        self.queue.borrow().can_receive()
+    }
+
+    /// [`TunnelQueue::send`].
+    #[inline]
+    pub fn send(&self, put: impl FnMut(&mut [u8]) -> bool) {
+        let now = smoltcp_time((self.clock)());
+        self.with(|queue| queue.send(now, put));
+    }
+
+    /// [`TunnelQueue::receive`].
+    #[inline]
+    pub fn receive(&self, packet: &[u8]) -> Option<Inbound> {
+        let now = smoltcp_time((self.clock)());
+        self.with(|queue| queue.receive(now, packet))
+    }
+}
+
+impl<P: Peers, C: Tally, const N: usize> SharedQueue<'_, P, C, N>
+where
+    P::Tunnel: SocketTunnel,
+{
+    /// [`TunnelQueue::send_datagrams`].
+    #[inline]
+    pub fn send_datagrams(&self, put: impl FnMut(&Facts, &[u8]) -> bool) {
+        let now = smoltcp_time((self.clock)());
+        self.with(|queue| queue.send_datagrams(now, put));
+    }
+
+    /// [`TunnelQueue::receive_datagram`].
+    #[inline]
+    pub fn receive_datagram(&self, meta: &OuterMeta, payload: &[u8]) -> Option<Inbound> {
+        let now = smoltcp_time((self.clock)());
+        self.with(|queue| queue.receive_datagram(now, meta, payload))
+    }
+}
+
+impl<P: Peers, C, const N: usize> fmt::Debug for SharedQueue<'_, P, C, N> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedQueue")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whom to wake.
+#[derive(Debug, Default)]
+struct WakerSlot(RefCell<Option<Waker>>);
+
+impl WakerSlot {
+    fn register(&self, cx: &Context<'_>) {
+        let mut slot = self.0.borrow_mut();
+        let is_same = |waker: &Waker| waker.will_wake(cx.waker());
+        if !slot.as_ref().is_some_and(is_same) {
+            *slot = Some(cx.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.0.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The inner stack's side of a [`SharedQueue`].
+pub struct QueueDriver<'s, 'm, P: Peers, C, const N: usize>(&'s SharedQueue<'m, P, C, N>);
+
+impl<'m, P: Peers, C: Tally, const N: usize> Driver for QueueDriver<'_, 'm, P, C, N> {
+    type RxToken<'a>
+        = QueueRxToken<'a, 'm, N>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = QueueTxToken<'a, 'm, N>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        let SharedQueue {
+            queue,
+            stack,
+            carrier,
+            ..
+        } = self.0;
+        // Before the look, so that no wake is missed.
+        stack.register(cx);
+        let both = RefMut::filter_map(queue.borrow_mut(), |queue| {
+            queue.both().is_some().then_some(queue)
+        });
+        let both = both.ok()?;
+        let (incoming, outgoing) = RefMut::map_split(both, TunnelQueue::parts);
+        let rx = QueueRxToken { incoming, carrier };
+        Some((rx, QueueTxToken { outgoing, carrier }))
+    }
+
+    #[inline]
+    fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Self::TxToken<'_>> {
+        let SharedQueue {
+            queue,
+            stack,
+            carrier,
+            ..
+        } = self.0;
+        stack.register(cx);
+        let outgoing = RefMut::map(queue.borrow_mut(), TunnelQueue::outgoing);
+        let has_room = outgoing.has_room();
+        has_room.then_some(QueueTxToken { outgoing, carrier })
+    }
+
+    #[inline]
+    fn link_state(&mut self, _cx: &mut Context<'_>) -> LinkState {
+        LinkState::Up
+    }
+
+    #[inline]
+    fn capabilities(&self) -> Capabilities {
+        capabilities(self.0.queue.borrow().mtu(), None)
+    }
+
+    #[inline]
+    fn hardware_address(&self) -> HardwareAddress {
+        HardwareAddress::Ip
+    }
+}
+
+impl<P: Peers, C, const N: usize> fmt::Debug for QueueDriver<'_, '_, P, C, N> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("QueueDriver").field(self.0).finish()
+    }
+}
+
+/// A packet for the inner stack.
+#[derive(Debug)]
+pub struct QueueRxToken<'a, 'm, const N: usize> {
+    incoming: RefMut<'a, RingBuffer<'m, Buffer<N>>>,
+    carrier: &'a WakerSlot,
+}
+
+impl<const N: usize> DriverRx for QueueRxToken<'_, '_, N> {
+    #[inline]
+    fn consume<R, F>(mut self, f: F) -> R
+    where
+        F: FnOnce(&mut [u8]) -> R,
+    {
+        let result = read(&mut self.incoming, f);
+        self.carrier.wake();
+        result
+    }
+}
+
+/// Room for a packet from the inner stack.
+#[derive(Debug)]
+pub struct QueueTxToken<'a, 'm, const N: usize> {
+    outgoing: RefMut<'a, Outgoing<'m, N>>,
+    carrier: &'a WakerSlot,
+}
+
+impl<const N: usize> DriverTx for QueueTxToken<'_, '_, N> {
+    #[inline]
+    fn consume<R, F>(mut self, len: usize, f: F) -> R
+    where
+        F: FnOnce(&mut [u8]) -> R,
+    {
+        let result = self.outgoing.put(len, f);
+        self.carrier.wake();
+        result
+    }
+}

@@ -1,0 +1,36 @@
+//! In place of [`PathCheck`](crate::PathCheck) without the feature: there is none, so the compiler leaves out what is done
+//! with one.
+
+use ipencap::time::Instant;
+use ipencap::tunnel::{Endpoint, PeerId, Peers, Tally};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PathCheck {}
+
+impl PathCheck {
+    pub(crate) const fn poll_at(self) -> Instant {
+        match self {}
+    }
+
+    pub(crate) const fn step<P: Peers, C: Tally>(
+        self,
+        _: Instant,
+        _: &mut Endpoint<'_, P, C>,
+    ) -> Option<(PeerId, u16)> {
+        match self {}
+    }
+
+    pub(crate) const fn write(self, _: &mut [u8]) -> Option<()> {
+        match self {}
+    }
+
+    pub(crate) const fn answers<P: Peers, C: Tally>(
+        self,
+        _: Instant,
+        _: &mut Endpoint<'_, P, C>,
+        _: PeerId,
+        _: &[u8],
+    ) -> bool {
+        match self {}
+    }
+}
