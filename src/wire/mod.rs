@@ -84,7 +84,7 @@ pub use udp::{Udp, UdpChecksum, UdpHeader};
 
 /// Whether code is compiled twice: once for all packets, and once for the common packets, without the
 /// branches that these do not need. On targets without an operating system code size matters more than
-/// speed, so there is only the code for all packets.
+/// speed, so there is only the code for all packets. Nor is there for BPF: there the kernel's verifier follows both.
 pub(crate) const COMMON_FIRST: bool = cfg!(not(any(
     target_arch = "bpf",
     all(target_os = "none", not(target_pointer_width = "64"))
