@@ -424,6 +424,7 @@ numbered! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[repr(C, align(4))]
 pub struct Refused {
     /// The first check that failed.
     pub reason: Reason,

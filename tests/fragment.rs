@@ -109,7 +109,7 @@ fn x_31_x_32_memory_is_what_the_documentation_says() {
     // That it is 48 with 32-bit pointers is checked where it is compiled for such.
     #[cfg(target_pointer_width = "64")]
     const {
-        assert!(size_of::<Reassembler<'_>>() == 80);
+        assert!(size_of::<Reassembler<'_>>() == 72);
     };
 
     assert_eq!(Reassembler::memory_len(2, 1532), 3280);

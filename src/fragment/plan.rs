@@ -1,9 +1,8 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::checksum::Sum;
 use crate::error::{FragmentError, ParseError};
 use crate::packet::Span;
-use crate::wire::{HeaderOptions, Ipv4, Ipv4Flags, Ipv4Header, copy, reported_len};
+use crate::wire::{HeaderOptions, Ipv4, Ipv4Flags, Ipv4Header, clear, copy, reported_len};
 
 /// The most bytes of options that a header has.
 const OPTIONS_LEN: usize = Ipv4Header::MAX_LEN.wrapping_sub(Ipv4Header::LEN);
@@ -144,8 +143,8 @@ impl Plan {
         let head = Head::of(packet, self.header_len);
         Fragments {
             plan: self,
-            flags: head.header.flags(),
-            units: head.header.fragment_offset().units(),
+            flags: head.header().flags(),
+            units: head.header().fragment_offset().units(),
             next: Some(0),
             current: Fragment {
                 head,
@@ -249,7 +248,7 @@ impl Fragment {
     #[inline]
     #[must_use]
     pub const fn header(&self) -> &Ipv4Header {
-        &self.head.header
+        self.head.header()
     }
 
     /// The options behind the fixed header, 0 to 40 bytes: all in the first fragment, and only those with
@@ -383,9 +382,15 @@ fn copied_header_len(options: &[u8]) -> Result<u8, ParseError> {
 }
 
 /// A header with its options by value, as long as its IHL says.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+// Without the alignment a copy is a call of `memcpy` on 32-bit targets.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(4))]
+struct Head([u8; Ipv4Header::MAX_LEN]);
+
+/// The same as fields.
+#[derive(FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
-struct Head {
+struct Parts {
     header: Ipv4Header,
     options: [u8; OPTIONS_LEN],
 }
@@ -396,64 +401,58 @@ impl Head {
         // Byte by byte: that links no function to clear memory.
         let header = packet.get(..usize::from(len)).unwrap_or_default();
         let byte = |place| header.get(place).copied().unwrap_or_default();
-        let bytes: [u8; Ipv4Header::MAX_LEN] = core::array::from_fn(byte);
-        zerocopy::transmute!(bytes)
+        Self(core::array::from_fn(byte))
+    }
+
+    const fn header(&self) -> &Ipv4Header {
+        let parts: &Parts = zerocopy::transmute_ref!(&self.0);
+        &parts.header
     }
 
     const fn len(&self) -> u8 {
-        self.header.header_len()
+        self.header().header_len()
     }
 
     fn bytes(&self) -> &[u8] {
         let len = usize::from(self.len());
-        self.as_bytes().get(..len).unwrap_or_default()
+        self.0.get(..len).unwrap_or_default()
     }
 
     /// Keeps of the options those that every fragment has, and end-of-list bytes up to `len` bytes in all (RFC
     /// 791 §3.1). They were read before: none is invalid.
     #[cold]
     fn keep_copied(&mut self, len: u8) {
-        let all = *self;
-        let options = all.bytes().get(Ipv4Header::LEN..).unwrap_or_default();
-        let kept = HeaderOptions::new(options)
-            .map_while(Result::ok)
-            .filter(|option| option.kind() & COPIED != 0)
-            .map(|option| Span::new(option.offset(), option.len()))
-            .filter_map(|span| span.get(options));
-        let mut kept = kept.flatten();
-        for byte in &mut self.options {
-            *byte = kept.next().copied().unwrap_or_default();
+        let end = usize::from(self.len());
+        let (mut from, mut to) = (Ipv4Header::LEN, Ipv4Header::LEN);
+        loop {
+            let rest = self.0.get(from..end).unwrap_or_default();
+            let Some(Ok(option)) = HeaderOptions::new(rest).next() else {
+                break;
+            };
+            let (is_copied, next) = (
+                option.kind() & COPIED != 0,
+                from.saturating_add(option.len()),
+            );
+            while from < next {
+                let byte = self.0.get(from).copied().unwrap_or_default();
+                from = from.saturating_add(1);
+                if is_copied {
+                    if let Some(place) = self.0.get_mut(to) {
+                        *place = byte;
+                    }
+                    to = to.saturating_add(1);
+                }
+            }
         }
-        let [version_ihl, ..] = self.bytes_mut();
+        clear(self.0.get_mut(to..).unwrap_or_default());
+        let [version_ihl, ..] = &mut self.0;
         *version_ihl = 0x40 | (len >> 2);
     }
 
     /// Sets total length, flags and offset, and computes the checksum anew.
     fn set(&mut self, total_len: u16, flags_offset: u16) {
-        let [
-            _,
-            _,
-            len_0,
-            len_1,
-            _,
-            _,
-            word_0,
-            word_1,
-            _,
-            _,
-            sum_0,
-            sum_1,
-            ..,
-        ] = self.bytes_mut();
-        [*len_0, *len_1] = total_len.to_be_bytes();
-        [*word_0, *word_1] = flags_offset.to_be_bytes();
-        [*sum_0, *sum_1] = [0, 0];
-        let checksum = Sum::new().add_bytes(self.bytes()).checksum();
-        let [_, _, _, _, _, _, _, _, _, _, high, low, ..] = self.bytes_mut();
-        [*high, *low] = checksum.to_be_bytes();
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8; Ipv4Header::MAX_LEN] {
-        zerocopy::transmute_mut!(self)
+        let len = usize::from(self.len());
+        let bytes = self.0.get_mut(..len).unwrap_or_default();
+        Ipv4Header::set_fragment(bytes, total_len, flags_offset);
     }
 }

@@ -7,10 +7,10 @@ use crate::wire::Ipv4;
 /// The longest payload of a datagram, in bytes (RFC 791 §3.1).
 const MAX_PAYLOAD_LEN: u16 = u16::MAX.wrapping_sub(20);
 
-/// Bytes of payload that one byte of each of the two bitmaps is for.
+/// Bytes of payload that two bytes of bits for blocks are for.
 const BYTES_PER_BITMAP_BYTE: usize = 64;
 
-/// These, with a byte of each bitmap.
+/// These, with the two bytes.
 const UNIT: usize = BYTES_PER_BITMAP_BYTE.wrapping_add(2);
 
 /// What a [`Reassembler`] admits.
@@ -93,6 +93,9 @@ pub struct Evicted {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SlotId(usize);
 
+/// No slot has this place.
+const NONE: SlotId = SlotId(usize::MAX);
+
 /// Joins fragments of IPv4 datagrams, in the caller's memory (RFC 791 §3.2, RFC 815).
 ///
 /// Each datagram takes a [`Slot`] and an equal share of the memory. Fragments may come in any order. All
@@ -166,11 +169,11 @@ pub struct Reassembler<'m> {
     share_len: usize,
     /// The longest payload that a slot takes.
     payload_len: u16,
-    /// The length of each of the two bitmaps.
+    /// The length of the bits for blocks, in bytes.
     bitmap_len: u16,
     limits: Limits,
-    /// The datagram that is complete. Its slot is already free.
-    complete: Option<SlotId>,
+    /// The datagram that is complete, or [`NONE`]. Its slot is already free.
+    complete: SlotId,
 }
 
 impl<'m> Reassembler<'m> {
@@ -197,9 +200,9 @@ impl<'m> Reassembler<'m> {
             memory,
             share_len,
             payload_len,
-            bitmap_len: units(payload_len, 6),
+            bitmap_len: units(payload_len, 6).saturating_mul(2),
             limits,
-            complete: None,
+            complete: NONE,
         }
     }
 
@@ -256,7 +259,7 @@ impl<'m> Reassembler<'m> {
         peer: u32,
         fragment: &[u8],
     ) -> Result<Added, ReassemblyError> {
-        self.complete = None;
+        self.complete = NONE;
         let packet = Ipv4::parse_by_call(fragment)?;
         if !packet.header().is_fragment() {
             return Err(ReassemblyError::NotFragment);
@@ -265,54 +268,57 @@ impl<'m> Reassembler<'m> {
     }
 
     /// [`add`](Self::add) of a packet that is known to be a valid fragment.
+    #[inline(never)]
     pub(crate) fn add_parsed(
         &mut self,
         now: Instant,
         peer: u32,
         packet: Ipv4<'_>,
     ) -> Result<Added, ReassemblyError> {
-        self.complete = None;
-        self.add_fragment(now, &Incoming { packet, peer })
-    }
-
-    fn add_fragment(
-        &mut self,
-        now: Instant,
-        fragment: &Incoming<'_>,
-    ) -> Result<Added, ReassemblyError> {
+        self.complete = NONE;
+        let fragment = &Incoming::new(packet, peer);
         let checked = fragment.check(self.limits.min_len, self.payload_len);
-        // Never comes: without slots, `check` refuses every fragment so.
-        let no_slot = ReassemblyError::SlotTooShort {
-            need: fragment.end(),
-            have: 0,
-        };
-        let found = self.slots.iter().position(|slot| slot.matches(fragment));
-        let slot = found.and_then(|place| self.slots.get(place));
-        let over = slot.and_then(|slot| self.over(now, slot));
-        let (place, evicted) = match (found, over) {
-            (Some(place), None) => (place, None),
-            (found, over) => {
+        let mut place = self.slots.iter().position(|slot| slot.matches(fragment));
+        let mut evicted = None;
+        if let Some(found) = place {
+            if let Some(reason) = self.over(now, found) {
                 // A fragment that is wrong by itself begins no datagram.
                 checked?;
-                let found = found.zip(over);
-                let own = found.and_then(|(place, reason)| self.free(place, reason));
-                let (place, other) = self.vacate(now, fragment.peer).ok_or(no_slot)?;
-                self.begin(now, fragment, place);
-                // Not both: where `own` has left a slot, `vacate` takes that.
-                (place, own.or(other))
+                evicted = self.free(found, reason);
+                place = None;
             }
+        }
+        // Never comes: without slots, `check` refuses every fragment so.
+        let no_slot = ReassemblyError::SlotTooShort {
+            need: fragment.end,
+            have: 0,
+        };
+        let place = if let Some(place) = place {
+            place
+        } else {
+            checked?;
+            let Some((place, other)) = self.vacate(now, peer) else {
+                return Err(no_slot);
+            };
+            self.begin(now, fragment, place);
+            // Not both: where an eviction has left a slot, `vacate` takes that.
+            evicted = evicted.or(other);
+            place
         };
         let max_fragments = self.limits.max_fragments.max(1);
-        let (slot, mut memory) = self.slot(place).ok_or(no_slot)?;
+        let Some((slot, mut memory)) = self.slot(place) else {
+            return Err(no_slot);
+        };
         if slot.is_discarded() {
-            return checked.and(Err(ReassemblyError::Discarded));
+            checked?;
+            return Err(ReassemblyError::Discarded);
         }
         match checked.and_then(|()| slot.insert(fragment, max_fragments, &mut memory)) {
             Ok(Inserted::Held) => Ok(Added::Held { evicted }),
             Ok(Inserted::Duplicate) => Ok(Added::Duplicate),
             Ok(Inserted::Complete) => {
                 slot.free();
-                self.complete = Some(SlotId(place));
+                self.complete = SlotId(place);
                 Ok(Added::Complete(SlotId(place)))
             }
             Err(error) => {
@@ -327,7 +333,7 @@ impl<'m> Reassembler<'m> {
     #[inline]
     #[must_use]
     pub fn packet(&mut self, slot: SlotId) -> Option<&mut [u8]> {
-        if self.complete != Some(slot) {
+        if self.complete != slot {
             return None;
         }
         let (slot, memory) = self.slot(slot.0)?;
@@ -362,15 +368,25 @@ impl<'m> Reassembler<'m> {
         incomplete
     }
 
-    /// Why the slot's datagram takes no more fragments, if it does not.
-    fn over(&self, now: Instant, slot: &Slot) -> Option<Eviction> {
-        if now >= slot.deadline(self.limits.timeout) {
+    /// Why the datagram at this place takes no more fragments, if it does not.
+    fn over(&self, now: Instant, place: usize) -> Option<Eviction> {
+        let slot = self.slots.get(place)?;
+        if self.is_late(now, slot) {
             Some(Eviction::TimedOut)
         } else if slot.younger() > self.limits.max_distance {
             Some(Eviction::Overtaken)
         } else {
             None
         }
+    }
+
+    /// Whether the timeout of the slot's datagram is over.
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
+    fn is_late(&self, now: Instant, slot: &Slot) -> bool {
+        now >= slot.deadline(self.limits.timeout)
     }
 
     /// Frees the slot, and says what is to be counted for it.
@@ -382,62 +398,51 @@ impl<'m> Reassembler<'m> {
         evicted
     }
 
-    /// Frees a slot for a new datagram of `peer`.
+    /// Frees a slot for a new datagram of `peer`: the one with the greatest preference, of equal ones the
+    /// oldest.
     fn vacate(&mut self, now: Instant, peer: u32) -> Option<(usize, Option<Evicted>)> {
-        let mut open = 0u16;
-        let (mut best_own, mut best) = (None, None);
+        let is_own = |slot: &&Slot| slot.is_open() && slot.peer() == peer;
+        let open = self.slots.iter().filter(is_own).count();
+        let is_at_limit = open >= usize::from(self.limits.per_peer.max(1));
+        let mut chosen = None;
+        let (mut best, mut best_started) = (0, Instant::MAX);
         for (place, slot) in self.slots.iter().enumerate() {
-            if self.is_rather(now, peer, slot, best) {
-                best = Some(place);
+            if is_at_limit && !is_own(&slot) {
+                continue;
             }
-            if slot.is_open() && slot.peer() == peer {
-                open = open.saturating_add(1);
-                if self.is_rather(now, peer, slot, best_own) {
-                    best_own = Some(place);
-                }
+            let preference = self.preference(now, peer, slot);
+            let is_older = preference == best && slot.started() <= best_started;
+            if preference > best || is_older {
+                chosen = Some(place);
+                (best, best_started) = (preference, slot.started());
             }
         }
-        let (chosen, reason) = if open >= self.limits.per_peer.max(1) {
-            (best_own, Eviction::PeerLimit)
-        } else {
-            (best, Eviction::SlotNeeded)
-        };
         let place = chosen?;
-        let slot = self.slots.get(place);
-        let rank = slot.map(|slot| self.preference(now, peer, slot).0);
-        let reason = if rank == Some(Rank::Expired) {
+        let reason = if best >> 8 == u16::from(EXPIRED) {
             Eviction::TimedOut
+        } else if is_at_limit {
+            Eviction::PeerLimit
         } else {
-            reason
+            Eviction::SlotNeeded
         };
         Some((place, self.free(place, reason)))
     }
 
-    /// Whether this slot is taken for a new datagram of `peer` rather than the one at the place `other` in front
-    /// of it. Only places are kept: preferences are long to copy.
-    fn is_rather(&self, now: Instant, peer: u32, slot: &Slot, other: Option<usize>) -> bool {
-        let Some(other) = other.and_then(|place| self.slots.get(place)) else {
-            return true;
-        };
-        let preference = self.preference(now, peer, slot);
-        let of_other = self.preference(now, peer, other);
-        preference > of_other || (preference == of_other && slot.started() <= other.started())
-    }
-
-    /// The greater, the rather is this slot taken for a new datagram of `peer`. Of equal ones it is the oldest.
-    fn preference(&self, now: Instant, peer: u32, slot: &Slot) -> Preference {
+    /// The greater, the rather is this slot taken for a new datagram of `peer`: its rank, then how many of its
+    /// peer are younger.
+    fn preference(&self, now: Instant, peer: u32, slot: &Slot) -> u16 {
         let rank = if slot.is_free() {
-            Rank::Free
-        } else if now >= slot.deadline(self.limits.timeout) {
-            Rank::Expired
+            FREE
+        } else if self.is_late(now, slot) {
+            EXPIRED
         } else if slot.is_discarded() {
-            Rank::Discarded
+            DISCARDED
         } else if slot.peer() == peer {
-            Rank::Own
+            OWN
         } else {
-            Rank::Other
+            OTHER
         };
-        (rank, slot.younger())
+        u16::from(rank) << 8 | u16::from(slot.younger())
     }
 
     /// Gives a slot to the datagram of this fragment.
@@ -458,28 +463,18 @@ impl<'m> Reassembler<'m> {
         let start = place.wrapping_mul(self.share_len);
         let share = Span::new(start, self.share_len).get_mut(self.memory)?;
         let bitmap_len = usize::from(self.bitmap_len);
-        let (present, rest) = share.split_at_mut_checked(bitmap_len)?;
-        let (begins, datagram) = rest.split_at_mut_checked(bitmap_len)?;
-        let memory = Memory {
-            present,
-            begins,
-            datagram,
-        };
+        let (blocks, datagram) = share.split_at_mut_checked(bitmap_len)?;
+        let memory = Memory { blocks, datagram };
         Some((slot, memory))
     }
 }
 
-type Preference = (Rank, u8);
-
-/// Which slots are taken first for a new datagram: the last of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Other,
-    Own,
-    Discarded,
-    Expired,
-    Free,
-}
+/// Ranks of slots: the greatest is taken first for a new datagram.
+const OTHER: u8 = 0;
+const OWN: u8 = 1;
+const DISCARDED: u8 = 2;
+const EXPIRED: u8 = 3;
+const FREE: u8 = 4;
 
 #[cfg(target_pointer_width = "32")]
 const _: () = assert!(size_of::<Reassembler<'_>>() == 48);

@@ -3,7 +3,7 @@ use core::ops::{Add, Range};
 
 use crate::error::ReassemblyError;
 use crate::time::{Duration, Instant};
-use crate::wire::{Ecn, FragmentOffset, Ipv4, Ipv4Flags, Ipv4Header, copy};
+use crate::wire::{Ecn, Ipv4, Ipv4Flags, Ipv4Header, clear, copy, reported_len};
 
 /// Room for the longest header, in front of the payload.
 pub(super) const HEADER_ROOM: usize = Ipv4Header::MAX_LEN;
@@ -60,47 +60,44 @@ pub(super) enum Inserted {
 /// A fragment with a valid header, from a peer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Incoming<'p> {
-    pub(super) packet: Ipv4<'p>,
+    packet: Ipv4<'p>,
     pub(super) peer: u32,
+    /// Where its data begins and ends in the datagram's payload, in bytes. The end is right if
+    /// [`check`](Self::check) is.
+    offset: u16,
+    pub(super) end: u16,
+    is_last: bool,
 }
 
-impl Incoming<'_> {
-    const fn is_last(&self) -> bool {
-        !self.packet.header().flags().contains(Ipv4Flags::MF)
-    }
-
-    fn len(&self) -> u16 {
-        let header = self.packet.header();
-        header
-            .total_len()
-            .saturating_sub(u16::from(header.header_len()))
-    }
-
-    const fn offset(&self) -> u16 {
-        self.packet.header().fragment_offset().bytes()
-    }
-
-    /// The end of its data in the datagram's payload, in bytes. Right if [`check`](Self::check) is.
-    pub(super) fn end(&self) -> u16 {
-        self.offset().saturating_add(self.len())
+impl<'p> Incoming<'p> {
+    pub(super) fn new(packet: Ipv4<'p>, peer: u32) -> Self {
+        let header = packet.header();
+        let offset = header.fragment_offset().bytes();
+        Self {
+            packet,
+            peer,
+            offset,
+            end: reported_len(usize::from(offset).saturating_add(packet.payload().len())),
+            is_last: !header.flags().contains(Ipv4Flags::MF),
+        }
     }
 
     /// What can be said of the fragment alone.
     pub(super) fn check(&self, min_len: u16, payload_len: u16) -> Result<(), ReassemblyError> {
-        let len = self.len();
+        let len = reported_len(self.packet.payload().len());
         if len == 0 {
             return Err(ReassemblyError::EmptyFragment);
         }
-        if !self.is_last() && len & 7 != 0 {
+        if !self.is_last && len & 7 != 0 {
             return Err(ReassemblyError::BadFragmentLength { len });
         }
         if self.packet.header().exceeds_reassembly() {
             return Err(ReassemblyError::ReassembledTooLong);
         }
-        if !self.is_last() && len < min_len {
+        if !self.is_last && len < min_len {
             return Err(ReassemblyError::TooSmall { len });
         }
-        let need = self.end();
+        let need = self.end;
         if need > payload_len {
             let have = payload_len;
             return Err(ReassemblyError::SlotTooShort { need, have });
@@ -112,15 +109,14 @@ impl Incoming<'_> {
 /// The memory of one slot.
 ///
 /// ```text
-///  [present: a bit for each block|begins: likewise|60 for the header|payload]
-///                                                   [header|         payload]     a complete datagram
+///  [two bits for each 8-byte block|60 for the header|payload]
+///                                           [header|payload]     a complete datagram
 /// ```
 #[derive(Debug)]
 pub(super) struct Memory<'m> {
-    /// Which 8-byte blocks are there.
-    pub(super) present: &'m mut [u8],
-    /// Which of them are the first of a fragment: what an exact copy of a fragment is compared with.
-    pub(super) begins: &'m mut [u8],
+    /// Which 8-byte blocks are there, and which of them are the first of a fragment: what an exact copy of a
+    /// fragment is compared with.
+    pub(super) blocks: &'m mut [u8],
     /// Room for the header, then the payload.
     pub(super) datagram: &'m mut [u8],
 }
@@ -213,8 +209,7 @@ impl Slot {
             state: State::Open,
             ..Self::new()
         };
-        memory.present.fill(0);
-        memory.begins.fill(0);
+        clear(memory.blocks);
     }
 
     /// Puts the fragment, which was checked alone, into its datagram. On an error nothing has changed.
@@ -224,9 +219,9 @@ impl Slot {
         max_fragments: u8,
         memory: &mut Memory<'_>,
     ) -> Result<Inserted, ReassemblyError> {
-        let end = fragment.end();
+        let end = fragment.end;
         let is_end_known = self.state == State::EndKnown;
-        let is_consistent = match (fragment.is_last(), is_end_known) {
+        let is_consistent = match (fragment.is_last, is_end_known) {
             (true, true) => end == self.end,
             // One that said that more follows must not end there or behind.
             (true, false) => end > self.end,
@@ -241,7 +236,8 @@ impl Slot {
             Overlap::Copy => true,
             Overlap::Other => return Err(ReassemblyError::OverlappingFragment),
         };
-        let ecn_seen = self.ecn_seen | ecn_bit(fragment.packet.header().ecn());
+        let header = fragment.packet.header();
+        let ecn_seen = self.ecn_seen | ecn_bit(header.ecn());
         if ecn_seen & NOT_ECT_SEEN != 0 && ecn_seen != NOT_ECT_SEEN {
             return Err(ReassemblyError::EcnFragmentMix);
         }
@@ -253,28 +249,27 @@ impl Slot {
         if self.fragments >= max_fragments {
             return Err(ReassemblyError::TooManyFragments);
         }
-        let header_len = if fragment.offset() == 0 {
-            fragment.packet.header().header_len()
+        let header_len = if fragment.offset == 0 {
+            header.header_len()
         } else {
             self.header_len
         };
         let end = end.max(self.end);
         // The first fragment's header may be longer than that of the fragment at the end.
-        if end > u16::MAX.saturating_sub(u16::from(header_len)) {
+        let Some(total_len) = end.checked_add(u16::from(header_len)) else {
             return Err(ReassemblyError::ReassembledTooLong);
-        }
-        memory.store(fragment);
+        };
+        self.blocks = self.blocks.saturating_add(memory.store(fragment));
         self.end = end;
         self.header_len = header_len;
         self.ecn_seen = ecn_seen;
         self.fragments = self.fragments.saturating_add(1);
-        self.blocks = self.blocks.saturating_add(units(fragment.len(), 3));
-        if fragment.is_last() {
+        if fragment.is_last {
             self.state = State::EndKnown;
         }
         // Without overlaps, as many blocks as there are to the end means all of them.
         if self.state == State::EndKnown && self.blocks == units(self.end, 3) {
-            self.finish(memory);
+            self.finish(total_len, memory);
             return Ok(Inserted::Complete);
         }
         Ok(Inserted::Held)
@@ -282,18 +277,18 @@ impl Slot {
 
     /// Makes the header that of the whole datagram: the first fragment's, without MF and offset (RFC 791
     /// §3.2), with the ECN field of all (RFC 3168 §5.3, RFC 9601 §5).
-    fn finish(&self, memory: &mut Memory<'_>) {
-        let total_len = self.end.saturating_add(u16::from(self.header_len));
-        let ecn = self.ecn();
-        let range = self.range().unwrap_or_default();
-        if let Some(datagram) = memory.datagram.get_mut(range) {
-            if let Ok((header, options, _)) = Ipv4Header::split_mut(datagram) {
-                header.set_total_len(total_len);
-                header.set_fragment_offset(FragmentOffset::ZERO);
-                header.set_flags(header.flags().difference(Ipv4Flags::MF));
-                header.set_ecn(ecn);
-                header.fill_checksum(options);
-            }
+    fn finish(&self, total_len: u16, memory: &mut Memory<'_>) {
+        let header = HEADER_ROOM.wrapping_sub(usize::from(self.header_len))..HEADER_ROOM;
+        let Some(header) = memory.datagram.get_mut(header) else {
+            return;
+        };
+        if let Some([_, tos, _, _, _, _, flags_offset, ..]) =
+            header.first_chunk_mut::<{ Ipv4Header::LEN }>()
+        {
+            *tos = (*tos & !0b11) | self.ecn().bits();
+            let kept = Ipv4Flags::all().difference(Ipv4Flags::MF).bits();
+            let flags = u16::from_be_bytes([*flags_offset, 0]) & kept;
+            Ipv4Header::set_fragment(header, total_len, flags);
         }
     }
 
@@ -328,12 +323,12 @@ impl Default for Slot {
 const NOT_ECT_SEEN: u8 = ecn_bit(Ecn::NotEct);
 
 const fn ecn_bit(ecn: Ecn) -> u8 {
-    match ecn {
-        Ecn::NotEct => 1,
-        Ecn::Ect1 => 1 << 1,
-        Ecn::Ect0 => 1 << 2,
-        Ecn::Ce => 1 << 3,
-    }
+    // One of four values.
+    1u8.wrapping_shl(widened(ecn.bits()))
+}
+
+const fn widened(value: u8) -> u32 {
+    u32::from_be_bytes([0, 0, 0, value])
 }
 
 /// How a fragment meets those that have arrived.
@@ -344,52 +339,67 @@ enum Overlap {
     Other,
 }
 
+/// Of a block that is there: the low bit, and the other one if a fragment begins with it.
+const PRESENT: u8 = 0b01;
+const BEGINS: u8 = 0b11;
+
 impl Memory<'_> {
+    fn block(&self, number: u16) -> u8 {
+        let byte = self.blocks.get(usize::from(number >> 2));
+        (byte.copied().unwrap_or(0) >> shift(number)) & 0b11
+    }
+
     fn overlap(&self, fragment: &Incoming<'_>) -> Overlap {
         let (first, behind) = blocks(fragment);
-        let (mut is_any, mut are_all, mut begins_inside) = (false, true, false);
-        for block in first..behind {
-            let is_present = bit(self.present, block);
-            is_any |= is_present;
-            are_all &= is_present;
-            begins_inside |= block != first && bit(self.begins, block);
+        // An exact copy ends where a fragment ended, begins where one began, and none began inside.
+        let (mut is_any, mut is_copy) = (false, self.block(behind) != PRESENT);
+        let mut wanted = BEGINS;
+        for number in first..behind {
+            let block = self.block(number);
+            is_any |= block != 0;
+            is_copy &= block == wanted;
+            wanted = PRESENT;
         }
         if !is_any {
             return Overlap::None;
         }
-        let start = HEADER_ROOM.saturating_add(usize::from(fragment.offset()));
+        let start = HEADER_ROOM.saturating_add(usize::from(fragment.offset));
+        let there = self.datagram.get(start..).unwrap_or_default();
         let body = fragment.packet.payload();
-        let there = self.datagram.get(start..start.saturating_add(body.len()));
-        // A fragment begins where it does and none inside of it, and it ends where it does.
-        let is_same_range = bit(self.begins, first)
-            && !begins_inside
-            && are_all
-            && (!bit(self.present, behind) || bit(self.begins, behind));
         // Byte by byte: that links no other comparison.
-        if is_same_range && there.is_some_and(|there| there.iter().eq(body)) {
+        if is_copy && there.iter().zip(body).all(|(there, byte)| there == byte) {
             Overlap::Copy
         } else {
             Overlap::Other
         }
     }
 
-    fn store(&mut self, fragment: &Incoming<'_>) {
+    /// Returns how many blocks it has.
+    fn store(&mut self, fragment: &Incoming<'_>) -> u16 {
         let (first, behind) = blocks(fragment);
-        for block in first..behind {
-            set_bit(self.present, block);
+        let mut state = BEGINS;
+        for number in first..behind {
+            if let Some(byte) = self.blocks.get_mut(usize::from(number >> 2)) {
+                *byte |= state << shift(number);
+            }
+            state = PRESENT;
         }
-        set_bit(self.begins, first);
-        let start = HEADER_ROOM.saturating_add(usize::from(fragment.offset()));
-        let to = self.datagram.get_mut(start..).unwrap_or_default();
-        copy(fragment.packet.payload(), to);
-        if fragment.offset() == 0 {
-            let header = fragment.packet.header();
+        let packet = fragment.packet;
+        self.copy(
+            packet.payload(),
+            usize::from(fragment.offset).wrapping_add(HEADER_ROOM),
+        );
+        if first == 0 {
+            let header = packet.header();
             let start = HEADER_ROOM.saturating_sub(usize::from(header.header_len()));
-            let to = self.datagram.get_mut(start..).unwrap_or_default();
-            copy(header.as_bytes(), to);
-            let to = to.get_mut(Ipv4Header::LEN..).unwrap_or_default();
-            copy(fragment.packet.option_bytes(), to);
+            self.copy(header.as_bytes(), start);
+            self.copy(packet.option_bytes(), start.wrapping_add(Ipv4Header::LEN));
         }
+        behind.saturating_sub(first)
+    }
+
+    fn copy(&mut self, bytes: &[u8], to: usize) {
+        copy(bytes, self.datagram.get_mut(to..).unwrap_or_default());
     }
 }
 
@@ -402,22 +412,13 @@ pub(super) fn units(len: u16, shift: u32) -> u16 {
 
 /// The first 8-byte block of a fragment, and the one behind it.
 fn blocks(fragment: &Incoming<'_>) -> (u16, u16) {
-    (fragment.offset() >> 3, units(fragment.end(), 3))
+    (fragment.offset >> 3, units(fragment.end, 3))
 }
 
-fn bit(bits: &[u8], number: u16) -> bool {
-    let byte = bits.get(usize::from(number >> 3));
-    byte.is_some_and(|byte| byte & mask(number) != 0)
-}
-
-fn set_bit(bits: &mut [u8], number: u16) {
-    if let Some(byte) = bits.get_mut(usize::from(number >> 3)) {
-        *byte |= mask(number);
-    }
-}
-
-fn mask(number: u16) -> u8 {
-    1u8.wrapping_shl(u32::from(number & 7))
+/// Where in its byte the two bits of a block are.
+const fn shift(number: u16) -> u32 {
+    let [_, low] = number.to_be_bytes();
+    widened(low & 0b11) << 1
 }
 
 const _: () = assert!(size_of::<Slot>() == 32);

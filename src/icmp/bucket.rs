@@ -38,7 +38,8 @@ pub struct BucketConfig {
 #[must_use]
 pub struct Bucket {
     last: Instant,
-    random: u64,
+    /// A counter, and the rest of the key.
+    random: [u32; 2],
     /// In thousandths of a token, and [`MOST_DEBT`] more: an error may cost more than is there.
     tokens: u32,
     per_second: u16,
@@ -59,7 +60,7 @@ impl Bucket {
     pub const fn new(config: BucketConfig) -> Self {
         Self {
             last: Instant::ZERO,
-            random: config.key,
+            random: halves(config.key),
             tokens: capacity(config.burst),
             per_second: config.per_second,
             burst: config.burst,
@@ -86,14 +87,30 @@ impl Bucket {
         true
     }
 
-    /// The next of a sequence of numbers from 0 to 1023 that depends on the key (`SplitMix64`).
-    fn next_random(&mut self) -> u32 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let [high, low, ..] = mixed.to_be_bytes();
-        u32::from(u16::from_be_bytes([high, low]) >> 6)
+    /// The next of a sequence of numbers from 0 to 1023 that depends on the key.
+    const fn next_random(&mut self) -> u32 {
+        let [counter, key] = &mut self.random;
+        *counter = counter.wrapping_add(0x9e37_79b9);
+        mixed(mixed(*counter) ^ *key) >> 22
     }
+}
+
+/// The high and the low half.
+#[inline]
+#[allow(clippy::many_single_char_names, reason = "bytes have no other names")]
+pub(crate) const fn halves(secret: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = secret.to_be_bytes();
+    [
+        u32::from_be_bytes([a, b, c, d]),
+        u32::from_be_bytes([e, f, g, h]),
+    ]
+}
+
+/// A word in which every bit depends on every bit of `word`.
+pub(crate) const fn mixed(word: u32) -> u32 {
+    let word = (word ^ (word >> 16)).wrapping_mul(0x7feb_352d);
+    let word = (word ^ (word >> 15)).wrapping_mul(0x846c_a68b);
+    word ^ (word >> 16)
 }
 
 /// What a full bucket holds.

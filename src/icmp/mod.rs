@@ -51,6 +51,8 @@ mod outgoing;
 mod report;
 
 pub use bucket::{Bucket, BucketConfig};
+pub(crate) use bucket::{halves, mixed};
+pub(crate) use outgoing::Offending;
 pub use outgoing::{IcmpError, Kind};
 pub(crate) use report::read_parsed;
 pub use report::{Relay, Report, ReportKind, read};

@@ -51,17 +51,6 @@ impl Kind {
             Self::Prohibited => 13,
         }
     }
-
-    /// Bytes 4 to 7 of the message.
-    const fn rest_of_header(self) -> [u8; 4] {
-        match self {
-            Self::FragmentationNeeded { mtu } => {
-                let [high, low] = mtu.to_be_bytes();
-                [0, 0, high, low]
-            }
-            _ => [0; 4],
-        }
-    }
 }
 
 /// An ICMP error about a packet, as an IPv4 packet to its source.
@@ -74,11 +63,19 @@ impl Kind {
 /// TTL 64, DF (RFC 1812 §4.3.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
+// In words: else parts of it are copied by calls of `memcpy` on 32-bit targets.
+#[repr(C, align(4))]
 pub struct IcmpError {
     source: Ipv4Addr,
     destination: Ipv4Addr,
-    kind: Kind,
-    identification: Option<u16>,
+    // Plain numbers: an `Option` or `Result` of this is copied in one piece.
+    message_type: u8,
+    code: u8,
+    /// The second half of the rest of the ICMP header.
+    mtu: u16,
+    identification: u16,
+    /// DF, or nothing with an identification.
+    flags: u16,
     quote_len: u16,
     shortest_quote: u16,
     longest_quote: u16,
@@ -109,7 +106,12 @@ impl IcmpError {
     #[inline]
     pub fn about(offending: &[u8], kind: Kind, source: Ipv4Addr) -> Result<Self, Silence> {
         let packet = Ipv4::parse_by_call(offending).map_err(|_| Silence::Invalid)?;
-        Self::judged(packet.header(), packet.payload(), kind, source)
+        let offending = Offending {
+            header: packet.header(),
+            payload: packet.payload(),
+        };
+        offending.check(kind, source)?;
+        Ok(offending.error(kind, source, u16::MAX))
     }
 
     /// An error about a packet that another ICMP error quotes and that may be cut:
@@ -120,56 +122,9 @@ impl IcmpError {
     /// `QuoteTooShort` if less than its header and 8 bytes are quoted.
     #[inline]
     pub fn about_quoted(quoted: &[u8], kind: Kind, source: Ipv4Addr) -> Result<Self, Silence> {
-        let packet = Ipv4::parse_quoted(quoted).map_err(|error| match error {
-            ParseError::Truncated { .. } => Silence::QuoteTooShort,
-            _ => Silence::Invalid,
-        })?;
-        let header = packet.header();
-        if !packet.verifies() || header.total_len() < u16::from(header.header_len()) {
-            return Err(Silence::Invalid);
-        }
-        let payload = packet.payload();
-        if packet.is_cut() && payload.len() < MIN_QUOTED_PAYLOAD {
-            return Err(Silence::QuoteTooShort);
-        }
-        Self::judged(header, payload, kind, source)
-    }
-
-    /// An error about a packet with a valid header.
-    fn judged(
-        header: &Ipv4Header,
-        payload: &[u8],
-        kind: Kind,
-        source: Ipv4Addr,
-    ) -> Result<Self, Silence> {
-        silence(header, payload)?;
-        match kind {
-            Kind::FragmentationNeeded { mtu } if mtu < MIN_MTU => {
-                return Err(Silence::MtuBelowMinimum);
-            }
-            Kind::FragmentationNeeded { .. } if !header.flags().contains(Ipv4Flags::DF) => {
-                return Err(Silence::MayBeFragmented);
-            }
-            _ => {}
-        }
-        if !is_unicast(source) {
-            return Err(Silence::NoOwnAddress);
-        }
-        let header_len = usize::from(header.header_len());
-        let within = |payload_len: usize, max_len: usize| {
-            let quote_len = payload_len.min(payload.len()).saturating_add(header_len);
-            u16::try_from(quote_len.min(max_len)).unwrap_or(u16::MAX)
-        };
-        let longest_quote = within(usize::MAX, MAX_LEN.wrapping_sub(Self::HEADER_LEN));
-        Ok(Self {
-            source,
-            destination: header.source(),
-            kind,
-            identification: None,
-            quote_len: longest_quote,
-            shortest_quote: within(MIN_QUOTED_PAYLOAD, MAX_LEN),
-            longest_quote,
-        })
+        let offending = Offending::quoted(quoted)?;
+        offending.check(kind, source)?;
+        Ok(offending.error(kind, source, u16::MAX))
     }
 
     /// Sets how much of the packet is quoted, in bytes: at least its header and 8 bytes (RFC 792), at most
@@ -190,7 +145,8 @@ impl IcmpError {
     /// set: only a packet without DF needs an identification (RFC 6864 §4).
     #[inline]
     pub const fn with_identification(mut self, identification: u16) -> Self {
-        self.identification = Some(identification);
+        self.identification = identification;
+        self.flags = 0;
         self
     }
 
@@ -198,7 +154,14 @@ impl IcmpError {
     #[inline]
     #[must_use]
     pub const fn kind(&self) -> Kind {
-        self.kind
+        match (self.message_type, self.code) {
+            (message::TIME_EXCEEDED, 0) => Kind::TimeExceeded,
+            (message::TIME_EXCEEDED, _) => Kind::ReassemblyTimeExceeded,
+            (_, 0) => Kind::NetUnreachable,
+            (_, 1) => Kind::HostUnreachable,
+            (_, 4) => Kind::FragmentationNeeded { mtu: self.mtu },
+            _ => Kind::Prohibited,
+        }
     }
 
     /// The address that it comes from.
@@ -237,24 +200,26 @@ impl IcmpError {
     #[must_use]
     pub fn header(&self, offending: &[u8]) -> Option<[u8; Self::HEADER_LEN]> {
         let quote = offending.get(..self.quote_len())?;
-        let total_len = self.quote_len.saturating_add(28);
-        let mut ip = Ipv4Header::new(self.source, self.destination, IpProtocol::ICMP, total_len);
+        let mut ip = Ipv4Header::new(
+            self.source,
+            self.destination,
+            IpProtocol::ICMP,
+            self.quote_len.saturating_add(28),
+        );
         ip.set_tos(0xc0);
-        if let Some(identification) = self.identification {
-            ip.edit(|edit| {
-                edit.set_identification(identification)
-                    .set_flags(Ipv4Flags::empty());
-            });
-        }
-        let (message_type, code) = (self.kind.message_type(), self.kind.code());
-        let rest = self.kind.rest_of_header();
+        ip.edit(|edit| {
+            edit.set_identification(self.identification)
+                .set_flags(Ipv4Flags::from_bits_truncate(self.flags));
+        });
         let [high, low] = Sum::new()
-            .add_u16(u16::from_be_bytes([message_type, code]))
-            .add_u32(u32::from_be_bytes(rest))
+            .add_u16(u16::from_be_bytes([self.message_type, self.code]))
+            .add_u16(self.mtu)
             .add_bytes(quote)
             .checksum()
             .to_be_bytes();
-        let icmp = Icmpv4Header::from_bytes([message_type, code, high, low]);
+        let icmp = Icmpv4Header::from_bytes([self.message_type, self.code, high, low]);
+        let [mtu_high, mtu_low] = self.mtu.to_be_bytes();
+        let rest = [0, 0, mtu_high, mtu_low];
         Some(zerocopy::transmute!(Headers { ip, icmp, rest }))
     }
 
@@ -271,6 +236,73 @@ impl IcmpError {
         *place = header;
         copy(offending, quote);
         Some(packet)
+    }
+}
+
+/// A packet that an error is about, with a valid header.
+#[derive(Clone, Copy)]
+pub(crate) struct Offending<'a> {
+    header: &'a Ipv4Header,
+    payload: &'a [u8],
+}
+
+impl<'a> Offending<'a> {
+    /// A packet that may be cut, as in the quote of another error.
+    pub(crate) fn quoted(bytes: &'a [u8]) -> Result<Self, Silence> {
+        let packet = Ipv4::parse_quoted(bytes).map_err(|error| match error {
+            ParseError::Truncated { .. } => Silence::QuoteTooShort,
+            _ => Silence::Invalid,
+        })?;
+        let header = packet.header();
+        if !packet.verifies() || header.total_len() < u16::from(header.header_len()) {
+            return Err(Silence::Invalid);
+        }
+        let payload = packet.payload();
+        if packet.is_cut() && payload.len() < MIN_QUOTED_PAYLOAD {
+            return Err(Silence::QuoteTooShort);
+        }
+        Ok(Self { header, payload })
+    }
+
+    /// Whether its source may be told this.
+    pub(crate) fn check(self, kind: Kind, source: Ipv4Addr) -> Result<(), Silence> {
+        silence(self.header, self.payload)?;
+        match kind {
+            Kind::FragmentationNeeded { mtu } if mtu < MIN_MTU => Err(Silence::MtuBelowMinimum),
+            Kind::FragmentationNeeded { .. } if !self.header.flags().contains(Ipv4Flags::DF) => {
+                Err(Silence::MayBeFragmented)
+            }
+            _ if !is_unicast(source) => Err(Silence::NoOwnAddress),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error, which quotes so much of it if that is allowed.
+    pub(crate) fn error(self, kind: Kind, source: Ipv4Addr, quote_len: u16) -> IcmpError {
+        let header_len = usize::from(self.header.header_len());
+        let within = |payload_len: usize, max_len: usize| {
+            let quote_len = payload_len
+                .min(self.payload.len())
+                .saturating_add(header_len);
+            u16::try_from(quote_len.min(max_len)).unwrap_or(u16::MAX)
+        };
+        let longest_quote = within(usize::MAX, MAX_LEN.wrapping_sub(IcmpError::HEADER_LEN));
+        let shortest_quote = within(MIN_QUOTED_PAYLOAD, MAX_LEN);
+        IcmpError {
+            source,
+            destination: self.header.source(),
+            message_type: kind.message_type(),
+            code: kind.code(),
+            mtu: match kind {
+                Kind::FragmentationNeeded { mtu } => mtu,
+                _ => 0,
+            },
+            identification: 0,
+            flags: Ipv4Flags::DF.bits(),
+            quote_len: quote_len.max(shortest_quote).min(longest_quote),
+            shortest_quote,
+            longest_quote,
+        }
     }
 }
 

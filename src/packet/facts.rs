@@ -215,14 +215,10 @@ impl Facts {
         Self::trusted(header)
     }
 
-    /// The same of its first fragment, which is `len` bytes long.
-    pub(crate) const fn first_fragment(self, len: u16) -> Self {
-        let [high, low] = len.to_be_bytes();
-        Self {
-            behind: u32::from_be_bytes([0, 0, high, low]).wrapping_sub(20),
-            flags_offset: self.flags_offset | Ipv4Flags::MF.bits(),
-            ..self
-        }
+    /// Makes them those of its first fragment, which is `len` bytes long.
+    pub(crate) fn make_first_fragment(&mut self, len: u16) {
+        self.behind = u32::from(len).wrapping_sub(20);
+        self.flags_offset |= Ipv4Flags::MF.bits();
     }
 
     /// The facts of the outer IPv4 packet around this one that a tunnel composes: `overhead` bytes

@@ -393,6 +393,10 @@ impl PathMtu {
         self.raise_at < Instant::MAX
     }
 
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
     fn put_off_raise(&mut self) {
         self.raise_at = if self.raise_after == u32::MAX || self.mtu == self.link_mtu {
             Instant::MAX

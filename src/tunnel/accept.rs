@@ -193,11 +193,13 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let identification = self.config.identifications.of(counting.place(), ordinal);
         let identified = per_packet.with_identification(identification);
         let (tunnel, _, path) = self.peer(now, peer).ok_or(Cause::NoPeer)?;
-        take(tunnel, path, (now, &identified), facts, ALL, numbered)?;
-        if let Some((_, _, path)) = self.peer(now, counting) {
-            path.use_ordinal();
+        let taken = take(tunnel, path, (now, &identified), facts, ALL, numbered);
+        if taken.is_ok() {
+            if let Some((_, _, path)) = self.peer(now, counting) {
+                path.use_ordinal();
+            }
         }
-        Ok(())
+        taken
     }
 
     /// Writes the numbers of another fragment of a packet that is split.
@@ -208,10 +210,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         fragment: &Facts,
         numbered: &mut PerPacket,
     ) -> Result<(), Cause> {
-        self.number(request, peer, fragment, numbered)?;
-        let len = fragment.len_with(0);
-        self.tally.count(Some(peer), Event::Fragments, len);
-        Ok(())
+        let taken = self.number(request, peer, fragment, numbered);
+        if taken.is_ok() {
+            let len = fragment.len_with(0);
+            self.tally.count(Some(peer), Event::Fragments, len);
+        }
+        taken
     }
 }
 

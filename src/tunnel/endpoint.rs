@@ -10,7 +10,7 @@ use super::verdict::Change;
 use crate::encap::Encapsulate;
 use crate::error::Eviction;
 use crate::fragment::{Reassembler, SlotId};
-use crate::icmp::{Bucket, BucketConfig, IcmpError, Kind};
+use crate::icmp::{Bucket, BucketConfig, IcmpError, Kind, Offending};
 use crate::pmtu::{PathMtu, PathMtuConfig, Probe, Prober};
 use crate::time::Instant;
 
@@ -343,7 +343,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         self.deadline = self.deadline.min(deadline);
     }
 
-    /// An ICMP error that is due about a packet, whole or quoted, if it may be sent.
+    /// An ICMP error that is due about a packet, if it may be sent. It may be cut, as a quoted one is.
     #[cold]
     #[inline(never)]
     pub(super) fn error_about(
@@ -351,32 +351,26 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         now: Instant,
         peer: Option<PeerId>,
         kind: Kind,
-        offending: Offending<'_>,
+        offending: &[u8],
     ) -> Result<IcmpError, Cause> {
         let tunnel = peer.and_then(|peer| self.peers.get(peer));
         let outer_source = tunnel.map(|(tunnel, _)| tunnel.ends().0);
         let source = self.config.icmp_source.or(outer_source);
         let source = source.ok_or(Cause::NoPeer)?;
-        let error = match offending {
-            Offending::Whole(packet) => IcmpError::about(packet, kind, source),
-            Offending::Quoted(packet) => IcmpError::about_quoted(packet, kind, source),
+        let judged = Offending::quoted(offending)
+            .and_then(|offending| offending.check(kind, source).map(|()| offending));
+        let offending = match judged {
+            Ok(offending) => offending,
+            Err(silence) => return Err(Cause::Silent(silence)),
         };
-        let error = error.map_err(Cause::Silent)?;
         let path = peer.and_then(|peer| path_at(self.paths, peer).filter(|path| path.is_of(peer)));
         let bucket = path.map_or(&mut self.bucket, |path| &mut path.bucket);
         if bucket.take(now) {
-            Ok(error.with_quote_len(self.config.icmp_quote_len))
+            Ok(offending.error(kind, source, self.config.icmp_quote_len))
         } else {
             Err(Cause::RateLimited)
         }
     }
-}
-
-/// The packet that an ICMP error is about.
-#[derive(Clone, Copy)]
-pub(super) enum Offending<'a> {
-    Whole(&'a [u8]),
-    Quoted(&'a [u8]),
 }
 
 /// What the path MTU leaves for inner packets. Less than 68 is no MTU (RFC 791 §3.2).

@@ -1,3 +1,5 @@
+use crate::icmp::{halves, mixed};
+
 /// Where the identifications of outer headers come from (RFC 6864 §4.3).
 ///
 /// Every packet to a peer has a number, its ordinal. The identification is that number, or a permutation of
@@ -39,15 +41,9 @@ impl Identifications {
 
     /// Permuted by a secret key.
     #[inline]
-    #[allow(clippy::many_single_char_names, reason = "bytes have no other names")]
     pub const fn keyed(secret: u64) -> Self {
-        let ([a, b, c, d, ..], [.., e, f, g, h]) = (secret.to_be_bytes(), secret.to_be_bytes());
-        let key = [
-            u32::from_be_bytes([a, b, c, d]),
-            u32::from_be_bytes([e, f, g, h]),
-        ];
         Self {
-            key: Some(key),
+            key: Some(halves(secret)),
             ..Self::SEQUENTIAL
         }
     }
@@ -93,13 +89,6 @@ fn permuted([first, second]: [u32; 2], peer: u32, number: u16) -> u16 {
         (left, right) = (right, left ^ changed);
     }
     u16::from_be_bytes([left, right])
-}
-
-/// A word in which every bit depends on every bit of `word`.
-const fn mixed(word: u32) -> u32 {
-    let word = (word ^ (word >> 16)).wrapping_mul(0x7feb_352d);
-    let word = (word ^ (word >> 15)).wrapping_mul(0x846c_a68b);
-    word ^ (word >> 16)
 }
 
 impl core::fmt::Debug for Identifications {

@@ -56,11 +56,7 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     fn judge_any(&mut self, now: Instant, packet: &[u8]) -> Inbound {
         match Ipv4::parse_by_call(packet) {
             Err(error) => refused(None, Refused::outer(error)),
-            Ok(outer) if outer.header().is_fragment() => match self.add_fragment(now, outer) {
-                Ok(slot) => self.judge_datagram(now, slot),
-                Err(None) => Inbound::Held,
-                Err(Some((peer, cause))) => Inbound::Drop { peer, cause },
-            },
+            Ok(outer) if outer.header().is_fragment() => self.add_fragment(now, outer),
             Ok(outer) => self.core.judge(now, outer, packet, None),
         }
     }
@@ -99,38 +95,36 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
         }
     }
 
-    /// A fragment from the network: the datagram that it completes, else why it is dropped, if it is. Only a
-    /// peer's takes a place (RFC 8900 §6.1): its ports are not known yet.
+    /// What to do with a fragment. Only a peer's takes a place (RFC 8900 §6.1): its ports are not known yet.
     #[cold]
-    #[inline(never)]
-    fn add_fragment(
-        &mut self,
-        now: Instant,
-        outer: Ipv4<'_>,
-    ) -> Result<SlotId, Option<(Option<PeerId>, Cause)>> {
+    fn add_fragment(&mut self, now: Instant, outer: Ipv4<'_>) -> Inbound {
         let Self { core, reassembler } = self;
         let (source, destination) = (outer.header().source(), outer.header().destination());
-        let refused = |peer, reason| Err(Some((peer, Cause::Refused(Refused::new(reason)))));
-        if !core.peers.is_local(destination) {
-            return refused(None, Reason::OuterDstNotLocal);
-        }
-        let Some(peer) = core.peers.with_outer_address(source, 0) else {
-            return refused(None, Reason::UnknownPeer);
-        };
-        let Some(reassembler) = reassembler else {
-            return refused(Some(peer), Reason::OuterFragment);
-        };
-        match reassembler.add_parsed(now, u32::from(source), outer) {
-            Ok(Added::Complete(slot)) => Ok(slot),
-            Ok(Added::Held { evicted }) => {
-                if let Some(evicted) = evicted {
-                    core.tally.count(None, Event::GivenUp(evicted.reason), 0);
+        let (peer, reason) = if core.peers.is_local(destination) {
+            match (core.peers.with_outer_address(source, 0), reassembler) {
+                (Some(peer), Some(reassembler)) => {
+                    return match reassembler.add_parsed(now, u32::from(source), outer) {
+                        Ok(Added::Complete(slot)) => self.judge_datagram(now, slot),
+                        Ok(Added::Held { evicted }) => {
+                            if let Some(evicted) = evicted {
+                                core.tally.count(None, Event::GivenUp(evicted.reason), 0);
+                            }
+                            Inbound::Held
+                        }
+                        Ok(Added::Duplicate) => Inbound::Held,
+                        Err(error) => Inbound::Drop {
+                            peer: Some(peer),
+                            cause: Cause::Reassembly(error),
+                        },
+                    };
                 }
-                Err(None)
+                (Some(peer), None) => (Some(peer), Reason::OuterFragment),
+                (None, _) => (None, Reason::UnknownPeer),
             }
-            Ok(Added::Duplicate) => Err(None),
-            Err(error) => Err(Some((Some(peer), Cause::Reassembly(error)))),
-        }
+        } else {
+            (None, Reason::OuterDstNotLocal)
+        };
+        refused(peer, Refused::new(reason))
     }
 
     /// The verdict on a datagram that is complete.

@@ -2,7 +2,7 @@
 
 use super::accept::{ALL, Accepted, Need, Refusal, Request, Room, clamp_outbound};
 use super::cause::Cause;
-use super::endpoint::{Core, Endpoint, Offending, inner_mtu};
+use super::endpoint::{Core, Endpoint, inner_mtu};
 use super::peers::{PeerId, Peers};
 use super::tally::{Event, Tally};
 use super::verdict::Outbound;
@@ -212,7 +212,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     #[cold]
     fn notice(&mut self, now: Instant, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
         let kind = self.path(peer)?.notice(now)?;
-        let error = self.error_about(now, Some(peer), kind, Offending::Whole(packet));
+        let error = self.error_about(now, Some(peer), kind, packet);
         let error = error.ok()?;
         self.path(peer)?.forget_notice();
         Some(error)
@@ -275,7 +275,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             Ok(plan) => plan,
             Err(error) => return dropped(peer, Cause::Fragment(error)),
         };
-        let first = Facts::trusted_by_call(parsed.header()).first_fragment(plan.first_len());
+        let mut first = Facts::trusted_by_call(parsed.header());
+        first.make_first_fragment(plan.first_len());
         let mut per_packet = PerPacket::new();
         let numbers = (request.now, request.per_packet);
         match self.number_fragment(numbers, peer, &first, &mut per_packet) {
@@ -344,7 +345,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         packet: &[u8],
         (kind, cause): (Kind, Cause),
     ) -> Outbound {
-        match self.error_about(now, peer, kind, Offending::Whole(packet)) {
+        match self.error_about(now, peer, kind, packet) {
             Ok(error) => Outbound::Answer { peer, error, cause },
             Err(cause) => Outbound::Drop { peer, cause },
         }

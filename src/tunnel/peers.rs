@@ -77,15 +77,21 @@ pub struct PeerPolicy {
 
 impl PeerPolicy {
     /// Path MTU from reports, MSS clamped to it, unicast only, tenant 0, no keepalive.
-    pub const DEFAULT: Self = Self {
-        mtu: MtuPolicy::Discover(PathMtuConfig::DEFAULT),
-        mss: MssPolicy::Path,
-        inner: InnerPolicy::DEFAULT,
-        tenant: 0,
-        source_port: None,
-        keepalive: None,
-        silence: None,
-    };
+    pub const DEFAULT: Self = Self::new();
+
+    /// As a function: the constant is copied by a call of `memcpy`.
+    #[inline(always)]
+    const fn new() -> Self {
+        Self {
+            mtu: MtuPolicy::Discover(PathMtuConfig::DEFAULT),
+            mss: MssPolicy::Path,
+            inner: InnerPolicy::DEFAULT,
+            tenant: 0,
+            source_port: None,
+            keepalive: None,
+            silence: None,
+        }
+    }
 }
 
 impl Default for PeerPolicy {
@@ -259,7 +265,7 @@ impl<'a, T> OnePeer<'a, T> {
     pub const fn new(tunnel: T, prefixes: &'a [Prefix]) -> Self {
         Self {
             tunnel,
-            policy: PeerPolicy::DEFAULT,
+            policy: PeerPolicy::new(),
             prefixes,
             is_default_route: false,
         }

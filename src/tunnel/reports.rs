@@ -1,7 +1,9 @@
 //! What routers and the system say of a path.
 
+use core::net::Ipv4Addr;
+
 use super::cause::Cause;
-use super::endpoint::{Core, Endpoint, Offending, inner_mtu};
+use super::endpoint::{Core, Endpoint, inner_mtu};
 use super::peers::{PeerId, Peers};
 use super::tally::Tally;
 use super::verdict::Inbound;
@@ -69,20 +71,17 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         report: &Report<'_>,
         quote_start: usize,
     ) -> Inbound {
-        let Some((peer, inner)) = self.quoted(report.quote()) else {
+        let Some(header) = report.quote().header() else {
+            return ignore(None, Cause::NotOurs);
+        };
+        let Some((peer, inner)) = self.quoted(report.quote(), header.destination()) else {
             return ignore(None, Cause::NotOurs);
         };
         let Some((tunnel, _, path)) = self.peer(now, peer) else {
             return ignore(None, Cause::NotOurs);
         };
         let kind = if let ReportKind::FragmentationNeeded { mtu } = report.kind() {
-            let quoted = QuotedLen {
-                total_len: report.quoted_len(),
-                header_len: report
-                    .quote()
-                    .header()
-                    .map_or(20, |header| header.header_len()),
-            };
+            let quoted = QuotedLen::of(&header);
             if let pmtu::Effect::Ignored(reason) = path.mtu.on_report(now, mtu, quoted) {
                 return ignore(Some(peer), Cause::PathMtu(reason));
             }
@@ -123,7 +122,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         inner: Inside<'_>,
         quote_start: usize,
     ) -> Inbound {
-        let error = self.error_about(now, Some(peer), kind, Offending::Quoted(inner.packet));
+        let error = self.error_about(now, Some(peer), kind, inner.packet);
         let Some(inner_mtu) = self.inner_mtu(now, peer) else {
             return ignore(None, Cause::NotOurs);
         };
@@ -158,8 +157,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// Whose packet an ICMP error quotes, and the packet inside.
-    fn quoted<'q>(&self, quote: Quote<'q>) -> Option<(PeerId, Inside<'q>)> {
-        let destination = quote.header()?.destination();
+    fn quoted<'q>(&self, quote: Quote<'q>, destination: Ipv4Addr) -> Option<(PeerId, Inside<'q>)> {
         for number in 0..MOST_BEHIND_ADDRESS {
             let peer = self.peers.with_outer_address(destination, number)?;
             let inner = self.peers.get(peer);

@@ -140,7 +140,11 @@ impl Ipv4Header {
     ///
     /// # Errors
     /// [`ParseError::Truncated`], [`ParseError::BadVersion`] or [`ParseError::BadIhl`].
-    #[inline]
+    #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), inline)]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
     pub fn split(bytes: &[u8]) -> Result<(&Self, &[u8], &[u8]), ParseError> {
         let options_len = options_len(bytes)?;
         let (header, behind) = Self::ref_from_prefix(bytes).map_err(|_| too_short(bytes))?;
@@ -306,6 +310,23 @@ impl Ipv4Header {
                 .add_bytes(options)
                 .checksum(),
         );
+    }
+
+    /// Sets total length, flags and offset of the header with options in `bytes`, and computes its checksum anew.
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
+    pub(crate) fn set_fragment(bytes: &mut [u8], total_len: u16, flags_offset: u16) {
+        if let Ok((header, _)) = Self::mut_from_prefix(bytes) {
+            header.total_len.set(total_len);
+            header.flags_offset.set(flags_offset);
+            header.checksum = U16::ZERO;
+        }
+        let checksum = Sum::new().add_bytes(bytes).checksum();
+        if let Ok((header, _)) = Self::mut_from_prefix(bytes) {
+            header.checksum.set(checksum);
+        }
     }
 
     /// Changes several fields and updates the checksum once (RFC 1624).
