@@ -424,7 +424,8 @@ numbered! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-#[repr(C, align(4))]
+// In words: 32-bit processors copy it in fewer instructions.
+#[cfg_attr(target_pointer_width = "32", repr(C, align(4)))]
 pub struct Refused {
     /// The first check that failed.
     pub reason: Reason,

@@ -3,7 +3,7 @@ use core::ops::{Add, Range};
 
 use crate::error::ReassemblyError;
 use crate::time::{Duration, Instant};
-use crate::wire::{Ecn, Ipv4, Ipv4Flags, Ipv4Header, clear, copy, reported_len};
+use crate::wire::{Ecn, Ipv4, Ipv4Flags, Ipv4Header, copy, reported_len};
 
 /// Room for the longest header, in front of the payload.
 pub(super) const HEADER_ROOM: usize = Ipv4Header::MAX_LEN;
@@ -209,7 +209,7 @@ impl Slot {
             state: State::Open,
             ..Self::new()
         };
-        clear(memory.blocks);
+        memory.blocks.fill(0);
     }
 
     /// Puts the fragment, which was checked alone, into its datagram. On an error nothing has changed.

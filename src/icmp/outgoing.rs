@@ -63,8 +63,8 @@ impl Kind {
 /// TTL 64, DF (RFC 1812 §4.3.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
-// In words: else parts of it are copied by calls of `memcpy` on 32-bit targets.
-#[repr(C, align(4))]
+// In words: 32-bit processors copy it in fewer instructions.
+#[cfg_attr(target_pointer_width = "32", repr(C, align(4)))]
 pub struct IcmpError {
     source: Ipv4Addr,
     destination: Ipv4Addr,

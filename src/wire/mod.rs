@@ -108,37 +108,7 @@ pub(crate) const fn is_rare() {}
     inline(never)
 )]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
-    if COMMON_FIRST {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = *from;
-        }
-        return;
-    }
-    // The optimiser makes a call of `memcpy`, which takes a kilobyte, of a loop that always stores.
-    let mut at = 0usize;
-    while let (Some(word), Some(place)) = (
-        from.get(at..).and_then(<[u8]>::first_chunk::<4>),
-        to.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>),
-    ) {
-        if u32::from_ne_bytes(*word) != u32::from_ne_bytes(*place) {
-            *place = *word;
-        }
-        at = at.wrapping_add(4);
-    }
-    while let (Some(byte), Some(place)) = (from.get(at), to.get_mut(at)) {
-        if *byte != *place {
-            *place = *byte;
-        }
-        at = at.wrapping_add(1);
-    }
-}
-
-/// Sets all bytes to zero. On small targets it links no function of the compiler's for that.
-pub(crate) fn clear(bytes: &mut [u8]) {
-    for byte in bytes {
-        // The optimiser makes a call of `memset` of a loop that always stores.
-        if COMMON_FIRST || *byte != 0 {
-            *byte = 0;
-        }
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
     }
 }
