@@ -182,3 +182,36 @@ impl PathCheck {
         self.due = Some(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ipencap::encap::{Encapsulate, Tunnel};
+    use ipencap::packet::{Packet, Span};
+    use ipencap::shim::Fou;
+
+    use super::*;
+
+    /// What is confirmed is what was sent: the outer packet of a probe has the length that the probe tells.
+    #[test]
+    fn a_probe_is_as_long_as_it_tells() {
+        let address = |last| Ipv4Addr::new(192, 0, 2, last);
+        let tunnel = Tunnel::new(address(1), address(2), Fou::new(5555)).unwrap();
+        let check = PathCheck::new(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), 7);
+        for outer_len in [68, 576, 1280, 1500, 9000] {
+            let mut buffer = vec![0xa5; 9300];
+            let (_, behind) = buffer.split_at_mut(64);
+            let len = check.write(behind, outer_len, tunnel.overhead()).unwrap();
+            let mut packet = Packet::new(&mut buffer, Span::new(64, len));
+            packet.wrap(&tunnel, &Default::default()).unwrap();
+            assert_eq!(packet.as_slice().len(), usize::from(outer_len));
+            let outer = Ipv4::parse(packet.as_slice()).unwrap();
+            assert_eq!(outer.header().total_len(), outer_len);
+            // The echo request is valid to its last byte, and tells the length.
+            let inner = Ipv4::parse(&outer.payload()[8..]).unwrap();
+            assert_eq!(inner.payload()[6..8], outer_len.to_be_bytes());
+            let mut sum = ipencap::checksum::Sum::new();
+            sum = sum.add_bytes(inner.payload());
+            assert_eq!(sum.checksum(), 0);
+        }
+    }
+}
