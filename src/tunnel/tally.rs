@@ -1,3 +1,5 @@
+use core::fmt;
+
 use super::cause::Cause;
 use super::peers::PeerId;
 use crate::error::Eviction;
@@ -182,10 +184,18 @@ impl<T: Tally + ?Sized> Tally for &mut T {
 /// assert_eq!(first_core.bytes(Event::Sent), 1560);
 /// assert_eq!(first_core.outbound(), 2);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Counters {
     packets: [u64; Event::COUNT],
     bytes: [u64; KINDS.len()],
+}
+
+/// What has happened at all, as [`Counters::iter`] tells it.
+impl fmt::Debug for Counters {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl Counters {

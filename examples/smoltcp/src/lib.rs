@@ -41,7 +41,6 @@
 //! interface.update_ip_addrs(|addresses| {
 //!     let _ = addresses.push(IpCidr::new(IpAddress::v4(10, 1, 0, 5), 32));
 //! });
-//! interface.routes_mut().add_default_ipv4_route([10, 1, 0, 5].into())?;
 //! let mut sockets = SocketSet::new(vec![]);
 //!
 //! // In the loop:

@@ -185,7 +185,7 @@ impl PathCheck {
 
 #[cfg(test)]
 mod tests {
-    use ipencap::encap::{Encapsulate, Tunnel};
+    use ipencap::encap::{Encapsulate, PerPacket, Tunnel};
     use ipencap::packet::{Packet, Span};
     use ipencap::shim::Fou;
 
@@ -202,7 +202,7 @@ mod tests {
             let (_, behind) = buffer.split_at_mut(64);
             let len = check.write(behind, outer_len, tunnel.overhead()).unwrap();
             let mut packet = Packet::new(&mut buffer, Span::new(64, len));
-            packet.wrap(&tunnel, &Default::default()).unwrap();
+            packet.wrap(&tunnel, &PerPacket::new()).unwrap();
             assert_eq!(packet.as_slice().len(), usize::from(outer_len));
             let outer = Ipv4::parse(packet.as_slice()).unwrap();
             assert_eq!(outer.header().total_len(), outer_len);
