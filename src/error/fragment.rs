@@ -9,7 +9,7 @@ numbered! {
     ///
     /// For counters, use [`counter`](Self::counter), [`reason`](Self::reason) and
     /// [`counters`](Self::counters), as with [`EncapError`](super::EncapError).
-    #[repr(align(4))]
+    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
     pub enum FragmentError (21) {
         /// The packet is not a valid IPv4 packet (RFC 1812 §5.2.2), or its options are invalid, so that
         /// nobody can tell which of them to copy (RFC 791 §3.1).
@@ -51,7 +51,7 @@ numbered! {
     /// Drop it silently and count it. For counters, use [`counter`](Self::counter),
     /// [`reason`](Self::reason) and [`counters`](Self::counters), as with
     /// [`EncapError`](super::EncapError).
-    #[repr(align(4))]
+    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
     pub enum ReassemblyError (27) {
         /// The fragment is not a valid IPv4 packet (RFC 1812 §5.2.2). Nobody knows its datagram.
         Packet {
