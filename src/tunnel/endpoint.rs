@@ -91,7 +91,8 @@ pub(super) struct Core<'m, P, C> {
 
 impl<'m, P: Peers> Endpoint<'m, P> {
     /// The end of the tunnels to `peers`. It needs a path for each place of these; a peer whose place is
-    /// behind the end of `paths` counts as none.
+    /// behind the end of `paths` counts as none. Begin with [`Path::EMPTY`]: what a path has learnt for another
+    /// endpoint, such as a narrow MTU, would still hold.
     #[inline]
     #[must_use]
     pub const fn new(peers: P, paths: &'m mut [Path], config: EndpointConfig) -> Self {
