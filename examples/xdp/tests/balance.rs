@@ -19,7 +19,7 @@ use ipencap::decap::{Opened, inspect_without_filter};
 use ipencap::icmp::{self, ReportKind};
 use ipencap::packet::Facts;
 use ipencap::shim::{Gue, IpIp};
-use ipencap::wire::{IpProtocol, Ipv4, TcpFlags, TcpHeader};
+use ipencap::wire::{FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, TcpFlags, TcpHeader};
 use ipencap_cli::capture::{Reader, link};
 use serde_json::Value;
 
@@ -60,8 +60,32 @@ fn packets(path: &Path) -> Vec<Vec<u8>> {
     packets
 }
 
+/// A capture of these packets, which begin with their IPv4 header.
+fn capture(packets: &[Vec<u8>]) -> PathBuf {
+    const RAW: u32 = 101;
+    let mut bytes = Vec::new();
+    for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, RAW] {
+        bytes.extend(u32::to_le_bytes(word));
+    }
+    for packet in packets {
+        let len = u32::try_from(packet.len()).unwrap();
+        for word in [0, 0, len, len] {
+            bytes.extend(u32::to_le_bytes(word));
+        }
+        bytes.extend(packet);
+    }
+    let path = scratch("packets.pcap");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
 /// Balances the bundled capture by the bundled configuration with this tunnel: the report, and what is sent.
 fn balanced(tunnel: &str) -> (Value, Vec<Vec<u8>>) {
+    balanced_from(&data("clients.pcap"), tunnel)
+}
+
+/// The same with another capture.
+fn balanced_from(capture: &Path, tunnel: &str) -> (Value, Vec<Vec<u8>>) {
     let text = fs::read_to_string(data("balance.toml")).unwrap();
     let config = scratch(&format!("{tunnel}.toml"));
     fs::write(&config, text.replace("\"ipip\"", &format!("\"{tunnel}\""))).unwrap();
@@ -70,7 +94,7 @@ fn balanced(tunnel: &str) -> (Value, Vec<Vec<u8>>) {
         Path::new("--config"),
         &config,
         Path::new("--capture"),
-        &data("clients.pcap"),
+        capture,
         Path::new("--write"),
         &sent,
         Path::new("--json"),
@@ -224,6 +248,59 @@ fn too_long_is_answered_with_the_mtu_or_split() {
         for pair in fragments.chunks(2) {
             assert_eq!(pair[0].0, pair[1].0, "both go to one backend");
         }
+    }
+}
+
+/// A client sends a datagram in fragments that are as long as its link allows, and an ICMP error without DF that is
+/// too long.
+#[test]
+fn what_may_not_be_answered_is_split() {
+    let client = Ipv4Addr::new(10, 0, 0, 7);
+    let datagram: Vec<u8> = (0..4008_u16).map(|at| at.to_le_bytes()[0]).collect();
+    let mut all = Vec::new();
+    for (place, body) in datagram.chunks(1480).enumerate() {
+        let len = u16::try_from(20 + body.len()).unwrap();
+        let mut header = Ipv4Header::new(client, DNS, IpProtocol::UDP, len);
+        let is_last = (place + 1) * 1480 >= datagram.len();
+        header.set_flags(if is_last {
+            Ipv4Flags::empty()
+        } else {
+            Ipv4Flags::MF
+        });
+        let units = u16::try_from(place * 185).unwrap();
+        header.set_fragment_offset(FragmentOffset::from_units(units).unwrap());
+        all.push([header.as_bytes(), body].concat());
+    }
+    // About an answer of the VIP's to the client.
+    let mut answer = Ipv4Header::new(DNS, client, IpProtocol::UDP, 1472);
+    answer.set_flags(Ipv4Flags::empty());
+    let mut message = vec![3, 3, 0, 0, 0, 0, 0, 0];
+    message.extend(answer.as_bytes());
+    message.extend([0, 53, 200, 0, 5, 0xac, 0, 0]);
+    message.resize(1480, 0);
+    let sum = ipencap::checksum::checksum(&message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let mut header = Ipv4Header::new(client, DNS, IpProtocol::ICMP, 1500);
+    header.set_flags(Ipv4Flags::empty());
+    all.push([header.as_bytes(), &message[..]].concat());
+
+    for tunnel in ["ipip", "gue"] {
+        let (report, sent) = balanced_from(&capture(&all), tunnel);
+        assert_eq!(report["sent_in_fragments"], 3, "{report}");
+        assert_eq!(report["dropped_without_answer"], 0);
+        let mut bodies = [vec![0; datagram.len()], vec![0; message.len()]];
+        let mut backends = [HashSet::new(), HashSet::new()];
+        for outer in &sent {
+            assert!(outer.len() <= 1500);
+            let (backend, packet) = opened(outer).unwrap();
+            let header = Ipv4::parse(packet).unwrap().header();
+            let which = usize::from(header.protocol() == IpProtocol::ICMP);
+            let start = usize::from(header.fragment_offset().bytes());
+            bodies[which][start..start + packet.len() - 20].copy_from_slice(&packet[20..]);
+            backends[which].insert(backend);
+        }
+        assert!(bodies == [datagram.clone(), message.clone()]);
+        assert_eq!(backends.map(|backends| backends.len()), [1, 1]);
     }
 }
 

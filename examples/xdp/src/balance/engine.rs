@@ -2,7 +2,7 @@ use core::net::Ipv4Addr;
 
 use ipencap::Span;
 use ipencap::encap::{AnyTunnel, PerPacket, encap};
-use ipencap::error::{EncapError, Silence};
+use ipencap::error::EncapError;
 use ipencap::fragment::plan;
 use ipencap::icmp::{Bucket, BucketConfig, IcmpError, Kind};
 use ipencap::packet::Facts;
@@ -149,7 +149,8 @@ impl<'a> Engine<'a> {
             }
             Outcome::Refused(EncapError::TtlExpired) => {
                 let bytes = packet.get(buffer).unwrap_or_default();
-                if self.answer(now, bytes, Kind::TimeExceeded, &mut out) == Ok(()) {
+                let answered = self.answer(now, bytes, Kind::TimeExceeded, &mut out);
+                if answered.is_some() {
                     self.tally.expired += 1;
                 } else {
                     self.tally.unanswered += 1;
@@ -173,32 +174,34 @@ impl<'a> Engine<'a> {
         mtu: u16,
         out: &mut impl FnMut(Out<'_>),
     ) {
-        match self.answer(now, packet, Kind::FragmentationNeeded { mtu }, out) {
-            Ok(()) => self.tally.too_long += 1,
-            Err(Some(Silence::MayBeFragmented)) if self.split(packet, backend, mtu, out) => {
-                self.tally.split += 1;
-            }
-            Err(_) => self.tally.unanswered += 1,
+        // What may not be answered, such as a later fragment, may still be split.
+        let has_df = Facts::read(packet).is_ok_and(|facts| facts.has_df());
+        let kind = Kind::FragmentationNeeded { mtu };
+        if has_df && self.answer(now, packet, kind, out).is_some() {
+            self.tally.too_long += 1;
+        } else if !has_df && self.split(packet, backend, mtu, out) {
+            self.tally.split += 1;
+        } else {
+            self.tally.unanswered += 1;
         }
     }
 
-    /// Tells the client. The error comes from the VIP, which is the address that the client knows.
+    /// Tells the client, unless there are too many or none may be sent. The error comes from the VIP, which is the address that the client knows.
     fn answer(
         &mut self,
         now: Instant,
         packet: &[u8],
         kind: Kind,
         out: &mut impl FnMut(Out<'_>),
-    ) -> Result<(), Option<Silence>> {
-        let facts = Facts::read(packet).map_err(|_| Some(Silence::Invalid))?;
-        let error = IcmpError::about(packet, kind, facts.destination()).map_err(Some)?;
+    ) -> Option<()> {
+        let facts = Facts::read(packet).ok()?;
+        let error = IcmpError::about(packet, kind, facts.destination()).ok()?;
         let bucket = &mut self.buckets[bucket_of(facts.source())];
         if !bucket.take(now) {
-            return Err(None);
+            return None;
         }
-        let answer = error.write(packet, &mut self.frame);
-        out(Out::Client(answer.ok_or(Some(Silence::QuoteTooShort))?));
-        Ok(())
+        out(Out::Client(error.write(packet, &mut self.frame)?));
+        Some(())
     }
 
     /// Sends a packet in fragments, each in a tunnel packet of its own. Fragments have no ports: so all go where the
