@@ -10,11 +10,14 @@
 
 use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use ipencap::checksum::Sum;
 use ipencap::decap::{Opened, inspect_without_filter};
 use ipencap::icmp::{self, ReportKind};
 use ipencap::packet::Facts;
@@ -22,6 +25,7 @@ use ipencap::shim::{Gue, IpIp};
 use ipencap::wire::{FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, TcpFlags, TcpHeader};
 use ipencap_cli::capture::{Reader, link};
 use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
 
 const WEB: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 80);
 const DNS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
@@ -430,44 +434,93 @@ fn wrong_arguments_are_explained() {
     }
 }
 
-/// In network namespaces: a client sends 200 datagrams over a veth pair to a VIP, and one that is too long.
+/// Two network namespaces: of the balancer, where the script goes on, and of a client, which has the addresses of the
+/// backends too.
+const NAMESPACES: &str = r#"
+    set -e
+    ip link set lo up
+    unshare --net sleep 60 & client=$!
+    trap 'kill $client' EXIT
+    sleep 0.3
+    ip link add b0 type veth peer name c0
+    ip link set c0 netns $client
+    ip address add 10.9.0.2/24 dev b0
+    ip link set b0 up
+    ip route add 192.0.2.0/24 via 10.9.0.1
+    in_client() { nsenter --target $client --net "$@"; }
+    in_client ip link set lo up
+    in_client ip address add 10.9.0.1/24 dev c0
+    in_client ip address add 192.0.2.53/32 dev lo
+    in_client ip address add 192.0.2.54/32 dev lo
+    in_client ip link set c0 up
+    in_client ip route add 203.0.113.0/24 via 10.9.0.2
+    in_client bash -c 'echo 0 | tee /proc/sys/net/ipv4/conf/*/rp_filter' > /dev/null
+    help() { in_client env HELPER=$1 "$TEST" --exact --ignored helper; }
+"#;
+
+/// Runs a script in network namespaces, if that can be done here: what it prints, and its errors.
+fn in_namespaces(script: &str, received: &Path) -> Option<(Value, String)> {
+    let can = Command::new("unshare").args(["--net", "true"]).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        println!("skipped: network namespaces need root and util-linux");
+        return None;
+    }
+    let output = Command::new("unshare")
+        .args(["--net", "bash", "-c", &[NAMESPACES, script].concat()])
+        .env("BALANCE", env!("CARGO_BIN_EXE_balance"))
+        .env("CONFIG", data("balance.toml"))
+        .env("TEST", std::env::current_exe().unwrap())
+        .env("RECEIVED", received)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    let report = serde_json::from_slice(&output.stdout);
+    Some((report.unwrap(), errors))
+}
+
+/// What the scripts run in the client's namespace.
+#[test]
+#[ignore = "the tests with network namespaces run it"]
+fn helper() {
+    match std::env::var("HELPER").as_deref() {
+        Ok("receive") => receive(Path::new(&std::env::var_os("RECEIVED").unwrap())),
+        _ => println!("this is no test of its own"),
+    }
+}
+
+/// Writes a capture of the IP-in-IP packets that arrive, until none has for a while.
+fn receive(to: &Path) {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(4))).unwrap();
+    socket.set_recv_buffer_size(1 << 22).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(4)))
+        .unwrap();
+    let mut received = Vec::new();
+    let mut buffer = vec![0; 65_536];
+    while let Ok(len) = (&socket).read(&mut buffer) {
+        received.push(buffer[..len].to_vec());
+    }
+    fs::rename(capture(&received), to).unwrap();
+}
+
+/// A client sends 200 datagrams over a veth pair to a VIP, and one that is too long. The veth pair leaves UDP checksums
+/// unfinished.
 #[test]
 fn a_device_is_balanced() {
     let script = r#"
-        set -e
-        ip link set lo up
-        unshare --net sleep 60 & client=$!
-        trap 'kill $client' EXIT
-        sleep 0.3
-        ip link add b0 type veth peer name c0
-        ip link set c0 netns $client
-        ip address add 10.9.0.2/24 dev b0
-        ip link set b0 up
-        ip route add 192.0.2.0/24 via 10.9.0.1
-        in_client() { nsenter --target $client --net "$@"; }
-        in_client ip address add 10.9.0.1/24 dev c0
-        in_client ip link set c0 up
-        in_client ip route add 203.0.113.0/24 via 10.9.0.2
+        help receive > /dev/null & receiver=$!
         "$BALANCE" --config "$CONFIG" --device b0 --packets 201 --seconds 20 --json & balance=$!
         sleep 1
         in_client bash -c 'for port in $(seq 1 200); do echo x > /dev/udp/203.0.113.53/$port; done'
         in_client bash -c 'head -c 1470 /dev/zero > /dev/udp/203.0.113.53/7'
         wait $balance
+        wait $receiver
     "#;
-    let can = Command::new("unshare").args(["--net", "true"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        println!("skipped: network namespaces need root and util-linux");
+    let path = scratch("received.pcap");
+    let Some((report, errors)) = in_namespaces(script, &path) else {
         return;
-    }
-    let output = Command::new("unshare")
-        .args(["--net", "bash", "-c", script])
-        .env("BALANCE", env!("CARGO_BIN_EXE_balance"))
-        .env("CONFIG", data("balance.toml"))
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    };
     assert_eq!(report["sent"], 200, "{report} {errors}");
     let too_long = [&report["answered_too_long"], &report["sent_in_fragments"]];
     assert_eq!(
@@ -488,4 +541,23 @@ fn a_device_is_balanced() {
     );
     assert_eq!((of[..4].iter().sum::<u64>(), of[6]), (0, 0));
     assert!(!errors.contains("did not send"), "{errors}");
+
+    let received = packets(&path);
+    let mut ports = HashSet::new();
+    let mut arrived = [0; 2];
+    for outer in received.iter().filter(|outer| outer.len() == 50) {
+        let facts = Facts::read(outer).unwrap();
+        assert_eq!(facts.source(), Ipv4Addr::new(198, 51, 100, 1));
+        let (backend, packet) = opened(outer).unwrap();
+        arrived[usize::from(backend.octets()[3] - 53)] += 1;
+        let facts = Facts::read(packet).unwrap();
+        let client = Ipv4Addr::new(10, 9, 0, 1);
+        assert_eq!((facts.source(), facts.destination()), (client, DNS));
+        assert_eq!((facts.ttl(), &packet[28..]), (64, &b"x\n"[..]));
+        let udp = Sum::pseudo_header(client, DNS, 17, 10).add_bytes(&packet[20..]);
+        assert!(udp.is_valid(), "the UDP checksum of {packet:02x?}");
+        ports.insert(facts.flow().destination_port);
+    }
+    assert_eq!(arrived, [of[4], of[5]]);
+    assert_eq!(ports, (1..=200).collect());
 }

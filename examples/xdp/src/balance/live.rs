@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::offload::finish_checksum;
 use super::{Engine, Out};
 
 /// Ethernet.
@@ -93,6 +94,7 @@ pub(super) fn of_device(engine: &mut Engine<'_>, name: &str, until: Until) -> Re
         };
         buffer.truncate(Engine::HEADROOM);
         buffer.extend_from_slice(packet);
+        finish_checksum(&mut buffer[Engine::HEADROOM..]);
         let now = Instant::from_millis(start.elapsed().as_millis() as u64);
         let span = Span::new(Engine::HEADROOM, packet.len());
         let is_taken = engine.take(now, &mut buffer, span, |out| {

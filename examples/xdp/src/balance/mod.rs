@@ -4,6 +4,7 @@ mod config;
 mod engine;
 mod layout;
 mod live;
+mod offload;
 mod program;
 mod report;
 
