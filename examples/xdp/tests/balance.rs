@@ -14,6 +14,7 @@ use core::time::Duration;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -24,6 +25,8 @@ use ipencap::packet::Facts;
 use ipencap::shim::{Gue, IpIp};
 use ipencap::wire::{FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, TcpFlags, TcpHeader};
 use ipencap_cli::capture::{Reader, link};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::UdpGsoSegment;
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -485,6 +488,7 @@ fn in_namespaces(script: &str, received: &Path) -> Option<(Value, String)> {
 fn helper() {
     match std::env::var("HELPER").as_deref() {
         Ok("receive") => receive(Path::new(&std::env::var_os("RECEIVED").unwrap())),
+        Ok("send") => send_merged(),
         _ => println!("this is no test of its own"),
     }
 }
@@ -560,4 +564,35 @@ fn a_device_is_balanced() {
     }
     assert_eq!(arrived, [of[4], of[5]]);
     assert_eq!(ports, (1..=200).collect());
+}
+
+/// Sends ten datagrams as one packet, which the device is to split, and then five more.
+fn send_merged() {
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    setsockopt(&socket, UdpGsoSegment, &1400).unwrap();
+    let payload = vec![0xa5; 14_000];
+    assert_eq!(socket.send_to(&payload, (DNS, 53)).unwrap(), 14_000);
+    for _ in 0..5 {
+        assert_eq!(socket.send_to(&payload[..1400], (DNS, 53)).unwrap(), 1400);
+    }
+}
+
+/// Else the ten would arrive as one datagram in fragments.
+#[test]
+fn packets_that_a_device_has_merged_are_dropped() {
+    let script = r#"
+        "$BALANCE" --config "$CONFIG" --device b0 --packets 6 --seconds 20 --json & balance=$!
+        sleep 1
+        help send > /dev/null
+        wait $balance
+    "#;
+    let Some((report, errors)) = in_namespaces(script, Path::new("/dev/null")) else {
+        return;
+    };
+    assert_eq!(report["dropped_merged"], 1, "{report}");
+    assert_eq!(
+        (&report["sent"], &report["packets"]),
+        (&5.into(), &6.into())
+    );
+    assert!(errors.contains("ethtool -K b0 gro off"), "{errors}");
 }

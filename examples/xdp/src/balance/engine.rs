@@ -7,7 +7,7 @@ use ipencap::fragment::plan;
 use ipencap::icmp::{Bucket, BucketConfig, IcmpError, Kind};
 use ipencap::packet::Facts;
 use ipencap::time::Instant;
-use ipencap_balance::{Balancer, Outcome};
+use ipencap_balance::{Balancer, Choice, Outcome};
 
 /// What became of all packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Tally {
     pub passed: u64,
     /// To a VIP without an active backend.
     pub no_backend: u64,
+    /// Dropped, because they are several packets that a device has merged.
+    pub merged: u64,
     /// Dropped for another reason, by [`EncapError::counter`].
     pub dropped: [u64; EncapError::COUNT],
 }
@@ -41,6 +43,7 @@ impl Default for Tally {
             unanswered: 0,
             passed: 0,
             no_backend: 0,
+            merged: 0,
             dropped: [0; EncapError::COUNT],
         }
     }
@@ -58,6 +61,7 @@ impl Tally {
             + self.unanswered
             + self.passed
             + self.no_backend
+            + self.merged
             + dropped
     }
 }
@@ -122,6 +126,19 @@ impl<'a> Engine<'a> {
     /// Counts a packet that is not IPv4.
     pub const fn pass_over(&mut self) {
         self.tally.passed += 1;
+    }
+
+    /// Drops several packets that a device has merged into one, if it is of a VIP. Whether it is.
+    pub fn drop_merged(&mut self, packet: &[u8]) -> bool {
+        let chosen = self.balancer.tables.choose(packet);
+        let is_of_vip = chosen.is_ok_and(|(choice, _)| choice != Choice::NotAVip);
+        let counter = if is_of_vip {
+            &mut self.tally.merged
+        } else {
+            &mut self.tally.passed
+        };
+        *counter += 1;
+        is_of_vip
     }
 
     /// Takes the packet at `packet` in `buffer`, behind [`HEADROOM`](Self::HEADROOM) bytes, and hands out what comes

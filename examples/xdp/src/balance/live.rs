@@ -5,7 +5,7 @@
 //! the VIPs. Then the whole balancer may as well run there: it does, `xdp attach`. This way needs no program in the
 //! kernel and leaves the system's own packets alone, for some hundred thousand packets a second.
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
@@ -63,6 +63,7 @@ pub(super) fn of_device(engine: &mut Engine<'_>, name: &str, until: Until) -> Re
     };
     // 255: the packets have their own headers.
     let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255))).map_err(why)?;
+    let longest = mtu_of(name).map_err(why)?;
     let ended = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         flag::register(signal, Arc::clone(&ended)).map_err(why)?;
@@ -71,7 +72,7 @@ pub(super) fn of_device(engine: &mut Engine<'_>, name: &str, until: Until) -> Re
 
     let start = Clock::now();
     let mut buffer = vec![0; Engine::HEADROOM];
-    let (mut taken, mut unsent) = (0_u64, 0_u64);
+    let (mut taken, mut unsent, mut is_told) = (0_u64, 0_u64, false);
     loop {
         let is_late = until
             .seconds
@@ -92,6 +93,18 @@ pub(super) fn of_device(engine: &mut Engine<'_>, name: &str, until: Until) -> Re
         let Some(packet) = link::ipv4_packet(ETHERNET, frame).filter(|_| is_for_us) else {
             continue;
         };
+        if packet.len() > longest {
+            let is_of_vip = engine.drop_merged(packet);
+            taken += u64::from(is_of_vip);
+            if is_of_vip && !is_told {
+                is_told = true;
+                say(&format!(
+                    "balance: {name} merges packets: they are dropped. Use ethtool -K {name} gro off, and for clients on this \
+                     machine ethtool -K THEIR_DEVICE tx off tx-udp-segmentation off"
+                ));
+            }
+            continue;
+        }
         buffer.truncate(Engine::HEADROOM);
         buffer.extend_from_slice(packet);
         finish_checksum(&mut buffer[Engine::HEADROOM..]);
@@ -112,4 +125,14 @@ pub(super) fn of_device(engine: &mut Engine<'_>, name: &str, until: Until) -> Re
         ));
     }
     Ok(())
+}
+
+/// The MTU of an interface that is up, in bytes.
+fn mtu_of(name: &str) -> std::io::Result<usize> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.bind_device(Some(name.as_bytes()))?;
+    // The route to a multicast address is the interface itself, and has its MTU. Nothing is sent.
+    socket.connect(&SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 1), 9).into())?;
+    let mtu = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::IpMtu)?;
+    Ok(usize::try_from(mtu).unwrap_or(0))
 }

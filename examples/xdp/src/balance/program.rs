@@ -132,7 +132,12 @@ of the flow that it quotes. A packet that is too long is answered with the MTU t
 Packets to other addresses are left alone.
 
 With --device the addresses of the VIPs must lead to this host, but it should not have them: else it answers itself. It
-ends by Ctrl-C, or after --packets or --seconds, and prints the table then.";
+ends by Ctrl-C, or after --packets or --seconds, and prints the table then.
+
+The device must not merge packets: switch that off by ethtool -K NAME gro off. If clients are on this machine, as
+containers are, their devices must not either: ethtool -K THEIR_DEVICE tx off tx-udp-segmentation off. Merged packets
+that are longer than the device's MTU are dropped and counted; shorter ones are not recognized, and datagrams in them
+arrive as one. UDP and TCP checksums that a client on this machine has left to its device are computed.";
 
 fn execute(arguments: Option<Arguments>) -> Result<(), Failure> {
     let Some(Arguments {

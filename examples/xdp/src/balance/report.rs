@@ -76,7 +76,7 @@ impl Report<'_> {
         Value::Object(report).to_string()
     }
 
-    const fn totals(&self) -> [(&'static str, u64); 7] {
+    const fn totals(&self) -> [(&'static str, u64); 8] {
         let tally = self.tally;
         [
             ("sent", tally.sent),
@@ -86,6 +86,7 @@ impl Report<'_> {
             ("dropped_without_answer", tally.unanswered),
             ("passed_no_vip", tally.passed),
             ("dropped_no_backend", tally.no_backend),
+            ("dropped_merged", tally.merged),
         ]
     }
 
