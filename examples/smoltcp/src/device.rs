@@ -17,6 +17,9 @@ use crate::queue::{self, TunnelQueue};
 ///
 /// The outer addresses belong to the tunnel alone: packets for them that are not of a tunnel, such as pings, have no
 /// stack to answer them, and count as [`Event::HostsOwn`](ipencap::tunnel::Event::HostsOwn).
+///
+/// Each call of [`receive`](Device::receive) takes at most one packet from the device below. For one that the tunnel
+/// refuses the stack gets an empty packet, which it passes over.
 pub struct TunnelDevice<'m, D, P: Peers, C, const N: usize> {
     below: D,
     queue: TunnelQueue<'m, P, C, N>,
@@ -120,12 +123,13 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize> Device for TunnelDevice<
         // Answers to the last packet wait in the queue, and ICMP errors about them come out of this.
         self.flush(timestamp);
         let Self { below, queue } = self;
-        while !queue.has_incoming() {
+        if !queue.has_incoming() {
             let (packet, unused) = below.receive(timestamp)?;
             drop(unused);
             packet.consume(|bytes| queue.receive(timestamp, bytes));
         }
-        let (incoming, outgoing) = queue.both()?;
+        // Also after one that was refused: more of them do not hold up the stack.
+        let (incoming, outgoing) = queue.with_room()?;
         Some((queue::RxToken(incoming), TxToken(Room::Queued(outgoing))))
     }
 

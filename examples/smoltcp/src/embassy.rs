@@ -144,12 +144,13 @@ impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> Driver for TunnelDriver<
             queue,
             clock,
         } = self;
-        while !queue.has_incoming() {
+        if !queue.has_incoming() {
             let (packet, unused) = below.receive(cx)?;
             drop(unused);
             packet.consume(|bytes| queue.receive(smoltcp_time(clock()), bytes));
         }
-        let (incoming, outgoing) = queue.both()?;
+        // Also after one that was refused: more of them do not hold up the stack.
+        let (incoming, outgoing) = queue.with_room()?;
         Some((
             DriverRxToken(incoming),
             DriverTxToken(Room::Queued(outgoing)),
@@ -209,7 +210,7 @@ fn read<R, const N: usize>(
 ) -> R {
     match incoming.dequeue_one() {
         Ok(packet) => f(packet.packet_mut()),
-        // Never: there was one when the token was made.
+        // It was refused. Stacks pass over an empty one.
         Err(_) => f(&mut []),
     }
 }

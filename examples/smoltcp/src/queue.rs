@@ -340,8 +340,14 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     pub(crate) fn both(
         &mut self,
     ) -> Option<(&mut RingBuffer<'m, Buffer<N>>, &mut Outgoing<'m, N>)> {
-        let is_ready = self.has_incoming() && self.outgoing.has_room();
-        is_ready.then(|| self.parts())
+        self.has_incoming().then(|| self.with_room())?
+    }
+
+    /// [`parts`](Self::parts), if there is room for an answer.
+    pub(crate) fn with_room(
+        &mut self,
+    ) -> Option<(&mut RingBuffer<'m, Buffer<N>>, &mut Outgoing<'m, N>)> {
+        self.outgoing.has_room().then(|| self.parts())
     }
 
     pub(crate) const fn outgoing(&mut self) -> &mut Outgoing<'m, N> {
@@ -467,7 +473,7 @@ impl<const N: usize> phy::RxToken for RxToken<'_, '_, N> {
     {
         match self.0.dequeue_one() {
             Ok(packet) => f(packet.packet()),
-            // Never: there was one when the token was made.
+            // It was refused. Stacks pass over an empty one.
             Err(_) => f(&[]),
         }
     }

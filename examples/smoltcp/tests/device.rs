@@ -29,7 +29,7 @@ use ipencap::tunnel::{
 };
 use ipencap::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
 use ipencap_smoltcp::{Buffer, Losses, PathCheck, SetUpError, TunnelDevice, TunnelQueue};
-use smoltcp::iface::{Config, Interface};
+use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketSet};
 use smoltcp::phy::{
     Checksum, Device, DeviceCapabilities, Loopback, Medium, RxToken as _, TxToken as _,
 };
@@ -165,6 +165,31 @@ fn capabilities_are_those_of_inner_packets() {
             "the hardware sees outer packets only"
         );
     }
+}
+
+#[test]
+fn a_flood_of_refused_packets_does_not_hold_up_the_stack() {
+    let mut below = Loopback::new(Medium::Ip);
+    for _ in 0..1000 {
+        transmit(&mut below, &[0xa5; 30]);
+    }
+    transmit(&mut below, &outer(&inner(false, 100, Ipv4Flags::DF)));
+    let buffers = || memory(Buffer::<1500>::EMPTY, 1);
+    let mut device = TunnelDevice::new(below, endpoint(ipip()), buffers(), buffers(), NOW).unwrap();
+    let mut interface = Interface::new(Config::new(HardwareAddress::Ip), &mut device, NOW);
+    let mut sockets = SocketSet::new(vec![]);
+    let judged = |device: &TunnelDevice<'_, _, _, Counters, 1500>| {
+        device.queue().endpoint().tally().inbound()
+    };
+    for packets in 1..=1000 {
+        // A stack that passes over an empty packet says so.
+        let result = interface.poll_ingress_single(NOW, &mut device, &mut sockets);
+        assert_eq!(result, PollIngressSingleResult::PacketProcessed);
+        assert_eq!(judged(&device), packets);
+    }
+    assert_eq!(receive(&mut device), Some(inner(false, 100, Ipv4Flags::DF)));
+    assert_eq!(receive(&mut device), None);
+    assert_eq!(*device.queue().losses(), Losses::default());
 }
 
 #[test]
