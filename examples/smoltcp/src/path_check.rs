@@ -22,7 +22,8 @@ const MIN_TIMER: Duration = Duration::from_millis(1);
 /// [`Prober`] searches for the length that passes (RFC 8899). A peer that answers nothing changes nothing.
 ///
 /// All of it takes two or three packets in each [`confirmation_timer`](ProberConfig::confirmation_timer), also when
-/// nothing else is sent, and 120 bytes of memory. It needs a tunnel without sequence numbers: probes are not among the
+/// nothing else is sent, and 120 bytes of memory. A peer that does not answer is asked by a packet of 28 bytes in each
+/// [`probe_timer`](ProberConfig::probe_timer). It needs a tunnel without sequence numbers: probes are not among the
 /// packets that the endpoint numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct PathCheck {
@@ -38,6 +39,8 @@ struct State {
     due: Instant,
     /// A probe was answered after the last long one was sent, or that itself: the peer is alive.
     is_alive: bool,
+    /// A short probe is on its way. What answers none may be an old answer that comes again.
+    is_asked: bool,
     /// How many long probes in a row were lost; the last is on its way.
     unanswered: u8,
     /// The search, once it was needed.
@@ -65,6 +68,7 @@ impl PathCheck {
             state: State {
                 due: Instant::ZERO,
                 is_alive: false,
+                is_asked: false,
                 unanswered: 0,
                 prober: None,
             },
@@ -106,6 +110,7 @@ impl PathCheck {
         let overhead = u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX);
         state.due = now + config.probe_timer.max(MIN_TIMER);
         if !core::mem::take(&mut state.is_alive) {
+            state.is_asked = true;
             return Some((peer, HEADERS));
         }
         if state.unanswered >= config.max_probes && state.prober.is_none() {
@@ -148,8 +153,10 @@ impl PathCheck {
         };
         let Self { config, state, .. } = self;
         if len == HEADERS {
-            state.is_alive = true;
-            state.due = now;
+            if core::mem::take(&mut state.is_asked) {
+                state.is_alive = true;
+                state.due = now;
+            }
             return true;
         }
         state.is_alive = true;

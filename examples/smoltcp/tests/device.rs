@@ -623,15 +623,46 @@ fn answers_to_probes_do_not_reach_the_stack() {
     error.write(&probe, &mut answer).unwrap();
     // Another error is the stack's.
     let _counted = queue.receive(NOW, &outer(&answer));
-    assert_eq!(receive(&mut queue), Some(answer.clone()));
+    assert_eq!(receive(&mut queue), Some(answer));
+    let _counted = queue.receive(NOW, &answer_to(&probe));
+    assert_eq!(receive(&mut queue), None);
+    // The peer is alive, so the long one follows.
+    assert_eq!(probes(&mut queue, 0), [1500]);
+}
+
+/// The answer of the stack at the other end to a probe, as the device receives it.
+fn answer_to(probe: &[u8]) -> Vec<u8> {
+    let error = IcmpError::about(probe, Kind::HostUnreachable, INNER_THERE).unwrap();
+    let mut answer = vec![0; error.len()];
+    error.write(probe, &mut answer).unwrap();
     // Port unreachable: code 3, and the checksum is smaller by the difference.
     answer[21] = 3;
     let sum = u16::from_be_bytes([answer[22], answer[23]]) - 2;
     answer[22..24].copy_from_slice(&sum.to_be_bytes());
-    let _counted = queue.receive(NOW, &outer(&answer));
-    assert_eq!(receive(&mut queue), None);
-    // The peer is alive, so the long one follows.
+    outer(&answer)
+}
+
+#[test]
+fn an_answer_that_comes_again_does_not_make_probes_lost() {
+    let mut queue = queue_of::<_, 1500>(ipip(), 2);
+    queue.set_path_check(Some(PathCheck::new(INNER_HERE, INNER_THERE)));
+    let mut probe = Vec::new();
+    queue.send(NOW, |outer| {
+        probe = outer[20..].to_vec();
+        true
+    });
+    let answer = answer_to(&probe);
+    let _counted = queue.receive(NOW, &answer);
     assert_eq!(probes(&mut queue, 0), [1500]);
+    for _ in 0..10 {
+        let _counted = queue.receive(NOW, &answer);
+        assert_eq!(receive(&mut queue), None);
+        assert_eq!(probes(&mut queue, 0), []);
+    }
+    // Nor when it is time: whether the peer is alive is asked first.
+    assert_eq!(probes(&mut queue, 1), [48]);
+    let _counted = queue.receive(Instant::from_secs(1), &answer);
+    assert_eq!(probes(&mut queue, 1), [1500]);
 }
 
 #[test]
