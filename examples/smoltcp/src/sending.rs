@@ -158,14 +158,18 @@ impl Sending {
                     clamp.apply(packet.packet_mut());
                 }
                 let start = packet.span().start;
-                self.split = plan.fragments(packet.packet()).ok().map(|fragments| Split {
+                let Ok(fragments) = plan.fragments(packet.packet()) else {
+                    count(&mut way.losses.not_wrapped);
+                    return false;
+                };
+                self.split = Some(Split {
                     peer,
                     per_packet,
                     fragments,
                     start,
                     is_first: true,
                 });
-                self.split.is_some()
+                true
             }
             Outbound::Answer { error, .. } => {
                 tell(&error, packet, way);
