@@ -18,13 +18,19 @@ use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use ipencap::Span;
 use ipencap::checksum::Sum;
 use ipencap::decap::{Opened, inspect_without_filter};
+use ipencap::encap::AnyTunnel;
 use ipencap::icmp::{self, ReportKind};
 use ipencap::packet::Facts;
 use ipencap::shim::{Gue, IpIp};
+use ipencap::time::Instant;
 use ipencap::wire::{FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, TcpFlags, TcpHeader};
+use ipencap_balance::{Balancer, Begun, Count, Tables};
 use ipencap_cli::capture::{Reader, link};
+use ipencap_xdp::Config;
+use ipencap_xdp::balance::{Engine, Layout, Out};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::UdpGsoSegment;
 use serde_json::Value;
@@ -309,6 +315,55 @@ fn what_may_not_be_answered_is_split() {
         assert!(bodies == [datagram.clone(), message.clone()]);
         assert_eq!(backends.map(|backends| backends.len()), [1, 1]);
     }
+}
+
+/// Clients share the rates of ICMP errors, but which of them do is secret.
+#[test]
+fn a_client_cannot_choose_whose_answers_it_uses_up() {
+    let Config::Balance(config) = Config::read(&data("balance.toml")).unwrap() else {
+        panic!("it is of the balancer");
+    };
+    let layout = Layout::new(&config).unwrap();
+    let tunnels: Vec<AnyTunnel> = layout
+        .backends
+        .iter()
+        .map(|&backend| config.tunnel_to(backend).unwrap())
+        .collect();
+    // Their addresses have the same upper bits after a multiplication by 2^32 / phi.
+    let (victim, attacker) = ("10.0.0.1".parse().unwrap(), "10.0.3.220".parse().unwrap());
+    let place = |client: Ipv4Addr| client.to_bits().wrapping_mul(0x9e37_79b1) >> 22;
+    assert_eq!(place(victim), place(attacker));
+
+    let mut unanswered = 0;
+    for key in 0..64_u64 {
+        let mut entries = Vec::new();
+        let balancer = Balancer {
+            tables: Tables {
+                vips: layout.vips(&mut entries).unwrap(),
+                slots: &layout.slots,
+                begun: Begun::new(&mut []),
+                seed: config.seed,
+            },
+            tunnels: &tunnels,
+            counts: &mut vec![Count::default(); tunnels.len()],
+        };
+        let mut engine = Engine::new(balancer, key.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut is_answered = |client| {
+            let mut buffer = vec![0; Engine::HEADROOM];
+            buffer.extend(Ipv4Header::new(client, DNS, IpProtocol::UDP, 1500).as_bytes());
+            buffer.resize(Engine::HEADROOM + 1500, 0);
+            let mut answers = 0;
+            let span = Span::new(Engine::HEADROOM, 1500);
+            engine.take(Instant::from_millis(1000), &mut buffer, span, |out| {
+                answers += u32::from(matches!(out, Out::Client(_)));
+            });
+            answers == 1
+        };
+        let used_up = (0..1000).filter(|_| is_answered(attacker)).count();
+        assert!(used_up > 0 && !is_answered(attacker));
+        unanswered += u32::from(!is_answered(victim));
+    }
+    assert!(unanswered < 4, "{unanswered} of 64");
 }
 
 #[test]

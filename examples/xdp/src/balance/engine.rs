@@ -1,4 +1,6 @@
+use core::hash::Hasher;
 use core::net::Ipv4Addr;
+use std::hash::DefaultHasher;
 
 use ipencap::Span;
 use ipencap::encap::{AnyTunnel, PerPacket, encap};
@@ -84,13 +86,15 @@ const BUCKETS: usize = 1024;
 pub struct Engine<'a> {
     balancer: Balancer<'a, AnyTunnel>,
     tally: Tally,
+    key: u64,
     buckets: Vec<Bucket>,
     /// For answers and fragments.
     frame: Vec<u8>,
 }
 
 impl<'a> Engine<'a> {
-    /// With this balancer. `key` is secret: it makes the rate of ICMP errors unpredictable.
+    /// With this balancer. `key` is secret: it makes the rate of ICMP errors unpredictable,
+    /// and which clients share one.
     #[must_use]
     pub fn new(balancer: Balancer<'a, AnyTunnel>, key: u64) -> Self {
         let bucket = |number: u64| {
@@ -103,6 +107,7 @@ impl<'a> Engine<'a> {
         Self {
             balancer,
             tally: Tally::default(),
+            key,
             buckets: (1..).map(bucket).take(BUCKETS).collect(),
             frame: vec![0; 65_536 + Self::HEADROOM],
         }
@@ -213,7 +218,7 @@ impl<'a> Engine<'a> {
     ) -> Option<()> {
         let facts = Facts::read(packet).ok()?;
         let error = IcmpError::about(packet, kind, facts.destination()).ok()?;
-        let bucket = &mut self.buckets[bucket_of(facts.source())];
+        let bucket = &mut self.buckets[bucket_of(self.key, facts.source())];
         if !bucket.take(now) {
             return None;
         }
@@ -257,10 +262,10 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Which clients share a rate.
-const fn bucket_of(client: Ipv4Addr) -> usize {
-    let hash = client.to_bits().wrapping_mul(0x9e37_79b1);
-    (hash >> 22) as usize
+/// Which clients share a rate: nobody can choose whom to share one with who does not have the key.
+fn bucket_of(key: u64, client: Ipv4Addr) -> usize {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u64(key);
+    hasher.write_u32(client.to_bits());
+    hasher.finish() as usize % BUCKETS
 }
-
-const _: () = assert!(BUCKETS == 1 << (32 - 22));
