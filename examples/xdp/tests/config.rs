@@ -31,6 +31,10 @@ fn shipped_configurations_are_read() {
     ] {
         let config = Config::read(&folder.join(file)).unwrap();
         assert_eq!(config.program(), program, "{file}");
+        // The kernel's program does not ask for routes.
+        if let Config::Balance(balance) = config {
+            assert!(balance.out.is_some(), "{file} cannot be attached");
+        }
     }
 }
 
