@@ -37,15 +37,15 @@ pub(crate) fn pins(interface: &str) -> PathBuf {
 /// There is a program already; a permission is missing; the verifier or the library refuses something.
 pub fn attach(config: &Config, objects: &Path, interface: &str) -> Result<Mode, Failure> {
     let pins = pins(interface);
-    if pins.exists() {
+    if is_there(&pins)? {
         return Err(Failure::new(format!(
             "{interface} has a program already: `xdp detach {interface}` removes it"
         )));
     }
+    mount()?;
     let mut object = config.load(objects)?;
     config.fill(&mut object, interface)?;
-    mount()?;
-    fs::create_dir_all(&pins).map_err(|error| Failure::of(pins.display(), &error))?;
+    fs::create_dir_all(&pins).map_err(|error| refused(&pins.display().to_string(), &error))?;
     let attached = attach_and_pin(&mut object, &pins, interface);
     if attached.is_err() {
         let _is_gone = fs::remove_dir_all(&pins);
@@ -71,10 +71,10 @@ fn attach_and_pin(
         Err(ProgramError::SyscallError(error)) if is_unsupported(&error.io_error) => {
             let link = program
                 .attach(interface, XdpMode::Skb)
-                .map_err(|error| refused(interface, &error))?;
+                .map_err(|error| not_attached(interface, &error))?;
             (link, Mode::Generic)
         }
-        Err(error) => return Err(refused(interface, &error)),
+        Err(error) => return Err(not_attached(interface, &error)),
     };
     let link = program
         .take_link(link)
@@ -91,9 +91,64 @@ fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(95 | 22 | 34))
 }
 
+/// An interface has one program, which may be somebody else's.
+fn not_attached(interface: &str, error: &ProgramError) -> Failure {
+    match error {
+        // EBUSY; EEXIST where that program is generic and this one native.
+        ProgramError::SyscallError(error)
+            if matches!(error.io_error.raw_os_error(), Some(16 | 17)) =>
+        {
+            Failure::new(format!(
+                "{interface} has an XDP program that `xdp` has not attached. `ip link show dev {interface}` shows it; \
+                 remove it with the tool that attached it, or by `ip link set dev {interface} xdp off` (xdpgeneric off)"
+            ))
+        }
+        error => refused(interface, error),
+    }
+}
+
+/// Whether there are such names; without permission nobody can tell.
+pub(crate) fn is_there(pins: &Path) -> Result<bool, Failure> {
+    pins.try_exists()
+        .map_err(|error| refused(&pins.display().to_string(), &error))
+}
+
+/// What to say where there is no program.
+pub(crate) fn no_program(interface: &str) -> Failure {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let advice = match netns_exec(&mounts) {
+        Some(name) => format!(". {}", use_nsenter(name)),
+        None => String::new(),
+    };
+    Failure::new(format!(
+        "{interface} has no program of `xdp attach`{advice}"
+    ))
+}
+
+/// The namespace of `ip netns exec`, under which this runs: it mounts `/sys` again, by that name.
+fn netns_exec(mounts: &str) -> Option<&str> {
+    let sys = mounts.lines().rev().find_map(|line| {
+        let mut words = line.split(' ');
+        let source = words.next()?;
+        (words.next() == Some("/sys")).then_some(source)
+    })?;
+    let is_name = !sys.contains('/') && Path::new("/run/netns").join(sys).exists();
+    is_name.then_some(sys)
+}
+
+fn use_nsenter(name: &str) -> String {
+    format!(
+        "`ip netns exec` hides {FILE_SYSTEM}, where programs stay: use `nsenter --net=/run/netns/{name} xdp ...`"
+    )
+}
+
 /// Mounts the BPF file system, where it is not.
 fn mount() -> Result<(), Failure> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    // What is mounted there ends with the command, and the program with it.
+    if let Some(name) = netns_exec(&mounts) {
+        return Err(Failure::new(use_nsenter(name)));
+    }
     let is_mounted = |line: &str| {
         let mut words = line.split(' ').skip(1);
         words.next() == Some(FILE_SYSTEM) && words.next() == Some("bpf")
@@ -120,11 +175,15 @@ fn mount() -> Result<(), Failure> {
 /// There is none, or a permission is missing.
 pub fn detach(interface: &str) -> Result<(), Failure> {
     let pins = pins(interface);
-    let link = PinnedLink::from_pin(pins.join(LINK)).map_err(|error| match error {
-        _ if !pins.exists() => Failure::new(format!("{interface} has no program of `xdp attach`")),
-        error => refused(interface, &error),
-    })?;
-    // Nobody refers to the link any more: the kernel detaches the program.
-    drop(link.unpin().map_err(|error| refused(interface, &error))?);
-    fs::remove_dir_all(&pins).map_err(|error| Failure::of(pins.display(), &error))
+    if !is_there(&pins)? {
+        return Err(no_program(interface));
+    }
+    let link = pins.join(LINK);
+    // An attachment that was interrupted has left maps without a link.
+    if is_there(&link)? {
+        let link = PinnedLink::from_pin(link).map_err(|error| refused(interface, &error))?;
+        // Nobody refers to the link any more: the kernel detaches the program.
+        drop(link.unpin().map_err(|error| refused(interface, &error))?);
+    }
+    fs::remove_dir_all(&pins).map_err(|error| refused(&pins.display().to_string(), &error))
 }

@@ -221,7 +221,7 @@ fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<(), Failure> {
         ProgramError::LoadError {
             io_error,
             verifier_log,
-        } if !lacks_permission(io_error) => {
+        } if !is_not_permitted(io_error) => {
             verifier_refused(name, io_error, &verifier_log.to_string())
         }
         error => refused(name, error),
@@ -235,8 +235,14 @@ pub(crate) fn bytes<const N: usize>(value: &(impl IntoBytes + Immutable)) -> [u8
     bytes
 }
 
-fn lacks_permission(error: &io::Error) -> bool {
+/// EPERM. The verifier's refusal is EACCES.
+fn is_not_permitted(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error() == Some(1)
+}
+
+/// Also EACCES, which is what the BPF file system says.
+fn lacks_permission(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// An error of loading or attaching, with what to do where the permission is missing.

@@ -10,7 +10,7 @@ use ipencap_xdp_maps::{Counter, DROPPED, Place};
 use zerocopy::FromBytes;
 
 use crate::Failure;
-use crate::attach::pins;
+use crate::attach::{is_there, no_program, pins};
 use crate::object::refused;
 
 /// What became of the packets of an interface, as a table.
@@ -19,10 +19,8 @@ use crate::object::refused;
 /// Nothing is attached, or a permission is missing.
 pub fn stats(interface: &str) -> Result<String, Failure> {
     let pins = pins(interface);
-    if !pins.exists() {
-        return Err(Failure::new(format!(
-            "{interface} has no program of `xdp attach`"
-        )));
+    if !is_there(&pins)? {
+        return Err(no_program(interface));
     }
     let counters = per_processor::<u64>(&pins, "COUNTERS")?;
     let is_decap = pins.join("DECAP").exists();
