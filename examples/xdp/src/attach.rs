@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,10 +25,22 @@ pub enum Mode {
     Generic,
 }
 
-/// The names of what is attached to an interface.
-#[must_use]
-pub(crate) fn pins(interface: &str) -> PathBuf {
-    Path::new(FILE_SYSTEM).join("ipencap-xdp").join(interface)
+/// The names of what is attached to an interface, which has its own name only within a network namespace. By names rather
+/// than numbers, so that what an interface that is gone has left can be detached.
+pub(crate) fn pins(interface: &str) -> Result<PathBuf, Failure> {
+    // The kernel has no interfaces of other names, and these are other folders.
+    if matches!(interface, "" | "." | "..") || interface.contains('/') {
+        return Err(Failure::new(format!(
+            "{interface:?} is no name of an interface"
+        )));
+    }
+    let namespace = fs::metadata("/proc/self/ns/net")
+        .map_err(|error| refused("/proc/self/ns/net", &error))?
+        .ino();
+    Ok(Path::new(FILE_SYSTEM)
+        .join("ipencap-xdp")
+        .join(namespace.to_string())
+        .join(interface))
 }
 
 /// Loads the program that `config` names, fills its maps and attaches it: natively, or generically where the driver
@@ -36,7 +49,7 @@ pub(crate) fn pins(interface: &str) -> PathBuf {
 /// # Errors
 /// There is a program already; a permission is missing; the verifier or the library refuses something.
 pub fn attach(config: &Config, objects: &Path, interface: &str) -> Result<Mode, Failure> {
-    let pins = pins(interface);
+    let pins = pins(interface)?;
     if is_there(&pins)? {
         return Err(Failure::new(format!(
             "{interface} has a program already: `xdp detach {interface}` removes it"
@@ -174,7 +187,7 @@ fn mount() -> Result<(), Failure> {
 /// # Errors
 /// There is none, or a permission is missing.
 pub fn detach(interface: &str) -> Result<(), Failure> {
-    let pins = pins(interface);
+    let pins = pins(interface)?;
     if !is_there(&pins)? {
         return Err(no_program(interface));
     }

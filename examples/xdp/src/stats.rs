@@ -18,7 +18,7 @@ use crate::object::refused;
 /// # Errors
 /// Nothing is attached, or a permission is missing.
 pub fn stats(interface: &str) -> Result<String, Failure> {
-    let pins = pins(interface);
+    let pins = pins(interface)?;
     if !is_there(&pins)? {
         return Err(no_program(interface));
     }
