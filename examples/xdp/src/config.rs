@@ -7,14 +7,14 @@ use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, S
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use serde::Deserialize;
+use toml::de::DeTable;
 
 use crate::balance::{Balance, Kind, Layout};
 use crate::object::bytes;
 use crate::{Failure, Object};
 
 /// A program and its maps.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "program", rename_all = "snake_case")]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Config {
     /// Takes packets out of IP-in-IP tunnels.
@@ -34,6 +34,30 @@ pub enum Config {
     /// Spreads flows over backends.
     Balance(Balance),
 }
+
+/// The key that says what the others are.
+#[derive(Deserialize)]
+struct Which {
+    program: Program,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Program {
+    DecapIpip,
+    DecapFou,
+    DecapGue,
+    Pass,
+    EncapIpip,
+    EncapFou,
+    EncapGue,
+    Balance,
+}
+
+/// The configuration of `pass`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pass {}
 
 /// The configuration of `decap_*`.
 #[derive(Clone, Debug, Deserialize)]
@@ -180,7 +204,29 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text =
             std::fs::read_to_string(path).map_err(|error| Failure::of(path.display(), &error))?;
-        toml::from_str(&text).map_err(|error| Failure::of(path.display(), &error))
+        Self::parse(&text).map_err(|error| Failure::of(path.display(), &error))
+    }
+
+    /// Reads the program first: of an enum that `program` tags, errors would not have the line.
+    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        let Which { program } = toml::from_str(text)?;
+        let mut table = DeTable::parse(text)?;
+        let _is_read = table.get_mut().remove("program");
+        let rest = toml::Deserializer::from(table);
+        let config = match program {
+            Program::DecapIpip => Decap::deserialize(rest).map(Self::DecapIpip),
+            Program::DecapFou => Decap::deserialize(rest).map(Self::DecapFou),
+            Program::DecapGue => Decap::deserialize(rest).map(Self::DecapGue),
+            Program::Pass => Pass::deserialize(rest).map(|Pass {}| Self::Pass {}),
+            Program::EncapIpip => Encap::deserialize(rest).map(Self::EncapIpip),
+            Program::EncapFou => Encap::deserialize(rest).map(Self::EncapFou),
+            Program::EncapGue => Encap::deserialize(rest).map(Self::EncapGue),
+            Program::Balance => Balance::deserialize(rest).map(Self::Balance),
+        };
+        config.map_err(|mut error| {
+            error.set_input(Some(text));
+            error
+        })
     }
 
     /// The name of the program.

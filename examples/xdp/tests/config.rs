@@ -70,3 +70,30 @@ fn wrong_configurations_are_told_what_is_wrong() {
         assert!(error.contains(told), "{text}\n{error}\nlacks {told}");
     }
 }
+
+#[test]
+fn errors_have_the_line_and_the_key() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let right = std::fs::read_to_string(folder.join("balance.toml")).unwrap();
+    for (from, to, line) in [
+        ("\"198.51.100.1\"", "\"198.51.100\"", "source = "),
+        (
+            "\"192.0.2.12\"",
+            "\"192.0.2.256\"",
+            "address = \"192.0.2.256\"",
+        ),
+        ("\"02:00:00:00:00:01\"", "\"02:00\"", "next_hop = "),
+        ("link_mtu = 1500", "link_mtu = 70000", "link_mtu = "),
+        ("weight = 2", "wait = 2", "wait = 2"),
+        ("\"balance\"", "\"balancer\"", "program = "),
+    ] {
+        let wrong = right.replacen(from, to, 1);
+        let number = 1 + wrong
+            .lines()
+            .position(|found| found.contains(line))
+            .unwrap();
+        let error = read(&wrong).unwrap_err();
+        assert!(error.contains(&format!("line {number},")), "{to}: {error}");
+        assert!(error.contains(line), "{to}: {error}");
+    }
+}
