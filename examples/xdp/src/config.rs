@@ -2,6 +2,7 @@
 
 use core::net::Ipv4Addr;
 use std::path::Path;
+use std::process::Command;
 
 use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
 use nix::ifaddrs::getifaddrs;
@@ -9,7 +10,7 @@ use nix::net::if_::if_nametoindex;
 use serde::Deserialize;
 use toml::de::DeTable;
 
-use crate::balance::{Balance, Kind, Layout};
+use crate::balance::{Balance, Kind, Layout, Service};
 use crate::object::bytes;
 use crate::{Failure, Object};
 
@@ -169,6 +170,43 @@ const DEFAULT_TTL: u8 = 64;
 /// The outer DSCP is the inner one.
 const COPIED: u8 = 255;
 
+/// What the tunnels add, in bytes.
+const IPIP_OVERHEAD: u16 = 20;
+const FOU_OVERHEAD: u16 = IPIP_OVERHEAD + 8;
+const GUE_OVERHEAD: u16 = FOU_OVERHEAD + 4;
+
+/// The packet that every link carries, in bytes (RFC 791 §3.2).
+const SHORTEST_MTU: u16 = 68;
+
+fn is_long_enough(key: &str, mtu: u16, overhead: u16) -> Result<(), Failure> {
+    let least = SHORTEST_MTU.saturating_add(overhead);
+    if mtu >= least {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{key} = {mtu} is too short: the tunnel adds {overhead} bytes to packets of at least {SHORTEST_MTU}, so {key} \
+         is {least} or more"
+    )))
+}
+
+fn is_host(address: Ipv4Addr) -> bool {
+    !address.is_multicast()
+        && !address.is_unspecified()
+        && !address.is_loopback()
+        && !address.is_broadcast()
+}
+
+/// The MTU of an interface, in bytes. `/sys` may be that of another network namespace, so `ip` is asked; where there is
+/// none, nobody knows.
+fn mtu_of(interface: &str) -> Option<u16> {
+    let mut ip = Command::new("ip");
+    let said = ip.args(["-o", "link", "show", "dev", interface]).output();
+    let said = String::from_utf8(said.ok()?.stdout).ok()?;
+    let mut words = said.split(' ').skip_while(|&word| word != "mtu").skip(1);
+    let mtu: u32 = words.next()?.parse().ok()?;
+    Some(u16::try_from(mtu).unwrap_or(u16::MAX))
+}
+
 /// An address and a length, in bits.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -204,7 +242,35 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text =
             std::fs::read_to_string(path).map_err(|error| Failure::of(path.display(), &error))?;
-        Self::parse(&text).map_err(|error| Failure::of(path.display(), &error))
+        let config = Self::parse(&text).map_err(|error| Failure::of(path.display(), &error))?;
+        let checked = config.check();
+        checked.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(config)
+    }
+
+    /// What its types do not exclude.
+    fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::EncapIpip(encap) => is_long_enough("mtu", encap.mtu, IPIP_OVERHEAD),
+            Self::EncapFou(encap) => is_long_enough("mtu", encap.mtu, FOU_OVERHEAD),
+            Self::EncapGue(encap) => is_long_enough("mtu", encap.mtu, GUE_OVERHEAD),
+            Self::Balance(balance) => {
+                for &Service(vip) in balance.pool.iter().flat_map(|pool| &pool.vip) {
+                    if !is_host(vip.address) {
+                        return Err(Failure::new(format!(
+                            "the VIP {}: not the address of a host",
+                            vip.address
+                        )));
+                    }
+                }
+                let overhead = match balance.tunnel {
+                    Kind::Ipip => IPIP_OVERHEAD,
+                    Kind::Gue => GUE_OVERHEAD,
+                };
+                is_long_enough("link_mtu", balance.link_mtu, overhead)
+            }
+            Self::DecapIpip(_) | Self::DecapFou(_) | Self::DecapGue(_) | Self::Pass {} => Ok(()),
+        }
     }
 
     /// Reads the program first: of an enum that `program` tags, errors would not have the line.
@@ -337,7 +403,8 @@ impl Decap {
 
 impl Encap {
     fn fill(&self, object: &mut Object, interface: &str) -> Result<(), Failure> {
-        object.set_out(&self.out.resolve(interface, self.local)?)?;
+        let out = self.out.resolve(interface, self.local, ("mtu", self.mtu))?;
+        object.set_out(&out)?;
         for (number, tunnel) in (1..).zip(&self.tunnel) {
             let settings = Settings {
                 local: self.local.octets(),
@@ -364,7 +431,13 @@ impl Encap {
 }
 
 impl OutBy {
-    fn resolve(&self, attached: &str, address: Ipv4Addr) -> Result<Out, Failure> {
+    /// `longest` is the key that has the length of the longest outer packet, and its value.
+    fn resolve(
+        &self,
+        attached: &str,
+        address: Ipv4Addr,
+        longest: (&str, u16),
+    ) -> Result<Out, Failure> {
         let leaves = self.interface.as_deref().unwrap_or(attached);
         let missing = || Failure::new(format!("there is no interface {leaves}"));
         let number = if_nametoindex(leaves).map_err(|_| missing())?;
@@ -373,6 +446,12 @@ impl OutBy {
             .filter(|address| address.interface_name == leaves)
             .find_map(|address| address.address?.as_link_addr()?.addr())
             .ok_or_else(|| Failure::new(format!("{leaves} has no Ethernet address")))?;
+        let (key, longest) = longest;
+        if let Some(mtu) = mtu_of(leaves).filter(|&mtu| mtu < longest) {
+            return Err(Failure::new(format!(
+                "{key} is {longest}, but {leaves} carries {mtu} bytes: longer packets would be lost"
+            )));
+        }
         Ok(Out {
             interface: if leaves == attached { 0 } else { number },
             address: address.octets(),
@@ -389,7 +468,8 @@ fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Resul
             "the XDP program needs a section [out], with the Ethernet address of the next hop",
         )
     })?;
-    object.set_out(&out.resolve(interface, config.source)?)?;
+    let out = out.resolve(interface, config.source, ("link_mtu", config.link_mtu))?;
+    object.set_out(&out)?;
     let layout = Layout::new(config)?;
     object.set("BALANCE", 0, config.seed)?;
     for (number, backend) in (0..).zip(&layout.backends) {
