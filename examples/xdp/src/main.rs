@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgAction, Command, value_parser};
 use ipencap_xdp::{Config, Failure, Mode, attach, detach, objects_folder, stats};
 
 fn main() -> ExitCode {
@@ -48,7 +48,13 @@ fn run() -> Result<(), Failure> {
         .subcommand(
             Command::new("stats")
                 .about("What became of the packets: opened, wrapped, left to the kernel, dropped by reason")
-                .arg(interface()),
+                .args([
+                    interface(),
+                    Arg::new("json")
+                        .long("json")
+                        .help("For programs")
+                        .action(ArgAction::SetTrue),
+                ]),
         )
         .subcommand(
             Command::new("detach")
@@ -79,7 +85,14 @@ fn run() -> Result<(), Failure> {
             };
             println!("{} is attached to {interface}, {how}", config.program());
         }
-        "stats" => print!("{}", stats(interface)?),
+        "stats" => {
+            let stats = stats(interface)?;
+            if of.get_flag("json") {
+                println!("{}", stats.json());
+            } else {
+                print!("{stats}");
+            }
+        }
         _ => {
             detach(interface)?;
             println!("{interface} has no program any more");
