@@ -62,6 +62,7 @@ pub fn attach(config: &Config, objects: &Path, interface: &str) -> Result<Mode, 
     let attached = attach_and_pin(&mut object, &pins, interface);
     if attached.is_err() {
         let _is_gone = fs::remove_dir_all(&pins);
+        let _is_last = pins.parent().map(fs::remove_dir);
     }
     attached
 }
@@ -198,5 +199,8 @@ pub fn detach(interface: &str) -> Result<(), Failure> {
         // Nobody refers to the link any more: the kernel detaches the program.
         drop(link.unpin().map_err(|error| refused(interface, &error))?);
     }
-    fs::remove_dir_all(&pins).map_err(|error| refused(&pins.display().to_string(), &error))
+    fs::remove_dir_all(&pins).map_err(|error| refused(&pins.display().to_string(), &error))?;
+    // It fails where the namespace has other interfaces with programs.
+    let _is_last = pins.parent().map(fs::remove_dir);
+    Ok(())
 }
