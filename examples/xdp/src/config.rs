@@ -189,7 +189,7 @@ fn is_long_enough(key: &str, mtu: u16, overhead: u16) -> Result<(), Failure> {
     )))
 }
 
-fn is_host(address: Ipv4Addr) -> bool {
+const fn is_host(address: Ipv4Addr) -> bool {
     !address.is_multicast()
         && !address.is_unspecified()
         && !address.is_loopback()
