@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::xdp::XdpLink;
 use aya::programs::{ProgramError, XdpMode};
 
 use crate::object::refused;
@@ -65,6 +66,50 @@ pub fn attach(config: &Config, objects: &Path, interface: &str) -> Result<Mode, 
         let _is_last = pins.parent().map(fs::remove_dir);
     }
     attached
+}
+
+/// Loads the program that `config` names and puts it in the place of the attached one, by one exchange in the kernel: no
+/// packet passes without a program. The counters by reason stay, and the connections that have begun while tables change.
+///
+/// # Errors
+/// Nothing is attached, or a program of another kind; then as [`attach`]. The old program stays where the new one cannot be
+/// loaded.
+pub fn replace(config: &Config, objects: &Path, interface: &str) -> Result<(), Failure> {
+    let pins = pins(interface)?;
+    let link = pins.join(LINK);
+    if !is_there(&link)? {
+        return Err(no_program(interface));
+    }
+    // Each kind of program has one of these maps, `pass` has none.
+    for name in ["BEGUN", "DECAP", "ROUTES"] {
+        if is_there(&pins.join(name))? != (config.own_map() == Some(name)) {
+            return Err(Failure::new(format!(
+                "{interface} has a program of another kind than {}: `xdp detach {interface}` removes it",
+                config.program()
+            )));
+        }
+    }
+    let kept = config.kept();
+    let mut object = config.load_keeping(objects, &pins)?;
+    config.fill(&mut object, interface)?;
+    let link = PinnedLink::from_pin(link).map_err(|error| refused(interface, &error))?;
+    let link = XdpLink::try_from(FdLink::from(link)).map_err(|error| refused(interface, &error))?;
+    let program = object.program()?;
+    let _is_pinned = program
+        .attach_to_link(link)
+        .map_err(|error| refused(interface, &error))?;
+    for (name, map) in object.maps() {
+        if name.starts_with('.') || kept.contains(&name) {
+            continue;
+        }
+        let pin = pins.join(name);
+        if is_there(&pin)? {
+            fs::remove_file(&pin).map_err(|error| refused(&pin.display().to_string(), &error))?;
+        }
+        map.pin(pin)
+            .map_err(|error| refused(&format!("map {name}"), &error))?;
+    }
+    Ok(())
 }
 
 fn attach_and_pin(

@@ -1,7 +1,7 @@
 //! The configuration: which program, and what stands in its maps.
 
 use core::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
@@ -326,6 +326,44 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_as(&self, objects: &Path, name: &str) -> Result<Object, Failure> {
+        self.load_with(objects, name, &[])
+    }
+
+    /// [`load`](Self::load), with the maps that the program shares with the one before it, which are pinned in `pins`.
+    pub(crate) fn load_keeping(&self, objects: &Path, pins: &Path) -> Result<Object, Failure> {
+        let pinned: Vec<_> = self
+            .kept()
+            .iter()
+            .map(|&name| (name, pins.join(name)))
+            .collect();
+        self.load_with(objects, self.program(), &pinned)
+    }
+
+    /// The maps that stay when a program of the same kind is replaced: what it has learnt, not what was configured.
+    pub(crate) const fn kept(&self) -> &'static [&'static str] {
+        match self {
+            Self::Balance(_) => &["BEGUN", "COUNTERS", "ERRORS"],
+            Self::Pass {} => &[],
+            _ => &["COUNTERS"],
+        }
+    }
+
+    /// The map that only programs of this kind have.
+    pub(crate) const fn own_map(&self) -> Option<&'static str> {
+        match self {
+            Self::DecapIpip(_) | Self::DecapFou(_) | Self::DecapGue(_) => Some("DECAP"),
+            Self::EncapIpip(_) | Self::EncapFou(_) | Self::EncapGue(_) => Some("ROUTES"),
+            Self::Balance(_) => Some("BEGUN"),
+            Self::Pass {} => None,
+        }
+    }
+
+    fn load_with(
+        &self,
+        objects: &Path,
+        name: &str,
+        pinned: &[(&str, PathBuf)],
+    ) -> Result<Object, Failure> {
         let sizes = match self {
             Self::Balance(balance) => {
                 let layout = Layout::new(balance)?;
@@ -335,7 +373,7 @@ impl Config {
             }
             _ => Vec::new(),
         };
-        Object::load_sized(objects, name, &sizes)
+        Object::load_with(objects, name, &sizes, pinned)
     }
 
     /// Fills the maps of the program, which will be attached to `interface`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Command, value_parser};
-use ipencap_xdp::{Config, Failure, Mode, attach, detach, objects_folder, stats};
+use ipencap_xdp::{Config, Failure, Mode, attach, detach, objects_folder, replace, stats};
 
 fn main() -> ExitCode {
     match run() {
@@ -18,6 +18,22 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let interface = || Arg::new("interface").value_name("DEV").required(true);
+    let program = || {
+        [
+            interface(),
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .help("Which program, and what stands in its maps")
+                .value_parser(value_parser!(PathBuf))
+                .required(true),
+            Arg::new("objects")
+                .long("objects")
+                .value_name("FOLDER")
+                .help("Where `examples/xdp/build.sh` has put the programs")
+                .value_parser(value_parser!(PathBuf)),
+        ]
+    };
     let matches = Command::new("xdp")
         .version(env!("CARGO_PKG_VERSION"))
         .about("IPv4 tunnels and a load balancer in the kernel, as XDP programs")
@@ -30,20 +46,13 @@ fn run() -> Result<(), Failure> {
                     "In the driver (native), or behind it (generic) where the driver cannot. `examples/xdp/data/` has \
                      configurations.",
                 )
-                .args([
-                    interface(),
-                    Arg::new("config")
-                        .long("config")
-                        .value_name("FILE")
-                        .help("Which program, and what stands in its maps")
-                        .value_parser(value_parser!(PathBuf))
-                        .required(true),
-                    Arg::new("objects")
-                        .long("objects")
-                        .value_name("FOLDER")
-                        .help("Where `examples/xdp/build.sh` has put the programs")
-                        .value_parser(value_parser!(PathBuf)),
-                ]),
+                .args(program()),
+        )
+        .subcommand(
+            Command::new("replace")
+                .about("Loads a program and puts it in the place of the attached one of its kind, without a gap")
+                .after_help("Counters by reason stay; those of backends begin at zero.")
+                .args(program()),
         )
         .subcommand(
             Command::new("stats")
@@ -69,7 +78,7 @@ fn run() -> Result<(), Failure> {
         .get_one::<String>("interface")
         .ok_or_else(|| Failure::new("an interface is missing"))?;
     match command {
-        "attach" => {
+        "attach" | "replace" => {
             let path = of
                 .get_one::<PathBuf>("config")
                 .ok_or_else(|| Failure::new("--config is missing"))?;
@@ -78,6 +87,11 @@ fn run() -> Result<(), Failure> {
                 .cloned()
                 .unwrap_or_else(objects_folder);
             let config = Config::read(path)?;
+            if command == "replace" {
+                replace(&config, &objects, interface)?;
+                println!("{} is attached to {interface} instead", config.program());
+                return Ok(());
+            }
             let mode = attach(&config, &objects, interface)?;
             let how = match mode {
                 Mode::Native => "natively",

@@ -40,14 +40,19 @@ impl Object {
     /// # Errors
     /// The object is missing; the permission is; the kernel's verifier refuses the program.
     pub fn load(folder: &Path, name: &str) -> Result<Self, Failure> {
-        Self::load_sized(folder, name, &[])
+        Self::load_with(folder, name, &[], &[])
     }
 
-    /// The same, with other numbers of entries of these maps.
+    /// The same, with other numbers of entries of some maps, and with maps that are pinned already.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_sized(folder: &Path, name: &str, sizes: &[(&str, u32)]) -> Result<Self, Failure> {
+    pub(crate) fn load_with(
+        folder: &Path,
+        name: &str,
+        sizes: &[(&str, u32)],
+        pinned: &[(&str, PathBuf)],
+    ) -> Result<Self, Failure> {
         let path = folder.join(format!("{name}.o"));
         let bytes = std::fs::read(&path).map_err(|error| {
             Failure::new(format!(
@@ -59,6 +64,9 @@ impl Object {
         loader.verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS);
         for &(map, entries) in sizes {
             loader.map_max_entries(map, entries);
+        }
+        for (map, pin) in pinned {
+            loader.map_pin_path(map, pin.as_path());
         }
         let mut ebpf = loader
             .load(&bytes)
