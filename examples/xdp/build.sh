@@ -25,7 +25,7 @@ mkdir -p "$objects"
     export CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER=$here/programs/link.sh
     export RUSTFLAGS="-C no-prepopulate-passes"
     cd "$package"
-    cargo build --quiet --release --locked --target bpfel-unknown-none -Z build-std=core \
+    cargo build --release --locked --target bpfel-unknown-none -Z build-std=core \
         --target-dir "$target_dir/xdp/build"
     for program in src/bin/*.rs; do
         name=$(basename "$program" .rs)
@@ -33,4 +33,4 @@ mkdir -p "$objects"
     done
 )
 [ $# -eq 0 ] || exit 0
-cargo build --quiet --release --locked --manifest-path "$here/../../Cargo.toml" -p ipencap-xdp
+cargo build --release --locked --manifest-path "$here/../../Cargo.toml" -p ipencap-xdp

@@ -13,8 +13,10 @@ if ! [ -x "$xdp" ]; then
     exit 1
 fi
 client=ipencap-client-$$ balancer=xdp-demo-b peer=xdp-demo-c
+there() { nsenter --net=/run/netns/"$client" "$@"; }
 clean() {
     "$xdp" detach "$balancer" >/dev/null 2>&1 || true
+    there "$xdp" detach "$peer" >/dev/null 2>&1 || true
     ip link del "$balancer" 2>/dev/null || true
     ip netns del "$client" 2>/dev/null || true
 }
@@ -38,9 +40,9 @@ cat <<'TEXT'
 TEXT
 # A veth receives what XDP sends only if it has an XDP program too. The BPF file system is this namespace's: `nsenter`
 # changes that of the network alone.
-nsenter --net=/run/netns/"$client" "$xdp" attach "$peer" --config data/pass.toml
+there "$xdp" attach "$peer" --config data/pass.toml
 "$xdp" attach "$balancer" --config data/demo.toml
-nsenter --net=/run/netns/"$client" bash -c '
+there bash -c '
     for ((flow = 0; flow < 4000; flow++)); do
         echo hello >/dev/udp/203.0.113.53/53
     done' 2>/dev/null || true
@@ -48,4 +50,4 @@ echo
 "$xdp" stats "$balancer"
 echo
 "$xdp" detach "$balancer"
-"$xdp" detach "$peer" >/dev/null
+there "$xdp" detach "$peer" >/dev/null

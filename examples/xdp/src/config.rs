@@ -1,20 +1,21 @@
 //! The configuration: which program, and what stands in its maps.
 
 use core::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use serde::Deserialize;
+use toml::de::DeTable;
 
-use crate::balance::{Balance, Kind, Layout};
+use crate::balance::{Balance, Kind, Layout, Service};
 use crate::object::bytes;
 use crate::{Failure, Object};
 
 /// A program and its maps.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "program", rename_all = "snake_case")]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Config {
     /// Takes packets out of IP-in-IP tunnels.
@@ -34,6 +35,30 @@ pub enum Config {
     /// Spreads flows over backends.
     Balance(Balance),
 }
+
+/// The key that says what the others are.
+#[derive(Deserialize)]
+struct Which {
+    program: Program,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Program {
+    DecapIpip,
+    DecapFou,
+    DecapGue,
+    Pass,
+    EncapIpip,
+    EncapFou,
+    EncapGue,
+    Balance,
+}
+
+/// The configuration of `pass`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pass {}
 
 /// The configuration of `decap_*`.
 #[derive(Clone, Debug, Deserialize)]
@@ -145,6 +170,43 @@ const DEFAULT_TTL: u8 = 64;
 /// The outer DSCP is the inner one.
 const COPIED: u8 = 255;
 
+/// What the tunnels add, in bytes.
+const IPIP_OVERHEAD: u16 = 20;
+const FOU_OVERHEAD: u16 = IPIP_OVERHEAD + 8;
+const GUE_OVERHEAD: u16 = FOU_OVERHEAD + 4;
+
+/// The packet that every link carries, in bytes (RFC 791 §3.2).
+const SHORTEST_MTU: u16 = 68;
+
+fn is_long_enough(key: &str, mtu: u16, overhead: u16) -> Result<(), Failure> {
+    let least = SHORTEST_MTU.saturating_add(overhead);
+    if mtu >= least {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{key} = {mtu} is too short: the tunnel adds {overhead} bytes to packets of at least {SHORTEST_MTU}, so {key} \
+         is {least} or more"
+    )))
+}
+
+const fn is_host(address: Ipv4Addr) -> bool {
+    !address.is_multicast()
+        && !address.is_unspecified()
+        && !address.is_loopback()
+        && !address.is_broadcast()
+}
+
+/// The MTU of an interface, in bytes. `/sys` may be that of another network namespace, so `ip` is asked; where there is
+/// none, nobody knows.
+fn mtu_of(interface: &str) -> Option<u16> {
+    let mut ip = Command::new("ip");
+    let said = ip.args(["-o", "link", "show", "dev", interface]).output();
+    let said = String::from_utf8(said.ok()?.stdout).ok()?;
+    let mut words = said.split(' ').skip_while(|&word| word != "mtu").skip(1);
+    let mtu: u32 = words.next()?.parse().ok()?;
+    Some(u16::try_from(mtu).unwrap_or(u16::MAX))
+}
+
 /// An address and a length, in bits.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -180,7 +242,57 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text =
             std::fs::read_to_string(path).map_err(|error| Failure::of(path.display(), &error))?;
-        toml::from_str(&text).map_err(|error| Failure::of(path.display(), &error))
+        let config = Self::parse(&text).map_err(|error| Failure::of(path.display(), &error))?;
+        let checked = config.check();
+        checked.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(config)
+    }
+
+    /// What its types do not exclude.
+    fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::EncapIpip(encap) => is_long_enough("mtu", encap.mtu, IPIP_OVERHEAD),
+            Self::EncapFou(encap) => is_long_enough("mtu", encap.mtu, FOU_OVERHEAD),
+            Self::EncapGue(encap) => is_long_enough("mtu", encap.mtu, GUE_OVERHEAD),
+            Self::Balance(balance) => {
+                for &Service(vip) in balance.pool.iter().flat_map(|pool| &pool.vip) {
+                    if !is_host(vip.address) {
+                        return Err(Failure::new(format!(
+                            "the VIP {}: not the address of a host",
+                            vip.address
+                        )));
+                    }
+                }
+                let overhead = match balance.tunnel {
+                    Kind::Ipip => IPIP_OVERHEAD,
+                    Kind::Gue => GUE_OVERHEAD,
+                };
+                is_long_enough("link_mtu", balance.link_mtu, overhead)
+            }
+            Self::DecapIpip(_) | Self::DecapFou(_) | Self::DecapGue(_) | Self::Pass {} => Ok(()),
+        }
+    }
+
+    /// Reads the program first: of an enum that `program` tags, errors would not have the line.
+    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        let Which { program } = toml::from_str(text)?;
+        let mut table = DeTable::parse(text)?;
+        let _is_read = table.get_mut().remove("program");
+        let rest = toml::Deserializer::from(table);
+        let config = match program {
+            Program::DecapIpip => Decap::deserialize(rest).map(Self::DecapIpip),
+            Program::DecapFou => Decap::deserialize(rest).map(Self::DecapFou),
+            Program::DecapGue => Decap::deserialize(rest).map(Self::DecapGue),
+            Program::Pass => Pass::deserialize(rest).map(|Pass {}| Self::Pass {}),
+            Program::EncapIpip => Encap::deserialize(rest).map(Self::EncapIpip),
+            Program::EncapFou => Encap::deserialize(rest).map(Self::EncapFou),
+            Program::EncapGue => Encap::deserialize(rest).map(Self::EncapGue),
+            Program::Balance => Balance::deserialize(rest).map(Self::Balance),
+        };
+        config.map_err(|mut error| {
+            error.set_input(Some(text));
+            error
+        })
     }
 
     /// The name of the program.
@@ -214,6 +326,44 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_as(&self, objects: &Path, name: &str) -> Result<Object, Failure> {
+        self.load_with(objects, name, &[])
+    }
+
+    /// [`load`](Self::load), with the maps that the program shares with the one before it, which are pinned in `pins`.
+    pub(crate) fn load_keeping(&self, objects: &Path, pins: &Path) -> Result<Object, Failure> {
+        let pinned: Vec<_> = self
+            .kept()
+            .iter()
+            .map(|&name| (name, pins.join(name)))
+            .collect();
+        self.load_with(objects, self.program(), &pinned)
+    }
+
+    /// The maps that stay when a program of the same kind is replaced: what it has learnt, not what was configured.
+    pub(crate) const fn kept(&self) -> &'static [&'static str] {
+        match self {
+            Self::Balance(_) => &["BEGUN", "COUNTERS", "ERRORS"],
+            Self::Pass {} => &[],
+            _ => &["COUNTERS"],
+        }
+    }
+
+    /// The map that only programs of this kind have.
+    pub(crate) const fn own_map(&self) -> Option<&'static str> {
+        match self {
+            Self::DecapIpip(_) | Self::DecapFou(_) | Self::DecapGue(_) => Some("DECAP"),
+            Self::EncapIpip(_) | Self::EncapFou(_) | Self::EncapGue(_) => Some("ROUTES"),
+            Self::Balance(_) => Some("BEGUN"),
+            Self::Pass {} => None,
+        }
+    }
+
+    fn load_with(
+        &self,
+        objects: &Path,
+        name: &str,
+        pinned: &[(&str, PathBuf)],
+    ) -> Result<Object, Failure> {
         let sizes = match self {
             Self::Balance(balance) => {
                 let layout = Layout::new(balance)?;
@@ -223,7 +373,7 @@ impl Config {
             }
             _ => Vec::new(),
         };
-        Object::load_sized(objects, name, &sizes)
+        Object::load_with(objects, name, &sizes, pinned)
     }
 
     /// Fills the maps of the program, which will be attached to `interface`.
@@ -291,7 +441,8 @@ impl Decap {
 
 impl Encap {
     fn fill(&self, object: &mut Object, interface: &str) -> Result<(), Failure> {
-        object.set_out(&self.out.resolve(interface, self.local)?)?;
+        let out = self.out.resolve(interface, self.local, ("mtu", self.mtu))?;
+        object.set_out(&out)?;
         for (number, tunnel) in (1..).zip(&self.tunnel) {
             let settings = Settings {
                 local: self.local.octets(),
@@ -318,7 +469,13 @@ impl Encap {
 }
 
 impl OutBy {
-    fn resolve(&self, attached: &str, address: Ipv4Addr) -> Result<Out, Failure> {
+    /// `longest` is the key that has the length of the longest outer packet, and its value.
+    fn resolve(
+        &self,
+        attached: &str,
+        address: Ipv4Addr,
+        longest: (&str, u16),
+    ) -> Result<Out, Failure> {
         let leaves = self.interface.as_deref().unwrap_or(attached);
         let missing = || Failure::new(format!("there is no interface {leaves}"));
         let number = if_nametoindex(leaves).map_err(|_| missing())?;
@@ -327,6 +484,12 @@ impl OutBy {
             .filter(|address| address.interface_name == leaves)
             .find_map(|address| address.address?.as_link_addr()?.addr())
             .ok_or_else(|| Failure::new(format!("{leaves} has no Ethernet address")))?;
+        let (key, longest) = longest;
+        if let Some(mtu) = mtu_of(leaves).filter(|&mtu| mtu < longest) {
+            return Err(Failure::new(format!(
+                "{key} is {longest}, but {leaves} carries {mtu} bytes: longer packets would be lost"
+            )));
+        }
         Ok(Out {
             interface: if leaves == attached { 0 } else { number },
             address: address.octets(),
@@ -343,7 +506,8 @@ fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Resul
             "the XDP program needs a section [out], with the Ethernet address of the next hop",
         )
     })?;
-    object.set_out(&out.resolve(interface, config.source)?)?;
+    let out = out.resolve(interface, config.source, ("link_mtu", config.link_mtu))?;
+    object.set_out(&out)?;
     let layout = Layout::new(config)?;
     object.set("BALANCE", 0, config.seed)?;
     for (number, backend) in (0..).zip(&layout.backends) {

@@ -21,8 +21,8 @@ mod failure;
 mod object;
 mod stats;
 
-pub use attach::{Mode, attach, detach};
+pub use attach::{Mode, attach, detach, replace};
 pub use config::{Config, Decap, Encap, Mac, OutBy, Peer, Prefix, TunnelTo};
 pub use failure::Failure;
 pub use object::{Object, objects_folder};
-pub use stats::stats;
+pub use stats::{SentTo, Stats, stats};

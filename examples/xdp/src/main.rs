@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, Command, value_parser};
-use ipencap_xdp::{Config, Failure, Mode, attach, detach, objects_folder, stats};
+use clap::{Arg, ArgAction, Command, value_parser};
+use ipencap_xdp::{Config, Failure, Mode, attach, detach, objects_folder, replace, stats};
 
 fn main() -> ExitCode {
     match run() {
@@ -18,6 +18,22 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let interface = || Arg::new("interface").value_name("DEV").required(true);
+    let program = || {
+        [
+            interface(),
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .help("Which program, and what stands in its maps")
+                .value_parser(value_parser!(PathBuf))
+                .required(true),
+            Arg::new("objects")
+                .long("objects")
+                .value_name("FOLDER")
+                .help("Where `examples/xdp/build.sh` has put the programs")
+                .value_parser(value_parser!(PathBuf)),
+        ]
+    };
     let matches = Command::new("xdp")
         .version(env!("CARGO_PKG_VERSION"))
         .about("IPv4 tunnels and a load balancer in the kernel, as XDP programs")
@@ -30,25 +46,24 @@ fn run() -> Result<(), Failure> {
                     "In the driver (native), or behind it (generic) where the driver cannot. `examples/xdp/data/` has \
                      configurations.",
                 )
-                .args([
-                    interface(),
-                    Arg::new("config")
-                        .long("config")
-                        .value_name("FILE")
-                        .help("Which program, and what stands in its maps")
-                        .value_parser(value_parser!(PathBuf))
-                        .required(true),
-                    Arg::new("objects")
-                        .long("objects")
-                        .value_name("FOLDER")
-                        .help("Where `examples/xdp/build.sh` has put the programs")
-                        .value_parser(value_parser!(PathBuf)),
-                ]),
+                .args(program()),
+        )
+        .subcommand(
+            Command::new("replace")
+                .about("Loads a program and puts it in the place of the attached one of its kind, without a gap")
+                .after_help("Counters by reason stay; those of backends begin at zero.")
+                .args(program()),
         )
         .subcommand(
             Command::new("stats")
                 .about("What became of the packets: opened, wrapped, left to the kernel, dropped by reason")
-                .arg(interface()),
+                .args([
+                    interface(),
+                    Arg::new("json")
+                        .long("json")
+                        .help("For programs")
+                        .action(ArgAction::SetTrue),
+                ]),
         )
         .subcommand(
             Command::new("detach")
@@ -63,7 +78,7 @@ fn run() -> Result<(), Failure> {
         .get_one::<String>("interface")
         .ok_or_else(|| Failure::new("an interface is missing"))?;
     match command {
-        "attach" => {
+        "attach" | "replace" => {
             let path = of
                 .get_one::<PathBuf>("config")
                 .ok_or_else(|| Failure::new("--config is missing"))?;
@@ -72,6 +87,11 @@ fn run() -> Result<(), Failure> {
                 .cloned()
                 .unwrap_or_else(objects_folder);
             let config = Config::read(path)?;
+            if command == "replace" {
+                replace(&config, &objects, interface)?;
+                println!("{} is attached to {interface} instead", config.program());
+                return Ok(());
+            }
             let mode = attach(&config, &objects, interface)?;
             let how = match mode {
                 Mode::Native => "natively",
@@ -79,7 +99,14 @@ fn run() -> Result<(), Failure> {
             };
             println!("{} is attached to {interface}, {how}", config.program());
         }
-        "stats" => print!("{}", stats(interface)?),
+        "stats" => {
+            let stats = stats(interface)?;
+            if of.get_flag("json") {
+                println!("{}", stats.json());
+            } else {
+                print!("{stats}");
+            }
+        }
         _ => {
             detach(interface)?;
             println!("{interface} has no program any more");

@@ -40,14 +40,19 @@ impl Object {
     /// # Errors
     /// The object is missing; the permission is; the kernel's verifier refuses the program.
     pub fn load(folder: &Path, name: &str) -> Result<Self, Failure> {
-        Self::load_sized(folder, name, &[])
+        Self::load_with(folder, name, &[], &[])
     }
 
-    /// The same, with other numbers of entries of these maps.
+    /// The same, with other numbers of entries of some maps, and with maps that are pinned already.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_sized(folder: &Path, name: &str, sizes: &[(&str, u32)]) -> Result<Self, Failure> {
+    pub(crate) fn load_with(
+        folder: &Path,
+        name: &str,
+        sizes: &[(&str, u32)],
+        pinned: &[(&str, PathBuf)],
+    ) -> Result<Self, Failure> {
         let path = folder.join(format!("{name}.o"));
         let bytes = std::fs::read(&path).map_err(|error| {
             Failure::new(format!(
@@ -59,6 +64,9 @@ impl Object {
         loader.verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS);
         for &(map, entries) in sizes {
             loader.map_max_entries(map, entries);
+        }
+        for (map, pin) in pinned {
+            loader.map_pin_path(map, pin.as_path());
         }
         let mut ebpf = loader
             .load(&bytes)
@@ -221,7 +229,7 @@ fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<(), Failure> {
         ProgramError::LoadError {
             io_error,
             verifier_log,
-        } if !lacks_permission(io_error) => {
+        } if !is_not_permitted(io_error) => {
             verifier_refused(name, io_error, &verifier_log.to_string())
         }
         error => refused(name, error),
@@ -235,8 +243,14 @@ pub(crate) fn bytes<const N: usize>(value: &(impl IntoBytes + Immutable)) -> [u8
     bytes
 }
 
-fn lacks_permission(error: &io::Error) -> bool {
+/// EPERM. The verifier's refusal is EACCES.
+fn is_not_permitted(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error() == Some(1)
+}
+
+/// Also EACCES, which is what the BPF file system says.
+fn lacks_permission(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// An error of loading or attaching, with what to do where the permission is missing.

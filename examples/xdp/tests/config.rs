@@ -31,6 +31,10 @@ fn shipped_configurations_are_read() {
     ] {
         let config = Config::read(&folder.join(file)).unwrap();
         assert_eq!(config.program(), program, "{file}");
+        // The kernel's program does not ask for routes.
+        if let Config::Balance(balance) = config {
+            assert!(balance.out.is_some(), "{file} cannot be attached");
+        }
     }
 }
 
@@ -65,4 +69,79 @@ fn wrong_configurations_are_told_what_is_wrong() {
         let error = read(&text).unwrap_err();
         assert!(error.contains(told), "{text}\n{error}\nlacks {told}");
     }
+}
+
+#[test]
+fn errors_have_the_line_and_the_key() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let right = std::fs::read_to_string(folder.join("balance.toml")).unwrap();
+    for (from, to, line) in [
+        ("\"198.51.100.1\"", "\"198.51.100\"", "source = "),
+        (
+            "\"192.0.2.12\"",
+            "\"192.0.2.256\"",
+            "address = \"192.0.2.256\"",
+        ),
+        ("\"02:00:00:00:00:01\"", "\"02:00\"", "next_hop = "),
+        ("link_mtu = 1500", "link_mtu = 70000", "link_mtu = "),
+        ("weight = 2", "wait = 2", "wait = 2"),
+        ("\"balance\"", "\"balancer\"", "program = "),
+    ] {
+        let wrong = right.replacen(from, to, 1);
+        let number = 1 + wrong
+            .lines()
+            .position(|found| found.contains(line))
+            .unwrap();
+        let error = read(&wrong).unwrap_err();
+        assert!(error.contains(&format!("line {number},")), "{to}: {error}");
+        assert!(error.contains(line), "{to}: {error}");
+    }
+}
+
+#[test]
+fn values_that_no_network_has_are_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    for (file, from, to, told) in [
+        (
+            "balance.toml",
+            "link_mtu = 1500",
+            "link_mtu = 87",
+            "link_mtu is 88 or more",
+        ),
+        ("encap.toml", "mtu = 1500", "mtu = 99", "mtu is 100 or more"),
+        (
+            "balance.toml",
+            "203.0.113.53/udp",
+            "224.0.0.53/udp",
+            "the VIP 224.0.0.53",
+        ),
+        (
+            "balance.toml",
+            "203.0.113.53/udp",
+            "0.0.0.0/udp",
+            "the VIP 0.0.0.0",
+        ),
+        (
+            "balance.toml",
+            "203.0.113.53/udp",
+            "255.255.255.255/udp",
+            "the VIP 255.255.255.255",
+        ),
+        (
+            "pass.toml",
+            "program = \"pass\"",
+            "program = \"pass\"\nlocal = 1",
+            "unknown field `local`",
+        ),
+    ] {
+        let right = std::fs::read_to_string(folder.join(file)).unwrap();
+        assert!(right.contains(from), "{file}: {from}");
+        let error = read(&right.replacen(from, to, 1)).unwrap_err();
+        assert!(error.contains(told), "{to}: {error}");
+    }
+    let right = std::fs::read_to_string(folder.join("balance.toml")).unwrap();
+    let short = right.replacen("link_mtu = 1500", "link_mtu = 88", 1);
+    assert!(read(&short).is_ok());
+    let error = read(&short.replacen("\"ipip\"", "\"gue\"", 1)).unwrap_err();
+    assert!(error.contains("link_mtu is 100 or more"), "{error}");
 }

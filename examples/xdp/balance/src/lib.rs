@@ -74,10 +74,13 @@
 //! | it is [`Draining`](State::Draining) | its new ones; its TCP connections stay until [`finish`] |
 //! | it is taken out of the list, or its weight changes | those that must, and about as many others, unless [`keep_old`] holds the connections until [`finish`] |
 //!
-//! A balancer keeps nothing for each flow, so it can be restarted, and several can share a VIP (ECMP). While a slot
-//! changes, its packets are told apart: a TCP SYN begins a connection, which goes to the new backend and is noted in
+//! A balancer at rest keeps nothing for each flow, so it can be restarted, and several can share a VIP (ECMP). While a
+//! slot changes, its packets are told apart: a TCP SYN begins a connection, which goes to the new backend and is noted in
 //! [`Begun`]; every other TCP packet goes to the old backend unless its connection stands there. Of UDP nobody can tell
 //! whether a packet begins a flow, so all of it moves at once.
+//!
+//! So while slots change, as they do as long as a backend drains, [`Begun`] is state: keep its memory over a restart, or
+//! the connections in it go to the old backend, which refuses them. So do those that ECMP moves to another balancer then.
 //!
 //! **ICMP errors** to a VIP go to the backend of the flow that they quote: the quoted packet is an answer, so its flow
 //! reversed is the client's ([`answered_flow`]).

@@ -169,7 +169,7 @@ impl Counter {
     pub const ALL: [(Self, &'static str); 12] = [
         (Self::Taken, "taken"),
         (Self::TakenBytes, "taken bytes"),
-        (Self::PassedOther, "passed: not of a tunnel"),
+        (Self::PassedOther, "passed: not for this program"),
         (Self::PassedOptions, "passed: header options"),
         (Self::PassedChecksum, "passed: UDP checksum"),
         (Self::PassedFragment, "passed: outer fragment"),
