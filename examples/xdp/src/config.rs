@@ -1,6 +1,7 @@
 //! The configuration: which program, and what stands in its maps.
 
 use core::net::Ipv4Addr;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
@@ -42,7 +43,7 @@ pub enum Config {
 pub struct Decap {
     /// The outer address of this host.
     pub local: Ipv4Addr,
-    /// The UDP port of FOU and GUE.
+    /// The UDP port of FOU and GUE, which need one.
     #[serde(default)]
     pub port: u16,
     /// Who may send.
@@ -67,7 +68,7 @@ pub struct Peer {
 pub struct Encap {
     /// The outer address of this host.
     pub local: Ipv4Addr,
-    /// The UDP port that FOU and GUE packets go to.
+    /// The UDP port that FOU and GUE packets go to, which need one.
     #[serde(default)]
     pub port: u16,
     /// The longest outer packet, in bytes.
@@ -180,7 +181,39 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text =
             std::fs::read_to_string(path).map_err(|error| Failure::of(path.display(), &error))?;
-        toml::from_str(&text).map_err(|error| Failure::of(path.display(), &error))
+        let config: Self =
+            toml::from_str(&text).map_err(|error| Failure::of(path.display(), &error))?;
+        match config.contradiction() {
+            None => Ok(config),
+            Some(told) => Err(Failure::new(format!("{}: {told}", path.display()))),
+        }
+    }
+
+    /// What no map could hold, or what would replace something else in it.
+    fn contradiction(&self) -> Option<String> {
+        let (port, is_udp) = match self {
+            Self::DecapFou(decap) | Self::DecapGue(decap) => (decap.port, true),
+            Self::EncapFou(encap) | Self::EncapGue(encap) => (encap.port, true),
+            Self::Balance(balance) => (balance.port, balance.tunnel == Kind::Gue),
+            _ => (0, false),
+        };
+        if is_udp && port == 0 {
+            return Some("`port` is missing or 0: FOU and GUE need the UDP port".to_owned());
+        }
+        match self {
+            Self::DecapIpip(decap) | Self::DecapFou(decap) | Self::DecapGue(decap) => {
+                let outer = repeated(decap.peer.iter().map(|peer| peer.outer))?;
+                Some(format!(
+                    "{outer} is `outer` of two peers: list its inner sources in one"
+                ))
+            }
+            Self::EncapIpip(encap) | Self::EncapFou(encap) | Self::EncapGue(encap) => {
+                let inner = encap.tunnel.iter().flat_map(|tunnel| &tunnel.inner);
+                let (address, len) = repeated(inner.map(|prefix| (prefix.address, prefix.len)))?;
+                Some(format!("{address}/{len} is listed twice in `inner`"))
+            }
+            Self::Pass {} | Self::Balance(_) => None,
+        }
     }
 
     /// The name of the program.
@@ -242,6 +275,12 @@ impl Config {
             Self::Balance(balance) => fill_balance(balance, object, interface),
         }
     }
+}
+
+/// The first that is there already.
+fn repeated<T: Ord + Copy>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = BTreeSet::new();
+    all.find(|&one| !seen.insert(one))
 }
 
 impl Decap {
