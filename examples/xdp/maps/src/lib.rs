@@ -156,8 +156,12 @@ pub enum Counter {
     PassedTunnel = 9,
     /// Dropped: the VIP has no active backend.
     NoBackend = 10,
-    /// Dropped: too long, and there are too many ICMP errors already, or the packet may not be answered.
+    /// Dropped: too long, with DF, and there are too many ICMP errors already, or the packet may not be answered.
     Unanswered = 11,
+    /// Dropped: too long for the tunnel, without DF. The program does not split packets.
+    MayBeFragmented = 12,
+    /// Passed on: too long for the tunnel, without DF. The program does not split packets.
+    PassedTooLong = 13,
     /// Answered with an ICMP error: too long for the tunnel.
     TooLong = 7,
     /// Dropped: the kernel had no room in front of the packet, or another failure of a helper.
@@ -166,7 +170,7 @@ pub enum Counter {
 
 impl Counter {
     /// All of them, with a name for people.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Taken, "taken"),
         (Self::TakenBytes, "taken bytes"),
         (Self::PassedOther, "passed: not of a tunnel"),
@@ -175,8 +179,10 @@ impl Counter {
         (Self::PassedFragment, "passed: outer fragment"),
         (Self::PassedShort, "passed: short"),
         (Self::PassedTunnel, "passed: a tunnel inside"),
+        (Self::PassedTooLong, "passed: too long, without DF"),
         (Self::NoBackend, "dropped: no backend"),
         (Self::Unanswered, "dropped: too long, not answered"),
+        (Self::MayBeFragmented, "dropped: too long, without DF"),
         (Self::TooLong, "answered: too long"),
         (Self::HelperFailed, "dropped: no headroom"),
     ];

@@ -11,6 +11,7 @@ use ipencap::shim::Shim;
 use ipencap::wire::{Dscp, IpProtocol, Ipv4, Ipv4Header};
 use ipencap_xdp_maps::{Counter, FORWARD, HAIRPIN, Out, Route, Settings};
 
+use crate::answer::answer;
 use crate::ethernet::{ETHERNET, Ethernet};
 use crate::flow::FlowWords;
 use crate::glue::{Action, Context, Kept, Map, redirect};
@@ -105,6 +106,12 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     };
     match wrap::<S, OVERHEAD>(context, settings, tunnel, hash) {
         Ok((action, inner_len)) => Verdict::take(action, inner_len),
+        // A tunnel device of the kernel's with the same routes splits what may be split.
+        Err(Fault::Refused(EncapError::FragmentationNeeded { mtu })) => {
+            let address = OUT.get(&0).map_or([0; 4], |out| out.address);
+            let without_df = Verdict::pass(Counter::PassedTooLong);
+            answer(context, mtu, |_| address.into(), without_df)
+        }
         Err(fault) => fault.verdict(),
     }
 }

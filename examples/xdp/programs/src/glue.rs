@@ -170,6 +170,22 @@ impl<K: Copy, V> Map<K, V> {
     }
 }
 
+/// A turn of this processor, which is not over before it is taken.
+#[derive(Debug)]
+pub struct Turn {
+    last: *mut u64,
+    now: u64,
+}
+
+impl Turn {
+    /// Takes it: the next comes after the pause.
+    #[inline(always)]
+    pub fn take(self) {
+        // SAFETY: `Map::turn` has found it not null: this processor's own value.
+        unsafe { self.last.write(self.now) }
+    }
+}
+
 /// A value of a map that holds a tunnel: the layout of [`Place`].
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -275,23 +291,19 @@ impl<K: Copy, V> Map<K, V> {
 }
 
 impl Map<u32, u64> {
-    /// Whether this processor has not come here for so many nanoseconds; if so, it has now.
+    /// A turn of this processor, if the last was so many nanoseconds ago.
     #[inline(always)]
     #[must_use]
-    pub fn is_time(&'static self, key: u32, pause: u64) -> bool {
+    pub fn turn(&'static self, key: u32, pause: u64) -> Option<Turn> {
         let last = self.find(&key);
         if last.is_null() {
-            return false;
+            return None;
         }
         // SAFETY: helper 5, `u64 bpf_ktime_get_ns(void)`; not null, so this processor's own value.
         unsafe {
             let helper: unsafe extern "C" fn() -> u64 = transmute(5_usize);
             let now = helper();
-            let is_time = now.wrapping_sub(last.read()) >= pause;
-            if is_time {
-                last.write(now);
-            }
-            is_time
+            (now.wrapping_sub(last.read()) >= pause).then_some(Turn { last, now })
         }
     }
 
