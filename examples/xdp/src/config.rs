@@ -4,7 +4,9 @@ use core::net::Ipv4Addr;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
+use ipencap_xdp_maps::{
+    BalanceConfig, DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings,
+};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use serde::Deserialize;
@@ -361,18 +363,28 @@ impl OutBy {
         let leaves = self.interface.as_deref().unwrap_or(attached);
         let missing = || Failure::new(format!("there is no interface {leaves}"));
         let number = if_nametoindex(leaves).map_err(|_| missing())?;
-        let own = getifaddrs()
-            .map_err(|error| Failure::of("interfaces", &error))?
-            .filter(|address| address.interface_name == leaves)
-            .find_map(|address| address.address?.as_link_addr()?.addr())
-            .ok_or_else(|| Failure::new(format!("{leaves} has no Ethernet address")))?;
+        let own = ethernet_address(leaves)?;
         Ok(Out {
             interface: if leaves == attached { 0 } else { number },
             address: address.octets(),
             next_hop: self.next_hop.0,
             own,
+            ingress: padded(ethernet_address(attached)?),
         })
     }
+}
+
+fn ethernet_address(interface: &str) -> Result<[u8; 6], Failure> {
+    getifaddrs()
+        .map_err(|error| Failure::of("interfaces", &error))?
+        .filter(|address| address.interface_name == interface)
+        .find_map(|address| address.address?.as_link_addr()?.addr())
+        .ok_or_else(|| Failure::new(format!("{interface} has no Ethernet address")))
+}
+
+/// An Ethernet address, as a value of a map.
+const fn padded([a, b, c, d, e, f]: [u8; 6]) -> [u8; 8] {
+    [a, b, c, d, e, f, 0, 0]
 }
 
 /// Fills the maps of a load balancer.
@@ -382,9 +394,13 @@ fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Resul
             "the XDP program needs a section [out], with the Ethernet address of the next hop",
         )
     })?;
-    object.set_out(&out.resolve(interface, config.source)?)?;
+    let out = out.resolve(interface, config.source)?;
+    object.set_out(&out)?;
+    object.set_balance(&BalanceConfig {
+        seed: config.seed,
+        own: out.ingress,
+    })?;
     let layout = Layout::new(config)?;
-    object.set("BALANCE", 0, config.seed)?;
     for (number, backend) in (0..).zip(&layout.backends) {
         let settings = Settings {
             local: config.source.octets(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use aya::maps::{Array, HashMap, LpmTrie, MapData, lpm_trie};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, Pod, VerifierLogLevel};
-use ipencap_xdp_maps::{InnerSource, Out, Place, Route, Settings};
+use ipencap_xdp_maps::{BalanceConfig, InnerSource, Out, Place, Route, Settings};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::Failure;
@@ -87,6 +87,18 @@ impl Object {
     /// The program sends none.
     pub fn set_out(&mut self, out: &Out) -> Result<(), Failure> {
         self.set("OUT", 0, bytes::<{ size_of::<Out>() }>(out))
+    }
+
+    /// Sets what a balancer knows besides its tables.
+    ///
+    /// # Errors
+    /// The program is none.
+    pub fn set_balance(&mut self, config: &BalanceConfig) -> Result<(), Failure> {
+        self.set(
+            "BALANCE",
+            0,
+            bytes::<{ size_of::<BalanceConfig>() }>(config),
+        )
     }
 
     /// Puts a tunnel into its place, and has the kernel compose it.

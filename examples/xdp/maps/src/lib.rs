@@ -109,6 +109,8 @@ pub struct Out {
     pub next_hop: [u8; 6],
     /// The Ethernet address of the interface.
     pub own: [u8; 6],
+    /// The Ethernet address of the interface by which packets come, and two zeros.
+    pub ingress: [u8; 8],
 }
 
 /// What `balance_*` knows besides its tables.
@@ -119,6 +121,8 @@ pub struct Out {
 pub struct BalanceConfig {
     /// Of the flows' hash.
     pub seed: u32,
+    /// The Ethernet address of the interface by which packets come, and two zeros.
+    pub own: [u8; 8],
 }
 
 /// What a backend was sent, by one processor.
@@ -142,7 +146,8 @@ pub enum Counter {
     Taken = 0,
     /// Their inner bytes.
     TakenBytes = 1,
-    /// Passed on: not IPv4, not of the tunnel's protocol or port, or not to this host or any of its routes.
+    /// Passed on: not IPv4, not of the tunnel's protocol or port, not to this host or any of its routes, or, to be wrapped,
+    /// in a frame to another Ethernet address than the interface's.
     PassedOther = 2,
     /// Passed on: a header with options.
     PassedOptions = 3,

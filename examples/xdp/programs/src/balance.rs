@@ -55,7 +55,7 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     let Some(config) = BALANCE.get(&0) else {
         return Verdict::pass(Counter::PassedOther);
     };
-    let flow = match flow_of(context) {
+    let flow = match flow_of(context, config.own) {
         Ok(words) => words.flow(),
         Err(why) => return Verdict::pass(why),
     };
@@ -90,13 +90,15 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     }
 }
 
-/// The flow of a packet: of an ICMP error, that of the packet that it quotes.
+/// The flow of a packet to this Ethernet address: of an ICMP error, that of the packet that it quotes.
 #[inline(always)]
-fn flow_of(context: &mut Context) -> Result<FlowWords, Counter> {
+fn flow_of(context: &mut Context, own: [u8; 8]) -> Result<FlowWords, Counter> {
     let Some(head) = head(context) else {
         return Err(Counter::PassedShort);
     };
-    if !Ethernet::read(head).is_ipv4() {
+    let ethernet = Ethernet::read(head);
+    // A frame that a switch floods comes to other balancers too.
+    if !ethernet.is_ipv4() || !ethernet.is_to(own) {
         return Err(Counter::PassedOther);
     }
     if head[ETHERNET] != 0x45 {

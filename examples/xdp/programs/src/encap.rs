@@ -81,7 +81,8 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     let Some(head) = head(context) else {
         return Verdict::pass(Counter::PassedShort);
     };
-    if !Ethernet::read(head).is_ipv4() {
+    let ethernet = Ethernet::read(head);
+    if !ethernet.is_ipv4() {
         return Verdict::pass(Counter::PassedOther);
     }
     let flow = FlowWords::read(head, ETHERNET).flow();
@@ -92,6 +93,10 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     let Some(number) = ROUTES.get(&route) else {
         return Verdict::pass(Counter::PassedOther);
     };
+    // A frame that a switch floods, or a broadcast, is not this host's to forward (RFC 1812 section 5.3.4).
+    if !OUT.get(&0).is_some_and(|out| ethernet.is_to(out.ingress)) {
+        return Verdict::pass(Counter::PassedOther);
+    }
     let Some((settings, tunnel)) = tunnels.kept(number) else {
         return Verdict::pass(Counter::PassedOther);
     };
