@@ -9,6 +9,7 @@ use core::marker::PhantomData;
 use core::mem::{MaybeUninit, transmute};
 
 use ipencap_xdp_maps::{Place, Sent, Settings, TUNNEL_WORDS};
+use zerocopy::FromBytes;
 
 /// What the kernel hands to an XDP program (`struct xdp_md`).
 #[repr(C)]
@@ -158,14 +159,14 @@ impl<K: Copy, V> Map<K, V> {
     #[must_use]
     pub fn get(&'static self, key: &K) -> Option<V>
     where
-        V: Copy,
+        V: Copy + FromBytes,
     {
         let value = self.find(key);
         if value.is_null() {
             return None;
         }
         // SAFETY: not null, so a value of this map. The loader may be writing it: a copy may be half old, as with
-        // any map, and every pattern of bytes is a `V`.
+        // any map, and every pattern of bytes is a `V`: it is `FromBytes`.
         Some(unsafe { value.read() })
     }
 }
