@@ -248,7 +248,8 @@ pub(crate) fn bytes<const N: usize>(value: &(impl IntoBytes + Immutable)) -> [u8
 }
 
 fn lacks_permission(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error() == Some(1)
+    // EPERM, and ENOSYS of a kernel without `bpf()`. The verifier's refusals are EACCES and EINVAL.
+    matches!(error.raw_os_error(), Some(1 | 38))
 }
 
 /// An error of loading or attaching, with what to do where the permission is missing.
@@ -256,7 +257,7 @@ pub(crate) fn refused(what: &str, error: &(dyn Error + 'static)) -> Failure {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.downcast_ref().is_some_and(lacks_permission) {
-            return Failure::new(format!(
+            return Failure::not_permitted(format!(
                 "{what}: the kernel does not permit it. XDP programs need root, or the capabilities CAP_BPF and \
                  CAP_NET_ADMIN; in a container, also that bpf() is not filtered"
             ));
