@@ -120,7 +120,7 @@ fn check() -> Result<bool, Failure> {
             for different in row.different.iter().take(10) {
                 println!("DIFFERENT: {name}: {different}");
             }
-            passes &= row.different.is_empty();
+            passes &= row.different.is_empty() && row.is_whole(&name);
         }
     }
     Ok(balance::check(&objects, false)? && passes)
