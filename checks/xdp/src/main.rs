@@ -32,6 +32,7 @@ mod corpus;
 mod counters;
 mod run;
 mod speed;
+mod too_long;
 
 /// As many instructions as the verifier may follow in a program.
 const MOST_VERIFIED: u32 = 2000;
@@ -121,6 +122,10 @@ fn check() -> Result<bool, Failure> {
                 println!("DIFFERENT: {name}: {different}");
             }
             passes &= row.different.is_empty() && row.is_whole(&name);
+        }
+        for wrong in too_long::encap(&objects, kind)? {
+            println!("DIFFERENT: encap_{kind}: too long: {wrong}");
+            passes = false;
         }
     }
     Ok(balance::check(&objects, false)? && passes)
