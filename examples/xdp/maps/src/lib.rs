@@ -142,7 +142,7 @@ pub struct Sent {
 #[repr(u32)]
 #[allow(clippy::exhaustive_enums, reason = "the loader prints them all")]
 pub enum Counter {
-    /// Packets opened or wrapped.
+    /// Packets opened or wrapped, and handed to the kernel. If it fails to send one of them, that is not counted here.
     Taken = 0,
     /// Their inner bytes.
     TakenBytes = 1,
