@@ -66,8 +66,8 @@ impl Program {
         let counter = expected.1 as u32;
         let before = self.counters()?[&counter];
         let (action, _) = self.frame(ethernet, packet)?;
-        let counted = self.counters()?[&counter] - before;
-        Ok((action, counted) == (expected.0, 1))
+        let more = self.counters()?[&counter] - before;
+        Ok((action, more) == (expected.0, 1))
     }
 
     /// What the program answers a packet with: the Ethernet header and the packet.

@@ -383,8 +383,12 @@ fn ethernet_address(interface: &str) -> Result<[u8; 6], Failure> {
 }
 
 /// An Ethernet address, as a value of a map.
-const fn padded([a, b, c, d, e, f]: [u8; 6]) -> [u8; 8] {
-    [a, b, c, d, e, f, 0, 0]
+fn padded(address: [u8; 6]) -> [u8; 8] {
+    let mut value = [0; 8];
+    for (to, from) in value.iter_mut().zip(address) {
+        *to = from;
+    }
+    value
 }
 
 /// Fills the maps of a load balancer.

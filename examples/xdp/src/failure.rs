@@ -18,7 +18,7 @@ impl Failure {
     }
 
     /// The kernel does not let this process load any program: with what to do.
-    pub(crate) fn not_permitted(text: String) -> Self {
+    pub(crate) const fn not_permitted(text: String) -> Self {
         Self {
             text,
             is_not_permitted: true,
