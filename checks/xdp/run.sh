@@ -20,16 +20,17 @@ build() {
     cargo build --quiet --release --locked -p ipencap-xdp-check
 }
 
-# Whether this kernel lets us load programs, or why not.
-refusal() {
-    if [ "$(id -u)" != 0 ]; then
-        echo "XDP needs root"
-    elif ! [ -e /proc/sys/kernel/unprivileged_bpf_disabled ]; then
-        echo "the kernel has no bpf()"
-    elif said=$("$check" "$objects" 2>&1); then
-        :
-    else
-        echo "$said" | head -n 1
+# A check that does not see broken objects is none.
+self_test() {
+    local broken said status=0
+    broken=$(mktemp -d)
+    cp "$objects"/*.o "$broken"
+    head -c 2000 "$objects/balance_gue.o" >"$broken/balance_gue.o"
+    said=$("$check" "$broken") || status=$?
+    rm -rf "$broken"
+    if [ $status != 1 ] || ! grep -q '^FAILED$' <<<"$said"; then
+        echo "a broken object was not noticed: status $status"
+        return 1
     fi
 }
 
@@ -121,12 +122,21 @@ record)
     } | tee "records/$(date -u +%F).md"
     ;;
 *)
-    why=$(refusal)
-    if [ -n "$why" ]; then
-        echo "this kernel does not load XDP programs: $why"
-        virtual
-    else
+    status=0
+    said=$("$check" permission "$objects") || status=$?
+    case $status in
+    0)
+        self_test
         live
-    fi
+        ;;
+    77)
+        echo "this kernel does not load XDP programs: $said"
+        virtual
+        ;;
+    *)
+        echo "$said"
+        exit 1
+        ;;
+    esac
     ;;
 esac

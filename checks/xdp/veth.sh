@@ -5,7 +5,8 @@
 #                      encap on l0           decap on r1
 #                      decap on l1           encap on r0
 #
-# Pings and TCP both ways, through each kind of tunnel. What comes out of a tunnel the kernel routes on.
+# Pings and TCP both ways, through each kind of tunnel. What comes out of a tunnel the kernel routes on. The hosts' MTU is
+# that of all wires: they learn that of the tunnel from the encapsulators' ICMP errors.
 set -euo pipefail
 cd "$(dirname "$0")"
 xdp=${CARGO_TARGET_DIR:-$PWD/../../target}/release/xdp
@@ -13,6 +14,7 @@ id=ipencap-xdp-$$
 work=$(mktemp -d)
 clean() {
     [ ! -e "$work/iperf.pid" ] || kill "$(tr -d '\0' <"$work/iperf.pid")" 2>/dev/null || true
+    for host in a b; do nsenter --net="/run/netns/$id-$host" "$xdp" detach ${host}0 || true; done >/dev/null 2>&1
     for device in l0 l1; do nsenter --net="/run/netns/$id-l" "$xdp" detach "$device" || true; done >/dev/null 2>&1
     for device in r0 r1; do nsenter --net="/run/netns/$id-r" "$xdp" detach "$device" || true; done >/dev/null 2>&1
     for space in a l r b; do ip netns del "$id-$space" 2>/dev/null || true; done
@@ -36,9 +38,10 @@ at a ip route add default via 10.1.0.1
 at b ip route add default via 10.2.0.1
 for end in "a a0" "b b0"; do
     read -r space device <<<"$end"
-    at "$space" ip link set "$device" mtu 1468
     # An XDP frame cannot say that a checksum is still to be filled in.
     at "$space" ethtool -K "$device" tx off >/dev/null
+    # Without a program it would not receive what XDP sends it.
+    at "$space" "$xdp" attach "$device" --config ../../examples/xdp/data/pass.toml >/dev/null
 done
 for space in l r; do at "$space" sysctl -qw net.ipv4.ip_forward=1; done
 at b iperf3 -s -D -I "$work/iperf.pid" </dev/null
@@ -63,6 +66,17 @@ for kind in ipip fou gue; do
     done
     at a ping -q -c 20 -i 0.01 -W 1 10.2.0.2 >"$work/ping" || { cat "$work/ping"; failed=1; }
     at b ping -q -c 20 -i 0.01 -W 1 -s 1400 -M do 10.1.0.2 >"$work/ping" || { cat "$work/ping"; failed=1; }
+    # Too long, and with DF: answered. TCP then learns it anew.
+    case $kind in ipip) mtu=1480 ;; fou) mtu=1472 ;; gue) mtu=1468 ;; esac
+    for ping in "a 10.2.0.2" "b 10.1.0.2"; do
+        read -r space address <<<"$ping"
+        at "$space" ip route flush cache
+        at "$space" ping -c 1 -W 1 -s 1472 -M do "$address" >"$work/ping" || true
+        grep -q "(mtu = $mtu)" "$work/ping" || { cat "$work/ping"; failed=1; }
+        at "$space" ip route flush cache
+    done
+    # Too long, and without DF: left to the gateway's kernel, which has no tunnel here.
+    at a ping -q -c 3 -i 0.01 -W 1 -s 1472 -M dont 10.2.0.2 >/dev/null || true
     # The server may still be ending the test before.
     rate() {
         local try
@@ -84,6 +98,11 @@ for kind in ipip fou gue; do
             taken=$(awk '$2 == "taken" && NF == 2 { print $1 }' "$work/stats")
             if [ "${taken:-0}" -lt 100 ]; then
                 echo "$kind: $device has taken ${taken:-0} packets"
+                cat "$work/stats"
+                failed=1
+            fi
+            if [ $device = l0 ] && ! grep -q ' 3  passed: too long, without DF$' "$work/stats"; then
+                echo "$kind: $device has not left three packets without DF to the kernel"
                 cat "$work/stats"
                 failed=1
             fi

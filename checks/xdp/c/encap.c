@@ -8,7 +8,7 @@ struct settings {
     __u8 ttl, dscp, ecn, flags;
 };
 struct place { struct settings settings; __u64 is_ready; __u64 tunnel[11]; };
-struct out { __u32 interface, address; __u8 next_hop[6], own[6]; };
+struct out { __u32 interface, address; __u8 next_hop[6], own[6], ingress[8]; };
 struct route { __u32 prefix_len, address; };
 
 SEC("maps") struct map OUT = { BPF_MAP_TYPE_ARRAY, 4, sizeof(struct out), 1, 0 };
@@ -50,7 +50,7 @@ INLINE __u32 program(struct xdp_md *ctx)
     if (TUNNEL && ip->protocol == 4)
         return PASS(PASSED_TUNNEL);
     struct out *out = lookup(&OUT, &zero);
-    if (!out)
+    if (!out || *(__u64 *)eth->dst << 16 != *(__u64 *)out->ingress << 16)
         return PASS(PASSED_OTHER);
     if (ip->vihl != 0x45)
         return PASS(PASSED_OPTIONS);

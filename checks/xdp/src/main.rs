@@ -2,6 +2,7 @@
 //! what Linux's devices do.
 //!
 //! ```text
+//! ipencap-xdp-check permission OBJECTS   ends with 77 if this kernel does not let us load any program
 //! ipencap-xdp-check OBJECTS              loads
 //! ipencap-xdp-check OBJECTS DATA         and compares
 //! ipencap-xdp-check OBJECTS DATA C       measures, beside the objects in C
@@ -31,6 +32,7 @@ mod corpus;
 mod counters;
 mod run;
 mod speed;
+mod too_long;
 
 /// As many instructions as the verifier may follow in a program.
 const MOST_VERIFIED: u32 = 2000;
@@ -50,7 +52,16 @@ const PROGRAMS: [&str; 9] = [
     "pass",
 ];
 
+/// The status that stands for "not permitted".
+const NOT_PERMITTED: u8 = 77;
+
 fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    if let [command, objects] = &args[..]
+        && command == "permission"
+    {
+        return permission(Path::new(objects));
+    }
     match check() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
@@ -60,6 +71,22 @@ fn main() -> ExitCode {
         Err(failure) => {
             println!("{failure}\nFAILED");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Loads the program that leaves every packet to the kernel. Anything but a permission that is missing, or a kernel without
+/// `bpf()`, is a failure.
+fn permission(objects: &Path) -> ExitCode {
+    match run::Program::load(objects, "pass") {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error}");
+            if error.is_not_permitted() {
+                ExitCode::from(NOT_PERMITTED)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -94,7 +121,11 @@ fn check() -> Result<bool, Failure> {
             for different in row.different.iter().take(10) {
                 println!("DIFFERENT: {name}: {different}");
             }
-            passes &= row.different.is_empty();
+            passes &= row.different.is_empty() && row.is_whole(&name);
+        }
+        for wrong in too_long::encap(&objects, kind)? {
+            println!("DIFFERENT: encap_{kind}: too long: {wrong}");
+            passes = false;
         }
     }
     Ok(balance::check(&objects, false)? && passes)
@@ -107,9 +138,6 @@ fn sizes(objects: &Path) -> Result<bool, Failure> {
     let mut passes = true;
     println!("| program | instructions | verified | bytes of machine code |\n|---|---|---|---|");
     for name in PROGRAMS {
-        if !objects.join(format!("{name}.o")).exists() {
-            continue;
-        }
         let mut program = run::Program::load(objects, name)?;
         let info = program
             .object

@@ -11,6 +11,9 @@ use ipencap_xdp_maps::{COUNTERS, Counter, DROPPED};
 /// The Ethernet header in front of every packet.
 pub const ETHERNET: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
 
+/// Where it goes to, as a value of a map.
+pub const OWN: [u8; 8] = [2, 0, 0, 0, 0, 1, 0, 0];
+
 /// What became of a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Done {
@@ -53,18 +56,32 @@ impl Program {
             .collect()
     }
 
+    /// Runs the program on a frame; whether it did this, and counted the packet so.
+    pub fn does(
+        &mut self,
+        ethernet: &[u8],
+        packet: &[u8],
+        expected: (u32, Counter),
+    ) -> Result<bool, Failure> {
+        let counter = expected.1 as u32;
+        let before = self.counters()?[&counter];
+        let (action, _) = self.frame(ethernet, packet)?;
+        let more = self.counters()?[&counter] - before;
+        Ok((action, more) == (expected.0, 1))
+    }
+
     /// What the program answers a packet with: the Ethernet header and the packet.
     pub fn run_answered(&mut self, packet: &[u8]) -> Result<Option<Frame>, Failure> {
         let before = self.counters()?;
-        let (action, out) = self.frame(packet)?;
+        let (action, out) = self.frame(&ETHERNET, packet)?;
         let after = self.counters()?;
         let answered = Counter::TooLong as u32;
         let is_answer = action == 3 && after[&answered] == before[&answered] + 1;
         Ok(is_answer.then(|| (out[..14].to_vec(), out[14..].to_vec())))
     }
 
-    fn frame(&mut self, packet: &[u8]) -> Result<(u32, Vec<u8>), Failure> {
-        let frame = [&ETHERNET[..], packet].concat();
+    fn frame(&mut self, ethernet: &[u8], packet: &[u8]) -> Result<(u32, Vec<u8>), Failure> {
+        let frame = [ethernet, packet].concat();
         let mut out = vec![0; frame.len() + 256];
         let mut options = TestRunOptions::new();
         options.data_in = Some(&frame);
@@ -82,7 +99,7 @@ impl Program {
     pub fn run(&mut self, packet: &[u8]) -> Result<Done, Failure> {
         let before = self.counters()?;
         let frame = [&ETHERNET[..], packet].concat();
-        let (action, out) = self.frame(packet)?;
+        let (action, out) = self.frame(&ETHERNET, packet)?;
         let after = self.counters()?;
         let changed: Vec<_> = after
             .iter()

@@ -12,7 +12,7 @@ use ipencap::{Span, encap};
 use ipencap_xdp::{Decap, Failure};
 use ipencap_xdp_maps::{Out, Route, Settings};
 
-use crate::run::{ETHERNET, Program};
+use crate::run::{ETHERNET, OWN, Program};
 
 const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
@@ -70,6 +70,7 @@ fn load(folder: &Path, job: &str, kind: &str, end: &str) -> Result<Program, Fail
     let out = Out {
         next_hop: [2, 0, 0, 0, 0, 9],
         own: [2, 0, 0, 0, 0, 1],
+        ingress: OWN,
         ..Out::default()
     };
     program.object.set_out(&out)?;

@@ -1,10 +1,13 @@
 //! The configuration: which program, and what stands in its maps.
 
 use core::net::Ipv4Addr;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ipencap_xdp_maps::{DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings};
+use ipencap_xdp_maps::{
+    BalanceConfig, DecapConfig, FORWARD, HAIRPIN, InnerSource, Out, Route, Settings,
+};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use serde::Deserialize;
@@ -67,7 +70,7 @@ struct Pass {}
 pub struct Decap {
     /// The outer address of this host.
     pub local: Ipv4Addr,
-    /// The UDP port of FOU and GUE.
+    /// The UDP port of FOU and GUE, which need one.
     #[serde(default)]
     pub port: u16,
     /// Who may send.
@@ -92,7 +95,7 @@ pub struct Peer {
 pub struct Encap {
     /// The outer address of this host.
     pub local: Ipv4Addr,
-    /// The UDP port that FOU and GUE packets go to.
+    /// The UDP port that FOU and GUE packets go to, which need one.
     #[serde(default)]
     pub port: u16,
     /// The longest outer packet, in bytes.
@@ -245,7 +248,10 @@ impl Config {
         let config = Self::parse(&text).map_err(|error| Failure::of(path.display(), &error))?;
         let checked = config.check();
         checked.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        Ok(config)
+        match config.contradiction() {
+            None => Ok(config),
+            Some(told) => Err(Failure::new(format!("{}: {told}", path.display()))),
+        }
     }
 
     /// What its types do not exclude.
@@ -293,6 +299,33 @@ impl Config {
             error.set_input(Some(text));
             error
         })
+    }
+
+    /// What no map could hold, or what would replace something else in it.
+    fn contradiction(&self) -> Option<String> {
+        let (port, is_udp) = match self {
+            Self::DecapFou(decap) | Self::DecapGue(decap) => (decap.port, true),
+            Self::EncapFou(encap) | Self::EncapGue(encap) => (encap.port, true),
+            Self::Balance(balance) => (balance.port, balance.tunnel == Kind::Gue),
+            _ => (0, false),
+        };
+        if is_udp && port == 0 {
+            return Some("`port` is missing or 0: FOU and GUE need the UDP port".to_owned());
+        }
+        match self {
+            Self::DecapIpip(decap) | Self::DecapFou(decap) | Self::DecapGue(decap) => {
+                let outer = repeated(decap.peer.iter().map(|peer| peer.outer))?;
+                Some(format!(
+                    "{outer} is `outer` of two peers: list its inner sources in one"
+                ))
+            }
+            Self::EncapIpip(encap) | Self::EncapFou(encap) | Self::EncapGue(encap) => {
+                let inner = encap.tunnel.iter().flat_map(|tunnel| &tunnel.inner);
+                let (address, len) = repeated(inner.map(|prefix| (prefix.address, prefix.len)))?;
+                Some(format!("{address}/{len} is listed twice in `inner`"))
+            }
+            Self::Pass {} | Self::Balance(_) => None,
+        }
     }
 
     /// The name of the program.
@@ -394,6 +427,12 @@ impl Config {
     }
 }
 
+/// The first that is there already.
+fn repeated<T: Ord + Copy>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = BTreeSet::new();
+    all.find(|&one| !seen.insert(one))
+}
+
 impl Decap {
     /// One peer that may send from any inner source.
     #[must_use]
@@ -479,11 +518,7 @@ impl OutBy {
         let leaves = self.interface.as_deref().unwrap_or(attached);
         let missing = || Failure::new(format!("there is no interface {leaves}"));
         let number = if_nametoindex(leaves).map_err(|_| missing())?;
-        let own = getifaddrs()
-            .map_err(|error| Failure::of("interfaces", &error))?
-            .filter(|address| address.interface_name == leaves)
-            .find_map(|address| address.address?.as_link_addr()?.addr())
-            .ok_or_else(|| Failure::new(format!("{leaves} has no Ethernet address")))?;
+        let own = ethernet_address(leaves)?;
         let (key, longest) = longest;
         if let Some(mtu) = mtu_of(leaves).filter(|&mtu| mtu < longest) {
             return Err(Failure::new(format!(
@@ -495,8 +530,26 @@ impl OutBy {
             address: address.octets(),
             next_hop: self.next_hop.0,
             own,
+            ingress: padded(ethernet_address(attached)?),
         })
     }
+}
+
+fn ethernet_address(interface: &str) -> Result<[u8; 6], Failure> {
+    getifaddrs()
+        .map_err(|error| Failure::of("interfaces", &error))?
+        .filter(|address| address.interface_name == interface)
+        .find_map(|address| address.address?.as_link_addr()?.addr())
+        .ok_or_else(|| Failure::new(format!("{interface} has no Ethernet address")))
+}
+
+/// An Ethernet address, as a value of a map.
+fn padded(address: [u8; 6]) -> [u8; 8] {
+    let mut value = [0; 8];
+    for (to, from) in value.iter_mut().zip(address) {
+        *to = from;
+    }
+    value
 }
 
 /// Fills the maps of a load balancer.
@@ -508,8 +561,11 @@ fn fill_balance(config: &Balance, object: &mut Object, interface: &str) -> Resul
     })?;
     let out = out.resolve(interface, config.source, ("link_mtu", config.link_mtu))?;
     object.set_out(&out)?;
+    object.set_balance(&BalanceConfig {
+        seed: config.seed,
+        own: out.ingress,
+    })?;
     let layout = Layout::new(config)?;
-    object.set("BALANCE", 0, config.seed)?;
     for (number, backend) in (0..).zip(&layout.backends) {
         let settings = Settings {
             local: config.source.octets(),

@@ -2,13 +2,33 @@ use core::error::Error;
 use core::fmt;
 
 /// What went wrong, and what to do.
-pub struct Failure(String);
+pub struct Failure {
+    text: String,
+    is_not_permitted: bool,
+}
 
 impl Failure {
     /// With this text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self {
+            text: text.into(),
+            is_not_permitted: false,
+        }
+    }
+
+    /// The kernel does not let this process load any program: with what to do.
+    pub(crate) const fn not_permitted(text: String) -> Self {
+        Self {
+            text,
+            is_not_permitted: true,
+        }
+    }
+
+    /// Whether the kernel does not let this process load any program.
+    #[must_use]
+    pub const fn is_not_permitted(&self) -> bool {
+        self.is_not_permitted
     }
 
     /// Of an error, with all that lies behind it.
@@ -23,19 +43,19 @@ impl Failure {
             }
             source = error.source();
         }
-        Self(text)
+        Self::new(text)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

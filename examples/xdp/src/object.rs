@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use aya::maps::{Array, HashMap, LpmTrie, MapData, lpm_trie};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, Pod, VerifierLogLevel};
-use ipencap_xdp_maps::{InnerSource, Out, Place, Route, Settings};
+use ipencap_xdp_maps::{BalanceConfig, InnerSource, Out, Place, Route, Settings};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::Failure;
@@ -95,6 +95,18 @@ impl Object {
     /// The program sends none.
     pub fn set_out(&mut self, out: &Out) -> Result<(), Failure> {
         self.set("OUT", 0, bytes::<{ size_of::<Out>() }>(out))
+    }
+
+    /// Sets what a balancer knows besides its tables.
+    ///
+    /// # Errors
+    /// The program is none.
+    pub fn set_balance(&mut self, config: &BalanceConfig) -> Result<(), Failure> {
+        self.set(
+            "BALANCE",
+            0,
+            bytes::<{ size_of::<BalanceConfig>() }>(config),
+        )
     }
 
     /// Puts a tunnel into its place, and has the kernel compose it.
@@ -243,9 +255,9 @@ pub(crate) fn bytes<const N: usize>(value: &(impl IntoBytes + Immutable)) -> [u8
     bytes
 }
 
-/// EPERM. The verifier's refusal is EACCES.
+/// EPERM, and ENOSYS of a kernel without `bpf()`. The verifier's refusals are EACCES and EINVAL.
 fn is_not_permitted(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error() == Some(1)
+    matches!(error.raw_os_error(), Some(1 | 38))
 }
 
 /// Also EACCES, which is what the BPF file system says.
@@ -258,7 +270,7 @@ pub(crate) fn refused(what: &str, error: &(dyn Error + 'static)) -> Failure {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.downcast_ref().is_some_and(lacks_permission) {
-            return Failure::new(format!(
+            return Failure::not_permitted(format!(
                 "{what}: the kernel does not permit it. XDP programs need root, or the capabilities CAP_BPF and \
                  CAP_NET_ADMIN; in a container, also that bpf() is not filtered"
             ));

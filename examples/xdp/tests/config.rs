@@ -41,6 +41,10 @@ fn shipped_configurations_are_read() {
 #[test]
 fn wrong_configurations_are_told_what_is_wrong() {
     let decap = "program = \"decap_fou\"\nlocal = \"192.0.2.1\"\n[[peer]]\nouter = \"192.0.2.2\"\n";
+    let peer = "[[peer]]\nouter = \"192.0.2.2\"\ninner = [\"10.1.0.0/16\"]\n";
+    let tunnel = "[[tunnel]]\nexit = \"192.0.2.2\"\ninner = [\"10.2.0.0/16\"]\n";
+    let out = "[out]\nnext_hop = \"02:00:00:00:00:01\"\n";
+    let from = "local = \"192.0.2.1\"\n";
     let encap = "program = \"encap_ipip\"\nlocal = \"192.0.2.1\"\ntunnel = []\n[out]\n";
     for (text, told) in [
         (
@@ -64,6 +68,27 @@ fn wrong_configurations_are_told_what_is_wrong() {
         (
             format!("{encap}next_hop = \"02:00:00:00:00:01:02\"\n"),
             "longer than an Ethernet address",
+        ),
+        (
+            format!("program = \"decap_ipip\"\n{from}{peer}{peer}"),
+            "192.0.2.2 is `outer` of two peers",
+        ),
+        (
+            format!("program = \"encap_ipip\"\n{from}{out}{tunnel}{tunnel}"),
+            "10.2.0.0/16 is listed twice",
+        ),
+        (
+            format!("program = \"decap_fou\"\n{from}{peer}"),
+            "`port` is missing or 0",
+        ),
+        (
+            format!("program = \"encap_gue\"\nport = 0\n{from}{out}{tunnel}"),
+            "`port` is missing or 0",
+        ),
+        (
+            "program = \"balance\"\nsource = \"192.0.2.1\"\ntunnel = \"gue\"\nport = 0\nseed = 1\npool = []\n"
+                .to_owned(),
+            "`port` is missing or 0",
         ),
     ] {
         let error = read(&text).unwrap_err();

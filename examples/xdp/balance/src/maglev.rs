@@ -1,5 +1,7 @@
 use core::fmt;
 
+use zerocopy::FromBytes;
+
 /// What is known of a backend when a table is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_structs, reason = "built by the caller")]
@@ -29,7 +31,7 @@ pub enum State {
 }
 
 /// Where the flows of one slot of a table go. Four bytes, so that one load tells both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes)]
 #[allow(clippy::exhaustive_structs, reason = "two numbers")]
 #[repr(C)]
 pub struct Slot {

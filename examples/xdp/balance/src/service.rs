@@ -3,6 +3,7 @@ use core::net::Ipv4Addr;
 
 use ipencap::packet::Flow;
 use ipencap::wire::IpProtocol;
+use zerocopy::FromBytes;
 
 use crate::maglev::scaled;
 
@@ -58,7 +59,7 @@ impl Vip {
 
 /// Where the slots of a VIP's pool are, in the memory that holds the slots of all pools. Several VIPs may have the same
 /// pool. Eight bytes: the first slot and the number of slots, the value in a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes)]
 #[repr(C)]
 pub struct Pool {
     first: u32,

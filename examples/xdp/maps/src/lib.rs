@@ -109,6 +109,8 @@ pub struct Out {
     pub next_hop: [u8; 6],
     /// The Ethernet address of the interface.
     pub own: [u8; 6],
+    /// The Ethernet address of the interface by which packets come, and two zeros.
+    pub ingress: [u8; 8],
 }
 
 /// What `balance_*` knows besides its tables.
@@ -119,6 +121,8 @@ pub struct Out {
 pub struct BalanceConfig {
     /// Of the flows' hash.
     pub seed: u32,
+    /// The Ethernet address of the interface by which packets come, and two zeros.
+    pub own: [u8; 8],
 }
 
 /// What a backend was sent, by one processor.
@@ -138,11 +142,12 @@ pub struct Sent {
 #[repr(u32)]
 #[allow(clippy::exhaustive_enums, reason = "the loader prints them all")]
 pub enum Counter {
-    /// Packets opened or wrapped.
+    /// Packets opened or wrapped, and handed to the kernel. If it fails to send one of them, that is not counted here.
     Taken = 0,
     /// Their inner bytes.
     TakenBytes = 1,
-    /// Passed on: not IPv4, not of the tunnel's protocol or port, or not to this host or any of its routes.
+    /// Passed on: not IPv4, not of the tunnel's protocol or port, not to this host or any of its routes, or, to be wrapped,
+    /// in a frame to another Ethernet address than the interface's.
     PassedOther = 2,
     /// Passed on: a header with options.
     PassedOptions = 3,
@@ -156,8 +161,12 @@ pub enum Counter {
     PassedTunnel = 9,
     /// Dropped: the VIP has no active backend.
     NoBackend = 10,
-    /// Dropped: too long, and there are too many ICMP errors already, or the packet may not be answered.
+    /// Dropped: too long, with DF, and there are too many ICMP errors already, or the packet may not be answered.
     Unanswered = 11,
+    /// Dropped: too long for the tunnel, without DF. The program does not split packets.
+    MayBeFragmented = 12,
+    /// Passed on: too long for the tunnel, without DF. The program does not split packets.
+    PassedTooLong = 13,
     /// Answered with an ICMP error: too long for the tunnel.
     TooLong = 7,
     /// Dropped: the kernel had no room in front of the packet, or another failure of a helper.
@@ -166,7 +175,7 @@ pub enum Counter {
 
 impl Counter {
     /// All of them, with a name for people.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Taken, "taken"),
         (Self::TakenBytes, "taken bytes"),
         (Self::PassedOther, "passed: not for this program"),
@@ -175,8 +184,10 @@ impl Counter {
         (Self::PassedFragment, "passed: outer fragment"),
         (Self::PassedShort, "passed: short"),
         (Self::PassedTunnel, "passed: a tunnel inside"),
+        (Self::PassedTooLong, "passed: too long, without DF"),
         (Self::NoBackend, "dropped: no backend"),
         (Self::Unanswered, "dropped: too long, not answered"),
+        (Self::MayBeFragmented, "dropped: too long, without DF"),
         (Self::TooLong, "answered: too long"),
         (Self::HelperFailed, "dropped: no headroom"),
     ];

@@ -1,12 +1,12 @@
 //! Sends packets to virtual IPs (VIPs) to their backends.
 
 use ipencap::error::EncapError;
-use ipencap::icmp::{IcmpError, Kind};
 use ipencap::shim::Shim;
 use ipencap::wire::IpProtocol;
 use ipencap_balance::{Choice, Pool, Slot, Stage, Vip, choose};
 use ipencap_xdp_maps::{BalanceConfig, Counter, Sent};
 
+use crate::answer::{QUOTE, answer};
 use crate::encap::{Fault, HEADERS, Tunnels, head, wrap};
 use crate::ethernet::{ETHERNET, Ethernet, octets};
 use crate::flow::{FlowWords, is_fragment};
@@ -19,13 +19,6 @@ crate::map!(VIPS: Map<u64, Pool> = Map::hash(65536));
 crate::map!(SLOTS: Map<u32, Slot> = Map::array(1));
 crate::map!(SENT: Map<u32, Sent> = Map::sums(1));
 crate::map!(BEGUN: Map<u32, u32> = Map::recent(65536));
-crate::map!(ERRORS: Map<u32, u64> = Map::counters(1));
-
-/// The time between two ICMP errors of a processor, in nanoseconds: 1000 a second.
-const PAUSE: u64 = 1_000_000;
-
-/// What is quoted of a packet: its header and eight bytes (RFC 792).
-const QUOTE: usize = 28;
 
 /// The tables of the library's balancer, in maps.
 struct Maps;
@@ -62,7 +55,7 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     let Some(config) = BALANCE.get(&0) else {
         return Verdict::pass(Counter::PassedOther);
     };
-    let flow = match flow_of(context) {
+    let flow = match flow_of(context, config.own) {
         Ok(words) => words.flow(),
         Err(why) => return Verdict::pass(why),
     };
@@ -85,18 +78,27 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
             SENT.add_packet(backend, inner_len as u64);
             Verdict::take(action, inner_len)
         }
-        Err(Fault::Refused(EncapError::FragmentationNeeded { mtu })) => answer(context, mtu),
+        // From the VIP, which is the address that the client knows. Nothing behind this program would split a packet
+        // that may be split: a router would bring it back.
+        Err(Fault::Refused(EncapError::FragmentationNeeded { mtu })) => answer(
+            context,
+            mtu,
+            |head| octets::<4, _>(head, ETHERNET + 16).into(),
+            Verdict::of(Action::Drop, Counter::MayBeFragmented),
+        ),
         Err(fault) => fault.verdict(),
     }
 }
 
-/// The flow of a packet: of an ICMP error, that of the packet that it quotes.
+/// The flow of a packet to this Ethernet address: of an ICMP error, that of the packet that it quotes.
 #[inline(always)]
-fn flow_of(context: &mut Context) -> Result<FlowWords, Counter> {
+fn flow_of(context: &mut Context, own: [u8; 8]) -> Result<FlowWords, Counter> {
     let Some(head) = head(context) else {
         return Err(Counter::PassedShort);
     };
-    if !Ethernet::read(head).is_ipv4() {
+    let ethernet = Ethernet::read(head);
+    // A frame that a switch floods comes to other balancers too.
+    if !ethernet.is_ipv4() || !ethernet.is_to(own) {
         return Err(Counter::PassedOther);
     }
     if head[ETHERNET] != 0x45 {
@@ -167,59 +169,4 @@ fn quoted(context: &mut Context) -> Option<FlowWords> {
         return None;
     }
     Some(FlowWords::read(head, PLACE).reversed())
-}
-
-/// `N` bytes of the headers from a constant place on, where they lie: on the stack the sum would read across words.
-#[inline(always)]
-fn behind<const N: usize, const LEN: usize>(head: &[u8; LEN], place: usize) -> Option<&[u8; N]> {
-    head.get(place..)?.first_chunk()
-}
-
-/// Answers a packet that is too long, from the VIP, which is the address that the client knows.
-#[inline(always)]
-fn answer(context: &mut Context, mtu: u16) -> Verdict {
-    if !ERRORS.is_time(0, PAUSE) {
-        return unanswered();
-    }
-    let Some(head) = head(context) else {
-        return unanswered();
-    };
-    let ethernet = Ethernet::read(head).reversed();
-    let Some(packet) = behind::<QUOTE, HEADERS>(head, ETHERNET) else {
-        return unanswered();
-    };
-    let vip = octets::<4, _>(head, ETHERNET + 16).into();
-    if packet[0] != 0x45 {
-        return unanswered();
-    }
-    let kind = Kind::FragmentationNeeded { mtu };
-    let error = match IcmpError::about_quoted(packet, kind, vip) {
-        // It is, but the verifier wants to see a constant.
-        Ok(error) if error.quote_len() == QUOTE => error,
-        _ => return unanswered(),
-    };
-    let Some(headers) = error.header(packet) else {
-        return unanswered();
-    };
-    let rest = context.len().wrapping_sub(HEADERS as u32) as i32;
-    if !context.move_end(-rest) || !context.move_start(-(IcmpError::HEADER_LEN as i32)) {
-        return unanswered();
-    }
-    let Some((start, behind)) = context
-        .frame::<{ ETHERNET + IcmpError::HEADER_LEN }>()
-        .and_then(|frame| frame.split_first_chunk_mut::<ETHERNET>())
-    else {
-        return unanswered();
-    };
-    let Some(place) = behind.first_chunk_mut::<{ IcmpError::HEADER_LEN }>() else {
-        return unanswered();
-    };
-    ethernet.write(start);
-    *place = headers;
-    Verdict::of(Action::Tx, Counter::TooLong)
-}
-
-#[inline(always)]
-fn unanswered() -> Verdict {
-    Verdict::of(Action::Drop, Counter::Unanswered)
 }

@@ -11,6 +11,7 @@ use ipencap::shim::Shim;
 use ipencap::wire::{Dscp, IpProtocol, Ipv4, Ipv4Header};
 use ipencap_xdp_maps::{Counter, FORWARD, HAIRPIN, Out, Route, Settings};
 
+use crate::answer::answer;
 use crate::ethernet::{ETHERNET, Ethernet};
 use crate::flow::FlowWords;
 use crate::glue::{Action, Context, Kept, Map, redirect};
@@ -80,7 +81,8 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     let Some(head) = head(context) else {
         return Verdict::pass(Counter::PassedShort);
     };
-    if !Ethernet::read(head).is_ipv4() {
+    let ethernet = Ethernet::read(head);
+    if !ethernet.is_ipv4() {
         return Verdict::pass(Counter::PassedOther);
     }
     let flow = FlowWords::read(head, ETHERNET).flow();
@@ -91,6 +93,10 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     let Some(number) = ROUTES.get(&route) else {
         return Verdict::pass(Counter::PassedOther);
     };
+    // A frame that a switch floods, or a broadcast, is not this host's to forward (RFC 1812 section 5.3.4).
+    if !OUT.get(&0).is_some_and(|out| ethernet.is_to(out.ingress)) {
+        return Verdict::pass(Counter::PassedOther);
+    }
     let Some((settings, tunnel)) = tunnels.kept(number) else {
         return Verdict::pass(Counter::PassedOther);
     };
@@ -105,6 +111,12 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
     };
     match wrap::<S, OVERHEAD>(context, settings, tunnel, hash) {
         Ok((action, inner_len)) => Verdict::take(action, inner_len),
+        // A tunnel device of the kernel's with the same routes splits what may be split.
+        Err(Fault::Refused(EncapError::FragmentationNeeded { mtu })) => {
+            let address = OUT.get(&0).map_or([0; 4], |out| out.address);
+            let without_df = Verdict::pass(Counter::PassedTooLong);
+            answer(context, mtu, |_| address.into(), without_df)
+        }
         Err(fault) => fault.verdict(),
     }
 }

@@ -45,6 +45,13 @@ impl Ethernet {
         }
     }
 
+    /// Whether the frame goes to this address: six bytes, and two zeros.
+    #[inline(always)]
+    pub fn is_to(self, own: [u8; 8]) -> bool {
+        // What is shifted out is the start of the source.
+        u64::from_le(self.first) << 16 == u64::from_le_bytes(own) << 16
+    }
+
     /// Whether an IPv4 packet follows.
     #[inline(always)]
     pub fn is_ipv4(self) -> bool {

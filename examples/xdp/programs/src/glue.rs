@@ -9,6 +9,7 @@ use core::marker::PhantomData;
 use core::mem::{MaybeUninit, transmute};
 
 use ipencap_xdp_maps::{Place, Sent, Settings, TUNNEL_WORDS};
+use zerocopy::FromBytes;
 
 /// What the kernel hands to an XDP program (`struct xdp_md`).
 #[repr(C)]
@@ -158,15 +159,31 @@ impl<K: Copy, V> Map<K, V> {
     #[must_use]
     pub fn get(&'static self, key: &K) -> Option<V>
     where
-        V: Copy,
+        V: Copy + FromBytes,
     {
         let value = self.find(key);
         if value.is_null() {
             return None;
         }
         // SAFETY: not null, so a value of this map. The loader may be writing it: a copy may be half old, as with
-        // any map, and every pattern of bytes is a `V`.
+        // any map, and every pattern of bytes is a `V`: it is `FromBytes`.
         Some(unsafe { value.read() })
+    }
+}
+
+/// A turn of this processor, which is not over before it is taken.
+#[derive(Debug)]
+pub struct Turn {
+    last: *mut u64,
+    now: u64,
+}
+
+impl Turn {
+    /// Takes it: the next comes after the pause.
+    #[inline(always)]
+    pub fn take(self) {
+        // SAFETY: `Map::turn` has found it not null: this processor's own value.
+        unsafe { self.last.write(self.now) }
     }
 }
 
@@ -275,23 +292,19 @@ impl<K: Copy, V> Map<K, V> {
 }
 
 impl Map<u32, u64> {
-    /// Whether this processor has not come here for so many nanoseconds; if so, it has now.
+    /// A turn of this processor, if the last was so many nanoseconds ago.
     #[inline(always)]
     #[must_use]
-    pub fn is_time(&'static self, key: u32, pause: u64) -> bool {
+    pub fn turn(&'static self, key: u32, pause: u64) -> Option<Turn> {
         let last = self.find(&key);
         if last.is_null() {
-            return false;
+            return None;
         }
         // SAFETY: helper 5, `u64 bpf_ktime_get_ns(void)`; not null, so this processor's own value.
         unsafe {
             let helper: unsafe extern "C" fn() -> u64 = transmute(5_usize);
             let now = helper();
-            let is_time = now.wrapping_sub(last.read()) >= pause;
-            if is_time {
-                last.write(now);
-            }
-            is_time
+            (now.wrapping_sub(last.read()) >= pause).then_some(Turn { last, now })
         }
     }
 

@@ -3,6 +3,7 @@
 
 #![no_std]
 
+pub mod answer;
 pub mod balance;
 pub mod decap;
 pub mod encap;
