@@ -216,7 +216,7 @@ fn decap_passes(
         return packet.len() < 20 + shim + 20 + 4;
     }
     match why {
-        "passed: not of a tunnel" => {
+        "passed: not for this program" => {
             packet[9] != protocol
                 || packet[16..20] != LOCAL.octets()
                 || (is_udp && packet[22..24] != port.to_be_bytes())
