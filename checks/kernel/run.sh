@@ -11,26 +11,10 @@ set -euo pipefail
 cd "$(dirname "$0")"
 target_dir=${CARGO_TARGET_DIR:-$PWD/../../target}
 
-if [ -z "${IPENCAP_KERNEL_VM:-}" ]; then
-    echo "skipped: IPENCAP_KERNEL_VM does not say where the virtual machine is"
-    exit
-fi
-if ! [ -x "$IPENCAP_KERNEL_VM/run.sh" ] || ! [ -r "$IPENCAP_KERNEL_VM/orc.py" ]; then
-    echo "skipped: there is no virtual machine in $IPENCAP_KERNEL_VM"
-    exit
-fi
-built() { compgen -G "$1/kernel-*/initrd.cpio" >/dev/null; }
-
-vm=$IPENCAP_KERNEL_VM
-if ! built "$vm"; then
-    vm=$target_dir/vm
-    if ! built "$vm"; then
-        mkdir -p "$vm"
-        cp -rf "$IPENCAP_KERNEL_VM/." "$vm"
-        # The guest's programs are taken from where this machine takes its own.
-        timeout 300 apt-get -o Acquire::Retries=3 update -qq
-    fi
-fi
+# shellcheck source=checks/kernel/vm.sh
+. ./vm.sh
+has_vm || exit 0
+prepare_vm
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -11,6 +11,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 target_dir=${CARGO_TARGET_DIR:-$PWD/../../target}
+# shellcheck source=checks/kernel/vm.sh
+. ../kernel/vm.sh
 data=$PWD/../../tests/data/kernel
 objects=$target_dir/xdp
 check=$target_dir/release/ipencap-xdp-check
@@ -45,16 +47,10 @@ live() {
 
 # Linux 6.1 and 6.12, in QEMU.
 virtual() {
-    local vm=${IPENCAP_KERNEL_VM:-$PWD/../../../shared/kernel-vm} work result=0
-    if ! [ -x "$vm/run.sh" ]; then
-        echo "skipped: there is no virtual machine: IPENCAP_KERNEL_VM does not name its folder"
-        return
-    fi
-    if ! compgen -G "$vm/kernel-*/initrd.cpio" >/dev/null; then
-        mkdir -p "$target_dir/vm"
-        cp -rfn "$vm/." "$target_dir/vm"
-        vm=$target_dir/vm
-    fi
+    local work result=0
+    : "${IPENCAP_KERNEL_VM:=$PWD/../../../shared/kernel-vm}"
+    has_vm || return 0
+    prepare_vm
     work=$(mktemp -d)
     mkdir "$work/xdp"
     cp "$objects"/*.o "$work/xdp"

@@ -11,21 +11,10 @@ lab=$(cd "$(dirname "$0")" && pwd)
 cd "$lab/../../.."
 target_dir=${CARGO_TARGET_DIR:-$PWD/target}
 
-if ! [ -x "${IPENCAP_KERNEL_VM:-}/run.sh" ]; then
-    echo "skipped: IPENCAP_KERNEL_VM does not say where the virtual machine is"
-    exit
-fi
-built() { compgen -G "$1/kernel-*/initrd.cpio" >/dev/null; }
-
-vm=$IPENCAP_KERNEL_VM
-if ! built "$vm"; then
-    vm=$target_dir/vm
-    if ! built "$vm"; then
-        mkdir -p "$vm"
-        cp -rf "$IPENCAP_KERNEL_VM/." "$vm"
-        timeout 300 apt-get -o Acquire::Retries=3 update -qq
-    fi
-fi
+# shellcheck source=checks/kernel/vm.sh
+. checks/kernel/vm.sh
+has_vm || exit 0
+prepare_vm
 
 record=no
 if [ "${1:-}" = record ]; then
