@@ -181,15 +181,22 @@ const GUE_OVERHEAD: u16 = FOU_OVERHEAD + 4;
 /// The packet that every link carries, in bytes (RFC 791 §3.2).
 const SHORTEST_MTU: u16 = 68;
 
-fn is_long_enough(key: &str, mtu: u16, overhead: u16) -> Result<(), Failure> {
+fn is_long_enough(key: &str, mtu: u16, overhead: u16) -> Result<(), String> {
     let least = SHORTEST_MTU.saturating_add(overhead);
     if mtu >= least {
         return Ok(());
     }
-    Err(Failure::new(format!(
+    Err(format!(
         "{key} = {mtu} is too short: the tunnel adds {overhead} bytes to packets of at least {SHORTEST_MTU}, so {key} \
          is {least} or more"
-    )))
+    ))
+}
+
+fn is_port(port: u16) -> Result<(), String> {
+    if port > 0 {
+        return Ok(());
+    }
+    Err("`port` is missing or 0: FOU and GUE need the UDP port".to_owned())
 }
 
 const fn is_host(address: Ipv4Addr) -> bool {
@@ -247,35 +254,29 @@ impl Config {
             std::fs::read_to_string(path).map_err(|error| Failure::of(path.display(), &error))?;
         let config = Self::parse(&text).map_err(|error| Failure::of(path.display(), &error))?;
         let checked = config.check();
-        checked.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        match config.contradiction() {
-            None => Ok(config),
-            Some(told) => Err(Failure::new(format!("{}: {told}", path.display()))),
-        }
+        checked.map_err(|told| Failure::new(format!("{}: {told}", path.display())))?;
+        Ok(config)
     }
 
     /// What its types do not exclude.
-    fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), String> {
         match self {
-            Self::EncapIpip(encap) => is_long_enough("mtu", encap.mtu, IPIP_OVERHEAD),
-            Self::EncapFou(encap) => is_long_enough("mtu", encap.mtu, FOU_OVERHEAD),
-            Self::EncapGue(encap) => is_long_enough("mtu", encap.mtu, GUE_OVERHEAD),
-            Self::Balance(balance) => {
-                for &Service(vip) in balance.pool.iter().flat_map(|pool| &pool.vip) {
-                    if !is_host(vip.address) {
-                        return Err(Failure::new(format!(
-                            "the VIP {}: not the address of a host",
-                            vip.address
-                        )));
-                    }
-                }
-                let overhead = match balance.tunnel {
-                    Kind::Ipip => IPIP_OVERHEAD,
-                    Kind::Gue => GUE_OVERHEAD,
-                };
-                is_long_enough("link_mtu", balance.link_mtu, overhead)
+            Self::DecapIpip(decap) => decap.check(),
+            Self::DecapFou(decap) | Self::DecapGue(decap) => {
+                is_port(decap.port)?;
+                decap.check()
             }
-            Self::DecapIpip(_) | Self::DecapFou(_) | Self::DecapGue(_) | Self::Pass {} => Ok(()),
+            Self::EncapIpip(encap) => encap.check(IPIP_OVERHEAD),
+            Self::EncapFou(encap) => {
+                is_port(encap.port)?;
+                encap.check(FOU_OVERHEAD)
+            }
+            Self::EncapGue(encap) => {
+                is_port(encap.port)?;
+                encap.check(GUE_OVERHEAD)
+            }
+            Self::Balance(balance) => balance.check(),
+            Self::Pass {} => Ok(()),
         }
     }
 
@@ -299,33 +300,6 @@ impl Config {
             error.set_input(Some(text));
             error
         })
-    }
-
-    /// What no map could hold, or what would replace something else in it.
-    fn contradiction(&self) -> Option<String> {
-        let (port, is_udp) = match self {
-            Self::DecapFou(decap) | Self::DecapGue(decap) => (decap.port, true),
-            Self::EncapFou(encap) | Self::EncapGue(encap) => (encap.port, true),
-            Self::Balance(balance) => (balance.port, balance.tunnel == Kind::Gue),
-            _ => (0, false),
-        };
-        if is_udp && port == 0 {
-            return Some("`port` is missing or 0: FOU and GUE need the UDP port".to_owned());
-        }
-        match self {
-            Self::DecapIpip(decap) | Self::DecapFou(decap) | Self::DecapGue(decap) => {
-                let outer = repeated(decap.peer.iter().map(|peer| peer.outer))?;
-                Some(format!(
-                    "{outer} is `outer` of two peers: list its inner sources in one"
-                ))
-            }
-            Self::EncapIpip(encap) | Self::EncapFou(encap) | Self::EncapGue(encap) => {
-                let inner = encap.tunnel.iter().flat_map(|tunnel| &tunnel.inner);
-                let (address, len) = repeated(inner.map(|prefix| (prefix.address, prefix.len)))?;
-                Some(format!("{address}/{len} is listed twice in `inner`"))
-            }
-            Self::Pass {} | Self::Balance(_) => None,
-        }
     }
 
     /// The name of the program.
@@ -427,6 +401,37 @@ impl Config {
     }
 }
 
+impl Encap {
+    fn check(&self, overhead: u16) -> Result<(), String> {
+        is_long_enough("mtu", self.mtu, overhead)?;
+        let inner = self.tunnel.iter().flat_map(|tunnel| &tunnel.inner);
+        match repeated(inner.map(|prefix| (prefix.address, prefix.len))) {
+            None => Ok(()),
+            Some((address, len)) => Err(format!("{address}/{len} is listed twice in `inner`")),
+        }
+    }
+}
+
+impl Balance {
+    fn check(&self) -> Result<(), String> {
+        for &Service(vip) in self.pool.iter().flat_map(|pool| &pool.vip) {
+            if !is_host(vip.address) {
+                return Err(format!(
+                    "the VIP {}: not the address of a host",
+                    vip.address
+                ));
+            }
+        }
+        match self.tunnel {
+            Kind::Ipip => is_long_enough("link_mtu", self.link_mtu, IPIP_OVERHEAD),
+            Kind::Gue => {
+                is_port(self.port)?;
+                is_long_enough("link_mtu", self.link_mtu, GUE_OVERHEAD)
+            }
+        }
+    }
+}
+
 /// The first that is there already.
 fn repeated<T: Ord + Copy>(mut all: impl Iterator<Item = T>) -> Option<T> {
     let mut seen = BTreeSet::new();
@@ -434,6 +439,15 @@ fn repeated<T: Ord + Copy>(mut all: impl Iterator<Item = T>) -> Option<T> {
 }
 
 impl Decap {
+    fn check(&self) -> Result<(), String> {
+        match repeated(self.peer.iter().map(|peer| peer.outer)) {
+            None => Ok(()),
+            Some(outer) => Err(format!(
+                "{outer} is `outer` of two peers: list its inner sources in one"
+            )),
+        }
+    }
+
     /// One peer that may send from any inner source.
     #[must_use]
     pub fn from_anywhere(local: Ipv4Addr, port: u16, peer: Ipv4Addr) -> Self {

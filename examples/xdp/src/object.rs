@@ -260,20 +260,22 @@ fn is_not_permitted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(1 | 38))
 }
 
-/// Also EACCES, which is what the BPF file system says.
-fn lacks_permission(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
-}
-
 /// An error of loading or attaching, with what to do where the permission is missing.
 pub(crate) fn refused(what: &str, error: &(dyn Error + 'static)) -> Failure {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref().is_some_and(lacks_permission) {
-            return Failure::not_permitted(format!(
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let text = format!(
                 "{what}: the kernel does not permit it. XDP programs need root, or the capabilities CAP_BPF and \
                  CAP_NET_ADMIN; in a container, also that bpf() is not filtered"
-            ));
+            );
+            if is_not_permitted(error) {
+                return Failure::not_permitted(text);
+            }
+            // EACCES is what the BPF file system says. It is no reason to think that no program can be loaded.
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                return Failure::new(text);
+            }
         }
         cause = error.source();
     }
