@@ -402,11 +402,16 @@ impl<'m> Reassembler<'m> {
     /// oldest.
     fn vacate(&mut self, now: Instant, peer: u32) -> Option<(usize, Option<Evicted>)> {
         let is_own = |slot: &&Slot| slot.is_open() && slot.peer() == peer;
-        let open = self.slots.iter().filter(is_own).count();
+        // Not `count` and `enumerate`: nothing tells the compiler that their sums cannot overflow.
+        let own = self.slots.iter().filter(is_own);
+        let open = own.fold(0usize, |count, _| count.wrapping_add(1));
         let is_at_limit = open >= usize::from(self.limits.per_peer.max(1));
         let mut chosen = None;
         let (mut best, mut best_started) = (0, Instant::MAX);
-        for (place, slot) in self.slots.iter().enumerate() {
+        for place in 0..self.slots.len() {
+            let Some(slot) = self.slots.get(place) else {
+                break;
+            };
             if is_at_limit && !is_own(&slot) {
                 continue;
             }
@@ -477,4 +482,4 @@ const EXPIRED: u8 = 3;
 const FREE: u8 = 4;
 
 #[cfg(target_pointer_width = "32")]
-const _: () = assert!(size_of::<Reassembler<'_>>() == 48);
+const _: () = assert!(size_of::<Reassembler<'_>>() <= 48);

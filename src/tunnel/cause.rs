@@ -43,13 +43,13 @@ pub enum Cause {
     PathMtu(PathMtuIgnored),
 }
 
-const OWN: [&str; 6] = [
-    "NoPeer",
-    "MtuTooSmall",
-    "SegmentTooLong",
-    "RateLimited",
-    "NotOurs",
-    "RoutingLoop",
+const OWN: [(usize, &str); 6] = [
+    (0, "NoPeer"),
+    (1, "MtuTooSmall"),
+    (2, "SegmentTooLong"),
+    (3, "RateLimited"),
+    (4, "NotOurs"),
+    (5, "RoutingLoop"),
 ];
 const ENCAP: usize = OWN.len();
 const FRAGMENT: usize = ENCAP.wrapping_add(EncapError::COUNT);
@@ -123,7 +123,7 @@ impl Cause {
         ) -> impl Iterator<Item = (usize, &'static str, &'static str)> {
             counters.map(move |(index, name)| (first.wrapping_add(index), about, name))
         }
-        under("endpoint", 0, OWN.into_iter().enumerate())
+        under("endpoint", 0, OWN.into_iter())
             .chain(under("encap", ENCAP, EncapError::counters()))
             .chain(under("fragment", FRAGMENT, FragmentError::counters()))
             .chain(under("icmp", SILENT, Silence::NAMES.iter().copied()))

@@ -46,15 +46,15 @@ pub enum Event {
     GivenUp(Eviction),
 }
 
-const KINDS: [&str; 8] = [
-    "Sent",
-    "Split",
-    "Delivered",
-    "Held",
-    "Learnt",
-    "Relayed",
-    "HostsOwn",
-    "Fragments",
+const KINDS: [(usize, &str); 8] = [
+    (0, "Sent"),
+    (1, "Split"),
+    (2, "Delivered"),
+    (3, "Held"),
+    (4, "Learnt"),
+    (5, "Relayed"),
+    (6, "HostsOwn"),
+    (7, "Fragments"),
 ];
 const ANSWERED: usize = KINDS.len();
 const DROPPED_OUTBOUND: usize = ANSWERED.wrapping_add(Cause::COUNT);
@@ -132,10 +132,7 @@ impl Event {
     /// ```
     #[inline]
     pub fn counters() -> impl Iterator<Item = (usize, &'static str, &'static str)> {
-        let plain = KINDS
-            .into_iter()
-            .enumerate()
-            .map(|(index, name)| (index, name, ""));
+        let plain = KINDS.into_iter().map(|(index, name)| (index, name, ""));
         let caused = |first: usize, event: &'static str| {
             Cause::counters().map(move |(index, _, name)| (first.wrapping_add(index), event, name))
         };
