@@ -222,7 +222,11 @@ pub fn policies() -> [(&'static str, OuterPolicy); 11] {
 /// Something that is done with the balancer of each row.
 pub trait Rows {
     /// Does it. All tunnels have this shim and policy, and nine backends in ten this state.
-    fn row<S: Shim + Debug + 'static>(&mut self, label: &str, services: &Services<Tunnel<S>>);
+    fn row<S: Shim + Debug + 'static>(
+        &mut self,
+        label: &'static str,
+        services: Services<Tunnel<S>>,
+    );
 }
 
 /// Every policy, state and tunnel.
@@ -243,7 +247,7 @@ pub fn each_row(rows: &mut impl Rows) {
 
 fn row<S: Shim + Debug + 'static>(
     rows: &mut impl Rows,
-    label: &str,
+    label: &'static str,
     state: State,
     policy: OuterPolicy,
     shim: S,
@@ -254,7 +258,7 @@ fn row<S: Shim + Debug + 'static>(
             .expect("addresses of documentation")
             .with_policy(policy)
     };
-    rows.row(label, &Services::new(layer, state, tunnel));
+    rows.row(label, Services::new(layer, state, tunnel));
 }
 
 /// Ours: `Balancer::forward`.
