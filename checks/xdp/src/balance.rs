@@ -181,6 +181,8 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
         passes &= different.is_empty() && (sent, errors) == (3000, 3000);
         passes &= spread(&layout);
         if bench {
+            let executed = program.executed(objects, &packet(1, vip(0), 100))?;
+            println!("balance_{kind}: executes {executed} instructions for a packet");
             passes &= measure(objects, kind, &config, vips)?;
         }
     }
