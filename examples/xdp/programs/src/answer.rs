@@ -60,25 +60,22 @@ pub fn answer(
         Ok(error) if error.quote_len() == QUOTE => error,
         _ => return unanswered(),
     };
+    let Some(headers) = error.header(packet) else {
+        return unanswered();
+    };
     // A packet that nobody may be told about takes no turn.
     turn.take();
     let rest = context.len().wrapping_sub(HEADERS as u32) as i32;
     if !context.move_end(-rest) || !context.move_start(-(IcmpError::HEADER_LEN as i32)) {
         return unanswered();
     }
-    // Here, because sums have carries: kept on the stack over a helper's call, zeros and ones would be states that the
-    // verifier of Linux 6.1 follows separately.
     let Some((start, behind)) = context
-        .frame::<{ ETHERNET + IcmpError::HEADER_LEN + QUOTE }>()
+        .frame::<{ ETHERNET + IcmpError::HEADER_LEN }>()
         .and_then(|frame| frame.split_first_chunk_mut::<ETHERNET>())
     else {
         return unanswered();
     };
-    let Some((place, quoted)) = behind.split_first_chunk_mut::<{ IcmpError::HEADER_LEN }>() else {
-        return unanswered();
-    };
-    let Some(headers) = quoted.first_chunk().and_then(|quoted: &[u8; QUOTE]| error.header(quoted))
-    else {
+    let Some(place) = behind.first_chunk_mut::<{ IcmpError::HEADER_LEN }>() else {
         return unanswered();
     };
     ethernet.write(start);
