@@ -108,7 +108,6 @@ fn draft(of: &mut ArgMatches, routes: bool) -> Result<(Config, Vec<Wrong>), Wron
             allowed,
             mtu: Placed::new(MtuPolicy::Discover(PathMtuConfig::DEFAULT), TUNNEL),
             mss: MssPolicy::default(),
-            reassemble: false,
             keepalive: None,
             probe: Probe::Default,
         }],

@@ -40,7 +40,6 @@ pub(crate) struct Peer {
     pub(crate) allowed: Vec<Prefix>,
     pub(crate) mtu: MtuPolicy,
     pub(crate) mss: MssPolicy,
-    pub(crate) reassemble: bool,
     pub(crate) keepalive: Option<Duration>,
     /// An inner address that answers pings, to find the path MTU where routers are silent (RFC 8899).
     pub(crate) probe: Option<Ipv4Addr>,
@@ -58,24 +57,6 @@ impl Peer {
                 (local, remote.unwrap_or(Ipv4Addr::UNSPECIFIED))
             }
         }
-    }
-}
-
-impl PartialEq for Peer {
-    fn eq(&self, other: &Self) -> bool {
-        let settings = |peer: &Self| {
-            (
-                peer.mtu,
-                peer.mss,
-                peer.reassemble,
-                peer.keepalive,
-                peer.probe,
-            )
-        };
-        self.name == other.name
-            && self.text == other.text
-            && self.allowed == other.allowed
-            && settings(self) == settings(other)
     }
 }
 

@@ -36,7 +36,6 @@ pub(crate) struct DraftPeer {
     pub(crate) allowed: Vec<Placed<Prefix>>,
     pub(crate) mtu: Placed<MtuPolicy>,
     pub(crate) mss: MssPolicy,
-    pub(crate) reassemble: bool,
     pub(crate) keepalive: Option<Placed<Duration>>,
     pub(crate) probe: Probe,
 }
@@ -93,7 +92,6 @@ impl Draft {
             allowed: values(peer.allowed),
             mtu: peer.mtu.value,
             mss: peer.mss,
-            reassemble: peer.reassemble,
             keepalive: peer.keepalive.map(|keepalive| keepalive.value),
         });
         let config = Config {

@@ -10,7 +10,8 @@ use ipencap::icmp::IcmpError;
 use ipencap::packet::{Packet, Span};
 use ipencap::time::Instant;
 use ipencap::tunnel::{
-    Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, Peers,
+    Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, PeerTunnel,
+    Peers,
 };
 use ipencap::wire::Ecn;
 use serde_json::Value;
@@ -114,14 +115,14 @@ impl Engine {
         let verdict = match member {
             None => self.endpoint.send(now, packet, &said, |_| ()),
             Some(Member {
-                id, peer, check, ..
+                id, carrier, check, ..
             }) => {
                 let owner = Owner { peer: *id, number };
                 let no_socket = NotSent {
                     owner,
                     why: Refusal::Unreachable,
                 };
-                let verdict = match peer.carrier {
+                let verdict = match *carrier {
                     Carrier::Raw { protocol, local } => {
                         let mut raw = ways.raw(protocol, local);
                         self.endpoint
@@ -305,7 +306,11 @@ impl Engine {
                 continue;
             }
             asked = Some(peer);
-            let ends = self.member(peer).map(|member| member.ends);
+            let ends = self
+                .endpoint
+                .peers()
+                .get(peer)
+                .map(|(stack, _)| stack.ends());
             if let Some(Ok(mtu)) = ends.map(|(local, remote)| mtu_to(local, remote)) {
                 let _ = self.endpoint.local_mtu(now, peer, mtu);
             }
@@ -319,7 +324,7 @@ impl Engine {
         let mut peers = Vec::new();
         for member in self.members.iter().flatten() {
             let inner_mtu = self.endpoint.inner_mtu(now, member.id).unwrap_or_default();
-            peers.push((member.id, member.peer.name.clone(), inner_mtu));
+            peers.push((member.id, member.name.to_string(), inner_mtu));
         }
         self.endpoint.tally().json(peers.into_iter())
     }

@@ -167,7 +167,8 @@ fn read_peer(mut table: Table<'_>) -> Result<DraftPeer, Wrong> {
             })
         }
     };
-    let reassemble = table.boolean("reassemble")?.unwrap_or(false);
+    // The system joins outer fragments itself.
+    table.boolean("reassemble")?;
     Ok(DraftPeer {
         place,
         name,
@@ -176,7 +177,6 @@ fn read_peer(mut table: Table<'_>) -> Result<DraftPeer, Wrong> {
         allowed,
         mtu,
         mss,
-        reassemble,
         keepalive,
         probe,
     })

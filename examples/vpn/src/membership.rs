@@ -1,5 +1,7 @@
 //! Peers come, change and go.
 
+use std::collections::{HashMap, HashSet};
+
 use ipencap::decap::Prefix;
 
 use crate::config::{Config, Interface, Peer};
@@ -15,7 +17,7 @@ impl Engine {
 
     /// All networks of the peers.
     pub(crate) fn networks(&self) -> Vec<Prefix> {
-        let networks = self.members().flat_map(|member| &member.peer.allowed);
+        let networks = self.members().flat_map(|member| &member.allowed);
         networks.copied().collect()
     }
 
@@ -29,27 +31,17 @@ impl Engine {
     }
 
     /// Adds a peer.
-    pub(crate) fn add(&mut self, interface: &Interface, peer: Peer) -> Result<(), String> {
-        let stack = self.stacks.of(&peer);
-        let id = peers::add(self.endpoint.peers_mut(), stack, &peer)
+    pub(crate) fn add(&mut self, interface: &Interface, peer: &Peer) -> Result<(), String> {
+        let stack = self.stacks.of(peer);
+        let id = peers::add(self.endpoint.peers_mut(), stack, peer)
             .map_err(|error| format!("peer {}: {error}", peer.name))?;
         self.endpoint.tally_mut().begin(id);
         self.ways.set_connection(id, Some(peer.carrier));
-        let ends = peer.ends();
         let check = match peer.mtu {
-            ipencap::tunnel::MtuPolicy::Discover(_) => peers::check(interface, &peer, id),
+            ipencap::tunnel::MtuPolicy::Discover(_) => peers::check(interface, peer, id),
             _ => None,
         };
-        let peer = Peer {
-            tunnel: Vec::new(),
-            ..peer
-        };
-        self.members[id.place() as usize] = Some(Member {
-            id,
-            peer,
-            ends,
-            check,
-        });
+        self.members[id.place() as usize] = Some(Member::new(id, peer, check));
         Ok(())
     }
 
@@ -63,8 +55,8 @@ impl Engine {
 
     /// Peers come, change and go. Those that stay the same notice nothing, unless there are more than the table
     /// has room for: then all paths are learnt anew.
-    pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<(), String> {
-        let link_mtu = link_mtu(&new);
+    pub(crate) fn reload(&mut self, old: &Interface, new: &Config) -> Result<(), String> {
+        let link_mtu = link_mtu(new);
         self.ways.open(&new.peers)?;
         if !self.room.holds(&new.peers) {
             self.room = Room::for_peers(&new.peers);
@@ -80,13 +72,23 @@ impl Engine {
                 self.ways.set_connection(member.id, None);
             }
         }
-        let is_same_interface = old.addresses.first() == new.interface.addresses.first();
+        let mut wanted: HashMap<&str, &Peer> = HashMap::new();
+        if old.addresses.first() == new.interface.addresses.first() {
+            wanted.extend(new.peers.iter().map(|peer| (peer.name.as_str(), peer)));
+        }
+        let mut staying = HashSet::new();
         for place in 0..self.members.len() {
-            let stays = self.members[place]
-                .as_ref()
-                .is_some_and(|member| is_same_interface && new.peers.contains(&member.peer));
-            if !stays {
-                self.remove(place);
+            let table = self.endpoint.peers();
+            let member = self.members[place].as_ref();
+            let same = member.and_then(|member| {
+                let peer = wanted.get(&*member.name)?;
+                member.is(table, peer).then_some(peer.name.as_str())
+            });
+            match same {
+                Some(name) => {
+                    staying.insert(name);
+                }
+                None => self.remove(place),
             }
         }
         if old.link_mtu != new.interface.link_mtu {
@@ -94,13 +96,10 @@ impl Engine {
             self.endpoint.set_link_mtu(now, link_mtu);
         }
         let mut failed = Ok(());
-        for peer in new.peers {
-            let is_there = self
-                .members
-                .iter()
-                .flatten()
-                .any(|member| member.peer == peer);
-            if !is_there && let Err(line) = self.add(&new.interface, peer) {
+        for peer in &new.peers {
+            if !staying.contains(peer.name.as_str())
+                && let Err(line) = self.add(&new.interface, peer)
+            {
                 failed = Err(line);
             }
         }

@@ -1,14 +1,14 @@
 //! The peers: what the endpoint knows of them, and what carries their packets.
 
 use core::net::Ipv4Addr;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use ipencap::decap::PrefixEntry;
+use ipencap::decap::{Prefix, PrefixEntry};
 use ipencap::encap::{AnyTunnel, Tunnel};
 use ipencap::error::PeerError;
 use ipencap::shim::Tcp;
 use ipencap::time::Duration;
-use ipencap::tunnel::{ArrivalEntry, PeerId, PeerPolicy, PeerSlot, PeerTable};
+use ipencap::tunnel::{ArrivalEntry, PeerId, PeerPolicy, PeerSlot, PeerTable, Peers};
 
 use crate::config::{Carrier, Interface, Peer};
 use crate::path_check::PathCheck;
@@ -16,33 +16,60 @@ use crate::path_check::PathCheck;
 /// The layers of a tunnel, the innermost first.
 pub(crate) type Stack = &'static [AnyTunnel];
 
-/// A peer that is in the endpoint's table.
+/// A peer that is in the endpoint's table: what the table does not know of it. There may be thousands, so it is small.
 pub(crate) struct Member {
     pub(crate) id: PeerId,
-    /// Without its specifications: the table has the stack.
-    pub(crate) peer: Peer,
-    /// The outermost addresses: ours, and the peer's.
-    pub(crate) ends: (Ipv4Addr, Ipv4Addr),
+    pub(crate) name: Box<str>,
+    pub(crate) carrier: Carrier,
+    pub(crate) allowed: Box<[Prefix]>,
+    pub(crate) probe: Option<Ipv4Addr>,
     pub(crate) check: Option<Box<PathCheck>>,
+}
+
+impl Member {
+    pub(crate) fn new(id: PeerId, peer: &Peer, check: Option<Box<PathCheck>>) -> Self {
+        Self {
+            id,
+            name: peer.name.as_str().into(),
+            carrier: peer.carrier,
+            allowed: peer.allowed.as_slice().into(),
+            probe: peer.probe,
+            check,
+        }
+    }
+
+    /// Whether the file still says the same of it.
+    pub(crate) fn is(&self, table: &PeerTable<'static, Stack>, peer: &Peer) -> bool {
+        *self.name == *peer.name
+            && self.carrier == peer.carrier
+            && *self.allowed == *peer.allowed
+            && self.probe == peer.probe
+            && table
+                .get(self.id)
+                .is_some_and(|(stack, known)| *known == policy(peer) && **stack == *layers(peer))
+    }
 }
 
 /// Stacks live as long as the program, so that the table can be refilled while packets pass. Equal ones are
 /// kept once: reading a file again and again takes no more memory.
 #[derive(Default)]
-pub(crate) struct Stacks(HashMap<Box<str>, Stack>);
+pub(crate) struct Stacks(HashSet<Stack>);
 
 impl Stacks {
     pub(crate) fn of(&mut self, peer: &Peer) -> Stack {
-        let text = peer.text.join(" ").into_boxed_str();
-        self.0.entry(text).or_insert_with(|| {
-            let layers: Vec<AnyTunnel> = peer
-                .tunnel
-                .iter()
-                .map(ipencap_cli::tunnel::Spec::tunnel)
-                .collect();
-            Vec::leak(over_stream(layers, peer.carrier))
-        })
+        let layers = layers(peer);
+        if let Some(stack) = self.0.get(layers.as_slice()) {
+            return stack;
+        }
+        let stack: Stack = Box::leak(layers.into_boxed_slice());
+        self.0.insert(stack);
+        stack
     }
+}
+
+fn layers(peer: &Peer) -> Vec<AnyTunnel> {
+    let layers = peer.tunnel.iter().map(ipencap_cli::tunnel::Spec::tunnel);
+    over_stream(layers.collect(), peer.carrier)
 }
 
 /// The tunnel over a connection: the port that tells its packets apart is the one that is listened at, on both
