@@ -4,6 +4,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use ipencap::decap::Prefix;
+use ipencap::encap::AnyTunnel;
 use ipencap::tunnel::{MssPolicy, MtuPolicy};
 
 use crate::config::{Carrier, Config, Interface, Peer};
@@ -64,6 +65,11 @@ impl DraftPeer {
         }
     }
 
+    /// The layers as the endpoint will have them.
+    pub(crate) fn stack(&self) -> &[AnyTunnel] {
+        &self.layers.stack
+    }
+
     /// The place of the outermost specification.
     pub(crate) fn outermost(&self) -> Place {
         self.texts.last().map_or(self.place, |text| text.place)
@@ -87,7 +93,8 @@ impl Draft {
             probe: peer.probe(),
             name: peer.name.value,
             text: values(peer.texts),
-            tunnel: peer.layers.tunnel,
+            stack: peer.layers.stack,
+            inner_policy: peer.layers.inner_policy,
             carrier: peer.layers.carrier,
             allowed: values(peer.allowed),
             mtu: peer.mtu.value,

@@ -31,14 +31,15 @@ impl Engine {
     }
 
     /// Adds a peer.
-    pub(crate) fn add(&mut self, interface: &Interface, peer: &Peer) -> Result<(), String> {
-        let stack = self.stacks.of(peer);
-        let id = peers::add(self.endpoint.peers_mut(), stack, peer)
+    pub(crate) fn add(&mut self, interface: &Interface, peer: Peer) -> Result<(), String> {
+        let mut peer = peer;
+        let stack = self.stacks.of(core::mem::take(&mut peer.stack));
+        let id = peers::add(self.endpoint.peers_mut(), stack, &peer)
             .map_err(|error| format!("peer {}: {error}", peer.name))?;
         self.endpoint.tally_mut().begin(id);
         self.ways.set_connection(id, Some(peer.carrier));
         let check = match peer.mtu {
-            ipencap::tunnel::MtuPolicy::Discover(_) => peers::check(interface, peer, id),
+            ipencap::tunnel::MtuPolicy::Discover(_) => peers::check(interface, &peer, id),
             _ => None,
         };
         self.members[id.place() as usize] = Some(Member::new(id, peer, check));
@@ -55,8 +56,8 @@ impl Engine {
 
     /// Peers come, change and go. Those that stay the same notice nothing, unless there are more than the table
     /// has room for: then all paths are learnt anew.
-    pub(crate) fn reload(&mut self, old: &Interface, new: &Config) -> Result<(), String> {
-        let link_mtu = link_mtu(new);
+    pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<(), String> {
+        let link_mtu = link_mtu(&new);
         self.ways.open(&new.peers)?;
         if !self.room.holds(&new.peers) {
             self.room = Room::for_peers(&new.peers);
@@ -76,13 +77,13 @@ impl Engine {
         if old.addresses.first() == new.interface.addresses.first() {
             wanted.extend(new.peers.iter().map(|peer| (peer.name.as_str(), peer)));
         }
-        let mut staying = HashSet::new();
+        let mut staying: HashSet<Box<str>> = HashSet::new();
         for place in 0..self.members.len() {
             let table = self.endpoint.peers();
             let member = self.members[place].as_ref();
             let same = member.and_then(|member| {
                 let peer = wanted.get(&*member.name)?;
-                member.is(table, peer).then_some(peer.name.as_str())
+                member.is(table, peer).then(|| member.name.clone())
             });
             match same {
                 Some(name) => {
@@ -96,7 +97,7 @@ impl Engine {
             self.endpoint.set_link_mtu(now, link_mtu);
         }
         let mut failed = Ok(());
-        for peer in &new.peers {
+        for peer in new.peers {
             if !staying.contains(peer.name.as_str())
                 && let Err(line) = self.add(&new.interface, peer)
             {

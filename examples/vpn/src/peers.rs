@@ -4,9 +4,8 @@ use core::net::Ipv4Addr;
 use std::collections::HashSet;
 
 use ipencap::decap::{Prefix, PrefixEntry};
-use ipencap::encap::{AnyTunnel, Tunnel};
+use ipencap::encap::AnyTunnel;
 use ipencap::error::PeerError;
-use ipencap::shim::Tcp;
 use ipencap::time::Duration;
 use ipencap::tunnel::{ArrivalEntry, PeerId, PeerPolicy, PeerSlot, PeerTable, Peers};
 
@@ -27,18 +26,18 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(id: PeerId, peer: &Peer, check: Option<Box<PathCheck>>) -> Self {
+    pub(crate) fn new(id: PeerId, peer: Peer, check: Option<Box<PathCheck>>) -> Self {
         Self {
             id,
-            name: peer.name.as_str().into(),
+            name: peer.name.into(),
             carrier: peer.carrier,
-            allowed: peer.allowed.as_slice().into(),
+            allowed: peer.allowed.into(),
             probe: peer.probe,
             check,
         }
     }
 
-    /// Whether the file still says the same of it.
+    /// Whether the file says the same of it again.
     pub(crate) fn is(&self, table: &PeerTable<'static, Stack>, peer: &Peer) -> bool {
         *self.name == *peer.name
             && self.carrier == peer.carrier
@@ -46,7 +45,7 @@ impl Member {
             && self.probe == peer.probe
             && table
                 .get(self.id)
-                .is_some_and(|(stack, known)| *known == policy(peer) && **stack == *layers(peer))
+                .is_some_and(|(stack, known)| *known == policy(peer) && **stack == *peer.stack)
     }
 }
 
@@ -56,43 +55,14 @@ impl Member {
 pub(crate) struct Stacks(HashSet<Stack>);
 
 impl Stacks {
-    pub(crate) fn of(&mut self, peer: &Peer) -> Stack {
-        let layers = layers(peer);
-        if let Some(stack) = self.0.get(layers.as_slice()) {
+    pub(crate) fn of(&mut self, layers: Box<[AnyTunnel]>) -> Stack {
+        if let Some(stack) = self.0.get(&*layers) {
             return stack;
         }
-        let stack: Stack = Box::leak(layers.into_boxed_slice());
+        let stack: Stack = Box::leak(layers);
         self.0.insert(stack);
         stack
     }
-}
-
-fn layers(peer: &Peer) -> Vec<AnyTunnel> {
-    let layers = peer.tunnel.iter().map(ipencap_cli::tunnel::Spec::tunnel);
-    over_stream(layers.collect(), peer.carrier)
-}
-
-/// The tunnel over a connection: the port that tells its packets apart is the one that is listened at, on both
-/// sides.
-pub(crate) fn over_stream(mut layers: Vec<AnyTunnel>, carrier: Carrier) -> Vec<AnyTunnel> {
-    if let Carrier::Tcp {
-        listen,
-        local,
-        remote,
-        framing,
-    } = carrier
-        && let Some(AnyTunnel::Tcp(outermost)) = layers.last_mut()
-    {
-        let port = if listen { local.port() } else { remote.port() };
-        if let Ok(over) = Tunnel::new(
-            *local.ip(),
-            *remote.ip(),
-            Tcp::new(port, port).with_framing(framing),
-        ) {
-            *outermost = over.with_policy(outermost.policy());
-        }
-    }
-    layers
 }
 
 /// How much room there is.
@@ -131,14 +101,10 @@ impl Room {
 
 /// What the endpoint does for a peer.
 pub(crate) fn policy(peer: &Peer) -> PeerPolicy {
-    let inner = peer
-        .tunnel
-        .first()
-        .map(ipencap_cli::tunnel::Spec::inner_policy);
     PeerPolicy {
         mtu: peer.mtu,
         mss: peer.mss,
-        inner: inner.unwrap_or_default(),
+        inner: peer.inner_policy,
         keepalive: peer.keepalive.map(Duration::from),
         ..PeerPolicy::DEFAULT
     }

@@ -59,7 +59,7 @@ impl Vpn {
         ways.open(&config.peers)?;
         let mut engine = Engine::new(&config, link_mtu(&config), ways);
         let Config { interface, peers } = config;
-        for peer in &peers {
+        for peer in peers {
             engine.add(&interface, peer)?;
         }
         let (tun, routes) = open_tun(&interface, &mut engine)?;
@@ -234,7 +234,7 @@ impl Vpn {
             say("'name' and 'offload' of [interface] are changed by a restart only");
         }
         let interface = config.interface.clone();
-        let change = self.engine.reload(&self.interface, &config);
+        let change = self.engine.reload(&self.interface, config);
         if let Err(line) = change {
             say(&format!("some of the file could not be done: {line}"));
         }
