@@ -20,6 +20,7 @@ use crate::config::{Carrier, Config, Interface};
 use crate::device::{HEADROOM, Tun};
 use crate::ledger::Ledger;
 use crate::peers::{Member, Room, Stack, Stacks};
+use crate::sockets::batch::BATCH;
 use crate::sockets::errors::{PathError, PathErrorKind};
 use crate::sockets::{MAX_LEN, NotSent, Owner, Refusal, mtu_to};
 use crate::ways::{Ways, connection_meta};
@@ -229,12 +230,19 @@ impl Engine {
         let Some(raw) = ways.raw_at(index) else {
             return Ok(());
         };
-        for packet in raw.receive() {
-            let verdict = endpoint.receive(now, packet);
-            if verdict != Inbound::HostsOwn {
-                endpoint.tally_mut().from_network += 1;
+        for _ in 0..MOST_CALLS {
+            let mut received = 0;
+            for packet in raw.receive() {
+                received += 1;
+                let verdict = endpoint.receive(now, packet);
+                if verdict != Inbound::HostsOwn {
+                    endpoint.tally_mut().from_network += 1;
+                }
+                inbound(endpoint, members, now, &verdict, packet, tun)?;
             }
-            inbound(endpoint, members, now, &verdict, packet, tun)?;
+            if received < BATCH {
+                break;
+            }
         }
         flush(tun, endpoint)
     }
