@@ -10,7 +10,8 @@ use ipencap::icmp::IcmpError;
 use ipencap::packet::{Packet, Span};
 use ipencap::time::Instant;
 use ipencap::tunnel::{
-    Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, Peers,
+    Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, PeerTunnel,
+    Peers,
 };
 use ipencap::wire::Ecn;
 use serde_json::Value;
@@ -19,6 +20,7 @@ use crate::config::{Carrier, Config, Interface};
 use crate::device::{HEADROOM, Tun};
 use crate::ledger::Ledger;
 use crate::peers::{Member, Room, Stack, Stacks};
+use crate::sockets::batch::BATCH;
 use crate::sockets::errors::{PathError, PathErrorKind};
 use crate::sockets::{MAX_LEN, NotSent, Owner, Refusal, mtu_to};
 use crate::ways::{Ways, connection_meta};
@@ -114,14 +116,14 @@ impl Engine {
         let verdict = match member {
             None => self.endpoint.send(now, packet, &said, |_| ()),
             Some(Member {
-                id, peer, check, ..
+                id, carrier, check, ..
             }) => {
                 let owner = Owner { peer: *id, number };
                 let no_socket = NotSent {
                     owner,
                     why: Refusal::Unreachable,
                 };
-                let verdict = match peer.carrier {
+                let verdict = match *carrier {
                     Carrier::Raw { protocol, local } => {
                         let mut raw = ways.raw(protocol, local);
                         self.endpoint
@@ -228,12 +230,19 @@ impl Engine {
         let Some(raw) = ways.raw_at(index) else {
             return Ok(());
         };
-        for packet in raw.receive() {
-            let verdict = endpoint.receive(now, packet);
-            if verdict != Inbound::HostsOwn {
-                endpoint.tally_mut().from_network += 1;
+        for _ in 0..MOST_CALLS {
+            let mut received = 0;
+            for packet in raw.receive() {
+                received += 1;
+                let verdict = endpoint.receive(now, packet);
+                if verdict != Inbound::HostsOwn {
+                    endpoint.tally_mut().from_network += 1;
+                }
+                inbound(endpoint, members, now, &verdict, packet, tun)?;
             }
-            inbound(endpoint, members, now, &verdict, packet, tun)?;
+            if received < BATCH {
+                break;
+            }
         }
         flush(tun, endpoint)
     }
@@ -305,7 +314,11 @@ impl Engine {
                 continue;
             }
             asked = Some(peer);
-            let ends = self.member(peer).map(|member| member.ends);
+            let ends = self
+                .endpoint
+                .peers()
+                .get(peer)
+                .map(|(stack, _)| stack.ends());
             if let Some(Ok(mtu)) = ends.map(|(local, remote)| mtu_to(local, remote)) {
                 let _ = self.endpoint.local_mtu(now, peer, mtu);
             }
@@ -319,7 +332,7 @@ impl Engine {
         let mut peers = Vec::new();
         for member in self.members.iter().flatten() {
             let inner_mtu = self.endpoint.inner_mtu(now, member.id).unwrap_or_default();
-            peers.push((member.id, member.peer.name.clone(), inner_mtu));
+            peers.push((member.id, member.name.to_string(), inner_mtu));
         }
         self.endpoint.tally().json(peers.into_iter())
     }

@@ -2,8 +2,9 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use ipencap::decap::Prefix;
-use ipencap::encap::AnyTunnel;
+use ipencap::decap::{InnerPolicy, Prefix};
+use ipencap::encap::{AnyTunnel, Tunnel};
+use ipencap::shim::Tcp;
 use ipencap::wire::LengthPrefix;
 use ipencap_cli::tunnel::Spec;
 
@@ -15,8 +16,12 @@ use crate::place::{Place, Placed, Wrong};
 const MAX_LAYERS: usize = 4;
 
 pub(crate) struct Layers {
-    pub(crate) tunnel: Vec<Spec>,
+    /// As the endpoint has them.
+    pub(crate) stack: Box<[AnyTunnel]>,
+    pub(crate) inner_policy: InnerPolicy,
     pub(crate) carrier: Carrier,
+    /// The inner sources that the innermost specification accepts.
+    pub(crate) inner: Vec<Placed<Prefix>>,
 }
 
 /// Whether a TCP peer is waited for; `None` if the specification does not tell.
@@ -44,7 +49,7 @@ impl Layers {
                 ),
             ));
         }
-        let mut tunnel = Vec::new();
+        let mut specs = Vec::new();
         let mut direction = Direction::default();
         for text in texts {
             let (spec, wanted) =
@@ -57,28 +62,54 @@ impl Layers {
                 ));
             }
             direction = wanted;
-            tunnel.push(spec);
+            specs.push(spec);
         }
         let at = |wrong| Wrong::new(outermost.place, wrong);
-        let carrier = tunnel
+        let carrier = specs
             .last()
             .map(|spec| carrier(spec, &outermost.value, direction));
         let carrier = carrier.unwrap_or_else(|| Err(String::new())).map_err(at)?;
-        fits::both_ways(texts, &tunnel, carrier)?;
-        Ok(Self { tunnel, carrier })
+        let stack = over_stream(specs.iter().map(Spec::tunnel).collect(), carrier);
+        let innermost = specs.first();
+        let inner_policy = innermost.map(Spec::inner_policy).unwrap_or_default();
+        fits::both_ways(texts, &stack, inner_policy)?;
+        let place = texts.first().map_or(place, |text| text.place);
+        let inner = innermost.map_or(&[][..], Spec::inner).iter();
+        Ok(Self {
+            stack: stack.into(),
+            inner_policy,
+            carrier,
+            inner: inner.map(|prefix| Placed::new(*prefix, place)).collect(),
+        })
     }
+}
 
-    /// The inner sources that the innermost specification accepts.
-    pub(crate) fn inner(&self, texts: &[Placed<String>]) -> Vec<Placed<Prefix>> {
-        let prefixes = self.tunnel.first().map_or(&[][..], Spec::inner);
-        let placed = |text: &Placed<String>| {
-            let place = text.place;
-            prefixes
-                .iter()
-                .map(move |prefix| Placed::new(*prefix, place))
-        };
-        texts.first().into_iter().flat_map(placed).collect()
+/// The tunnel over a connection: the port that tells its packets apart is the one that is listened at, on both
+/// sides.
+fn over_stream(mut layers: Vec<AnyTunnel>, carrier: Carrier) -> Vec<AnyTunnel> {
+    if let Carrier::Tcp {
+        listen,
+        local,
+        remote,
+        framing,
+    } = carrier
+        && let Some(AnyTunnel::Tcp(outermost)) = layers.last_mut()
+    {
+        let port = if listen { local.port() } else { remote.port() };
+        if let Ok(over) = Tunnel::new(
+            *local.ip(),
+            *remote.ip(),
+            Tcp::new(port, port).with_framing(framing),
+        ) {
+            *outermost = over.with_policy(outermost.policy());
+        }
     }
+    layers
+}
+
+/// The kind of tunnel that a specification begins with.
+pub(crate) fn kind(spec: &str) -> &str {
+    spec.split(',').next().unwrap_or_default()
 }
 
 /// The value of a key in a specification that is known to be right.
@@ -101,7 +132,7 @@ fn layer(text: &str) -> Result<(Spec, Direction), String> {
     let wrong =
         |error: &str| format!("tunnel '{text}': {error}: '--help' lists the kinds and keys");
     let mut direction = Direction::default();
-    let is_tcp = text.split(',').next() == Some("tcp");
+    let is_tcp = kind(text) == "tcp";
     let spec = if is_tcp {
         direction.connect = yes_no(text, "connect").map_err(|error| wrong(&error))?;
         direction.listen = yes_no(text, "listen").map_err(|error| wrong(&error))?;

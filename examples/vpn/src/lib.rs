@@ -33,6 +33,7 @@ mod judge;
 mod layers;
 mod ledger;
 mod membership;
+mod parts;
 mod path_check;
 mod peers;
 mod place;

@@ -1,5 +1,7 @@
 //! Peers come, change and go.
 
+use std::collections::{HashMap, HashSet};
+
 use ipencap::decap::Prefix;
 
 use crate::config::{Config, Interface, Peer};
@@ -15,7 +17,7 @@ impl Engine {
 
     /// All networks of the peers.
     pub(crate) fn networks(&self) -> Vec<Prefix> {
-        let networks = self.members().flat_map(|member| &member.peer.allowed);
+        let networks = self.members().flat_map(|member| &member.allowed);
         networks.copied().collect()
     }
 
@@ -30,26 +32,17 @@ impl Engine {
 
     /// Adds a peer.
     pub(crate) fn add(&mut self, interface: &Interface, peer: Peer) -> Result<(), String> {
-        let stack = self.stacks.of(&peer);
+        let mut peer = peer;
+        let stack = self.stacks.of(core::mem::take(&mut peer.stack));
         let id = peers::add(self.endpoint.peers_mut(), stack, &peer)
             .map_err(|error| format!("peer {}: {error}", peer.name))?;
         self.endpoint.tally_mut().begin(id);
         self.ways.set_connection(id, Some(peer.carrier));
-        let ends = peer.ends();
         let check = match peer.mtu {
             ipencap::tunnel::MtuPolicy::Discover(_) => peers::check(interface, &peer, id),
             _ => None,
         };
-        let peer = Peer {
-            tunnel: Vec::new(),
-            ..peer
-        };
-        self.members[id.place() as usize] = Some(Member {
-            id,
-            peer,
-            ends,
-            check,
-        });
+        self.members[id.place() as usize] = Some(Member::new(id, peer, check));
         Ok(())
     }
 
@@ -80,13 +73,23 @@ impl Engine {
                 self.ways.set_connection(member.id, None);
             }
         }
-        let is_same_interface = old.addresses.first() == new.interface.addresses.first();
+        let mut wanted: HashMap<&str, &Peer> = HashMap::new();
+        if old.addresses.first() == new.interface.addresses.first() {
+            wanted.extend(new.peers.iter().map(|peer| (peer.name.as_str(), peer)));
+        }
+        let mut staying: HashSet<Box<str>> = HashSet::new();
         for place in 0..self.members.len() {
-            let stays = self.members[place]
-                .as_ref()
-                .is_some_and(|member| is_same_interface && new.peers.contains(&member.peer));
-            if !stays {
-                self.remove(place);
+            let table = self.endpoint.peers();
+            let member = self.members[place].as_ref();
+            let same = member.and_then(|member| {
+                let peer = wanted.get(&*member.name)?;
+                member.is(table, peer).then(|| member.name.clone())
+            });
+            match same {
+                Some(name) => {
+                    staying.insert(name);
+                }
+                None => self.remove(place),
             }
         }
         if old.link_mtu != new.interface.link_mtu {
@@ -95,12 +98,9 @@ impl Engine {
         }
         let mut failed = Ok(());
         for peer in new.peers {
-            let is_there = self
-                .members
-                .iter()
-                .flatten()
-                .any(|member| member.peer == peer);
-            if !is_there && let Err(line) = self.add(&new.interface, peer) {
+            if !staying.contains(peer.name.as_str())
+                && let Err(line) = self.add(&new.interface, peer)
+            {
                 failed = Err(line);
             }
         }

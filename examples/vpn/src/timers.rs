@@ -30,7 +30,7 @@ impl Engine {
                     if let Some(member) = self.member(peer) {
                         say(&format!(
                             "peer {}: the inner MTU is {inner_mtu} now",
-                            member.peer.name
+                            member.name
                         ));
                     }
                 }
@@ -69,7 +69,7 @@ impl Engine {
             remote,
             source_port,
             ..
-        } = member.peer.carrier
+        } = member.carrier
         {
             let mut lost = Vec::new();
             if let Some(udp) = self.ways.udp(local, source_port) {
@@ -122,7 +122,7 @@ impl Engine {
         } = self;
         let Some(Some(Member {
             id,
-            peer,
+            carrier,
             check: Some(check),
             ..
         })) = members.get(place)
@@ -139,7 +139,7 @@ impl Engine {
         let said = PerPacket::new().with_sequence(0);
         // A lost ping is what pings are for.
         let mut lost = Vec::new();
-        match peer.carrier {
+        match *carrier {
             Carrier::Raw { protocol, local } => {
                 if packet.wrap(tunnel, &said).is_ok()
                     && let Some(raw) = ways.raw(protocol, local)

@@ -61,8 +61,8 @@ pub(crate) struct Ways {
     raws: Vec<Option<Raw>>,
     udps: Vec<Option<Udp>>,
     listeners: Vec<Option<Listener>>,
-    /// By the place of the peer.
-    connections: Vec<Option<Watched>>,
+    /// By the place of the peer, up to the last one that has a connection.
+    connections: Vec<Option<Box<Watched>>>,
     has_said_fallback: bool,
 }
 
@@ -169,21 +169,23 @@ impl Ways {
     /// A peer with a connection has this place now, or none has.
     pub(crate) fn set_connection(&mut self, peer: PeerId, carrier: Option<Carrier>) {
         let place = peer.place() as usize;
-        if place >= self.connections.len() {
-            self.connections.resize_with(place + 1, || None);
-        }
-        self.connections[place] = match carrier {
-            Some(Carrier::Tcp {
-                listen,
-                local,
-                remote,
-                framing,
-            }) => Some(Watched {
+        if let Some(Carrier::Tcp {
+            listen,
+            local,
+            remote,
+            framing,
+        }) = carrier
+        {
+            if place >= self.connections.len() {
+                self.connections.resize_with(place + 1, || None);
+            }
+            self.connections[place] = Some(Box::new(Watched {
                 connection: Connection::new(listen, local, remote, framing),
                 told: None,
-            }),
-            _ => None,
-        };
+            }));
+        } else if let Some(old) = self.connections.get_mut(place) {
+            *old = None;
+        }
     }
 
     pub(crate) fn raw(&mut self, protocol: u8, local: Ipv4Addr) -> Option<&mut Raw> {

@@ -7,7 +7,7 @@ use ipencap::tunnel::PeerId;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-mod batch;
+pub(crate) mod batch;
 pub(crate) mod errors;
 pub(crate) mod raw;
 pub(crate) mod tcp;

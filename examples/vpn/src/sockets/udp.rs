@@ -13,11 +13,11 @@ use nix::sys::socket::{
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Socket, Type};
 
-use super::batch::{BATCH, Sender};
+use super::batch::Sender;
 use super::{MAX_LEN, NotSent, Owner, Refusal, open, zeroed};
 
 /// What `UDP_SEGMENT` takes at once.
-const MOST_SEGMENTS: usize = BATCH;
+const MOST_SEGMENTS: usize = 64;
 const MOST_PAYLOAD: usize = 65_507;
 
 /// A socket that FOU and GUE packets arrive at, or leave from.
@@ -56,7 +56,7 @@ impl Udp {
             let _ = setsockopt(&fd, sockopt::UdpGroSegment, &true);
         }
         // The memory of trains is 64 KB each.
-        let count = if offload { 4 } else { BATCH };
+        let count = if offload { 4 } else { 64 };
         Ok(Self {
             fd,
             local,
