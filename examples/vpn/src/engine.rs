@@ -281,12 +281,16 @@ impl Engine {
     pub(crate) fn on_path_error(&mut self, error: PathError) {
         let now = self.now();
         // With a socket for ICMP the endpoint sees the whole message.
-        let is_seen = self.ways.sees_icmp();
+        let is_seen = self.ways.sees_icmp(error.local);
         for number in 0.. {
             let peers = self.endpoint.peers();
             let Some(peer) = peers.with_outer_address(error.destination, number) else {
                 break;
             };
+            let tunnel = peers.get(peer);
+            if tunnel.is_none_or(|(stack, _)| stack.ends().0 != error.local) {
+                continue;
+            }
             match error.kind {
                 PathErrorKind::LocalMtu(mtu) => {
                     let _ = self.endpoint.local_mtu(now, peer, mtu);

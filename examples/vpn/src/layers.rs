@@ -4,7 +4,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use ipencap::decap::{InnerPolicy, Prefix};
 use ipencap::encap::{AnyTunnel, Tunnel};
-use ipencap::shim::Tcp;
+use ipencap::shim::{Shim, SourcePort, Tcp};
 use ipencap::wire::LengthPrefix;
 use ipencap_cli::tunnel::Spec;
 
@@ -69,7 +69,7 @@ impl Layers {
             .last()
             .map(|spec| carrier(spec, &outermost.value, direction));
         let carrier = carrier.unwrap_or_else(|| Err(String::new())).map_err(at)?;
-        let stack = over_stream(specs.iter().map(Spec::tunnel).collect(), carrier);
+        let stack = over_socket(specs.iter().map(Spec::tunnel).collect(), carrier);
         let innermost = specs.first();
         let inner_policy = innermost.map(Spec::inner_policy).unwrap_or_default();
         fits::both_ways(texts, &stack, inner_policy)?;
@@ -84,27 +84,51 @@ impl Layers {
     }
 }
 
-/// The tunnel over a connection: the port that tells its packets apart is the one that is listened at, on both
-/// sides.
-fn over_stream(mut layers: Vec<AnyTunnel>, carrier: Carrier) -> Vec<AnyTunnel> {
-    if let Carrier::Tcp {
-        listen,
-        local,
-        remote,
-        framing,
-    } = carrier
-        && let Some(AnyTunnel::Tcp(outermost)) = layers.last_mut()
-    {
-        let port = if listen { local.port() } else { remote.port() };
-        if let Ok(over) = Tunnel::new(
-            *local.ip(),
-            *remote.ip(),
-            Tcp::new(port, port).with_framing(framing),
-        ) {
-            *outermost = over.with_policy(outermost.policy());
+/// The outermost tunnel with the ports of its socket. Over a connection the one that tells its packets apart is the
+/// one that is listened at, on both sides.
+fn over_socket(mut layers: Vec<AnyTunnel>, carrier: Carrier) -> Vec<AnyTunnel> {
+    let Some(outermost) = layers.last_mut() else {
+        return layers;
+    };
+    match carrier {
+        Carrier::Tcp {
+            listen,
+            local,
+            remote,
+            framing,
+        } => {
+            let port = if listen { local.port() } else { remote.port() };
+            if let AnyTunnel::Tcp(tunnel) = outermost {
+                *tunnel = with_shim(tunnel, Tcp::new(port, port).with_framing(framing));
+            }
         }
+        // Else the endpoint does not know its own packets in ICMP errors about them.
+        Carrier::Udp {
+            local, source_port, ..
+        } => {
+            let port = SourcePort::Fixed(source_port.unwrap_or(local.port()));
+            match outermost {
+                AnyTunnel::Fou(tunnel) => {
+                    *tunnel = with_shim(tunnel, tunnel.shim().with_source_port(port));
+                }
+                AnyTunnel::Gue(tunnel) => {
+                    *tunnel = with_shim(tunnel, tunnel.shim().with_source_port(port));
+                }
+                AnyTunnel::GueVariant1(tunnel) => {
+                    *tunnel = with_shim(tunnel, tunnel.shim().with_source_port(port));
+                }
+                _ => {}
+            }
+        }
+        Carrier::Raw { .. } => {}
     }
     layers
+}
+
+fn with_shim<S: Shim>(tunnel: &Tunnel<S>, shim: S) -> Tunnel<S> {
+    // The addresses were right before.
+    Tunnel::new(tunnel.source(), tunnel.destination(), shim)
+        .map_or(*tunnel, |new| new.with_policy(tunnel.policy()))
 }
 
 /// The kind of tunnel that a specification begins with.
@@ -251,4 +275,40 @@ fn tcp_carrier(
         remote: SocketAddrV4::new(remote, port(there)),
         framing,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(spec: &str) -> Box<[AnyTunnel]> {
+        let texts = [Placed::new(spec.to_owned(), Place::Option("--tunnel"))];
+        let Ok(layers) = Layers::read(&texts, texts[0].place) else {
+            panic!("{spec} is right");
+        };
+        layers.stack
+    }
+
+    /// An ICMP error quotes the ports of the socket, and of no other.
+    #[test]
+    fn the_ports_of_a_quote_are_the_sockets() {
+        for (more, port) in [("", 5555), (",sport=auto", 5555), (",sport=7", 7)] {
+            for kind in ["fou", "gue", "gue,variant=1"] {
+                let spec = format!("{kind},src=192.0.2.1,dst=192.0.2.3,dport=5555{more}");
+                let stack = stack(&spec);
+                let knows = |source: u16| {
+                    let mut udp = [source.to_be_bytes(), 5555_u16.to_be_bytes()].concat();
+                    udp.extend([0, 40, 0, 0]);
+                    match &stack[0] {
+                        AnyTunnel::Fou(tunnel) => tunnel.shim().matches_quote(&udp),
+                        AnyTunnel::Gue(tunnel) => tunnel.shim().matches_quote(&udp),
+                        AnyTunnel::GueVariant1(tunnel) => tunnel.shim().matches_quote(&udp),
+                        other => panic!("{other:?}"),
+                    }
+                };
+                assert!(knows(port), "{spec}");
+                assert!(!knows(49_152), "{spec}");
+            }
+        }
+    }
 }

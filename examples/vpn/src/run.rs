@@ -139,8 +139,14 @@ impl Vpn {
         let (engine, tun) = (&mut self.engine, &mut self.tun);
         if flags.contains(EpollFlags::EPOLLERR) {
             while let Some(error) = match source {
-                Source::Raw(index) => engine.ways.raw_at(index).and_then(errors::next),
-                Source::Udp(index) => engine.ways.udp_at(index).and_then(errors::next),
+                Source::Raw(index) => engine.ways.raw_at(index).and_then(|raw| {
+                    let (_, local) = raw.key();
+                    errors::next(raw, local)
+                }),
+                Source::Udp(index) => engine.ways.udp_at(index).and_then(|udp| {
+                    let local = *udp.local().ip();
+                    errors::next(udp, local)
+                }),
                 _ => None,
             } {
                 engine.on_path_error(error);

@@ -221,9 +221,10 @@ impl Ways {
         Some(&mut self.connections.get_mut(place)?.as_mut()?.connection)
     }
 
-    /// Whether the endpoint gets the ICMP messages to this host itself.
-    pub(crate) fn sees_icmp(&self) -> bool {
-        self.raws.iter().flatten().any(|raw| raw.key().0 == ICMP)
+    /// Whether the endpoint gets the ICMP messages to this address of ours itself.
+    pub(crate) fn sees_icmp(&self, local: Ipv4Addr) -> bool {
+        let mut raws = self.raws.iter().flatten();
+        raws.any(|raw| raw.key() == (ICMP, local))
     }
 
     /// Sends what is queued.
