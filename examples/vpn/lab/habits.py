@@ -7,7 +7,7 @@ import stat
 import time
 
 from carriers import named
-from net import HOST, OUTER, TUN, Lab, wait_until
+from net import EDGE_MTU, HOST, LAN, NARROW_MTU, OUTER, SPARE, TUN, Lab, wait_until
 from probes import Pinger
 from report import Failed
 from vpn import Vpn, config, start_pair
@@ -98,7 +98,43 @@ def ping(lab):
             raise Failed(f"no ping arrives at {HOST['b']}")
 
 
-HABITS = {"idle": idle, "1000 peers": thousand, "as nobody": nobody}
+def beside_raw(lab, program):
+    """What routers say of a datagram tunnel is heard, whatever address a raw socket beside it has."""
+    lab.build()
+    for source in (OUTER["a"], SPARE["a"]):
+        raw = f'[[peer]]\nname = "raw"\ntunnel = ["ipip,src={source},dst=192.0.2.77"]\nallowed = ["10.77.0.0/16"]\n'
+        vpns = start_pair(lab, program, named("fou"), peer={"a": raw, "b": ""})
+        fill_path(lab, vpns["a"])
+        for vpn in vpns.values():
+            vpn.stop()
+
+
+def down_and_up(lab, program):
+    """The TUN device goes down and comes up while nothing passes: its routes are set again."""
+    lab.build()
+    vpn = Vpn(lab, "a", program, config("a", named("fou"))).start()
+    routes = lambda: lab.exec(vpn.node, "ip", "route", "show", "dev", "tuna").split("\n")
+    before = routes()
+    lab.ip(vpn.node, "link set tuna down", "link set tuna up")
+    began = time.monotonic()
+    if LAN["b"] not in before[0] or not wait_until(lambda: routes() == before, 2):
+        raise Failed(f"the routes were {before}, and are {routes()}")
+    took = time.monotonic() - began
+    vpn.stop()
+    return f"{took:.2f} s"
+
+
+def fill_path(lab, vpn):
+    """Sends what is too long for the path, until the gateway has learnt that."""
+    wanted = NARROW_MTU - 28
+    with Pinger(lab, vpn.end) as pinger:
+        for _ in range(3):
+            pinger.ping(EDGE_MTU - 28, df=True, timeout=0.3)
+    if vpn.inner_mtu() != wanted:
+        raise Failed(f"the counters say an inner MTU of {vpn.inner_mtu()}, and {wanted} fit")
+
+
+HABITS = {"beside raw": beside_raw, "down and up": down_and_up, "idle": idle, "1000 peers": thousand, "as nobody": nobody}
 
 
 def run(report, program, name):

@@ -19,14 +19,6 @@ pub(crate) const HEADROOM: usize = 256;
 /// Packets that are written at once.
 pub(crate) const BATCH: usize = IDEAL_BATCH_SIZE;
 
-/// Whether the device takes packets, as the last ones showed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Up,
-    Down,
-    UpAgain,
-}
-
 /// A TUN device.
 pub(crate) struct Tun {
     device: SyncDevice,
@@ -39,7 +31,6 @@ pub(crate) struct Tun {
     owners: Vec<Option<PeerId>>,
     /// A megabyte that is used again and again: to make it costs more than to merge.
     merger: Merger,
-    state: State,
 }
 
 impl Tun {
@@ -69,7 +60,6 @@ impl Tun {
             queue: Vec::new(),
             owners: Vec::new(),
             merger: Merger::default(),
-            state: State::Up,
         })
     }
 
@@ -79,15 +69,6 @@ impl Tun {
 
     pub(crate) fn index(&self) -> io::Result<u32> {
         self.device.if_index()
-    }
-
-    /// Whether somebody has set the device down and up again, told once. Its routes went when it went down.
-    pub(crate) fn is_up_again(&mut self) -> bool {
-        let is_up_again = self.state == State::UpAgain;
-        if is_up_again {
-            self.state = State::Up;
-        }
-        is_up_again
     }
 
     pub(crate) fn has_offload(&self) -> bool {
@@ -166,15 +147,11 @@ impl Tun {
                 continue;
             }
             match self.device.send(packet) {
-                Ok(_) if self.state == State::Down => self.state = State::UpAgain,
                 Ok(_) => {}
                 Err(error) => {
                     if let Some(peer) = owners[index] {
                         let (count, bytes) = merged(packet, has_header);
                         lose(peer, count, bytes);
-                    }
-                    if error.raw_os_error() == Some(Errno::EIO as i32) {
-                        self.state = State::Down;
                     }
                     if !is_passing(&error) {
                         result = Err(error);

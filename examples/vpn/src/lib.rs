@@ -32,6 +32,7 @@ mod help;
 mod judge;
 mod layers;
 mod ledger;
+mod links;
 mod membership;
 mod parts;
 mod path_check;

@@ -63,7 +63,7 @@ impl Vpn {
             engine.add(&interface, peer)?;
         }
         let (tun, routes) = open_tun(&interface, &mut engine)?;
-        engine.ways.watch(&tun, Source::Tun)?;
+        watch(&engine, &tun, routes.as_ref())?;
         engine.ways.watch(&signals, Source::Signal)?;
         if interface.offload && !tun.has_offload() {
             say("the TUN device has no segmentation offload: packets are passed one by one");
@@ -112,6 +112,12 @@ impl Vpn {
                             return Ok(());
                         }
                     }
+                    Source::Links => {
+                        if self.routes.as_mut().is_some_and(Routes::are_gone) {
+                            say("the TUN device is up again: setting the routes that went with it");
+                            self.set_routes();
+                        }
+                    }
                     source => {
                         if let Err(error) = self.on_event(source, event.events()) {
                             self.restore_tun(&error)?;
@@ -121,10 +127,6 @@ impl Vpn {
                         }
                     }
                 }
-            }
-            if self.tun.is_up_again() {
-                say("the TUN device is up again: setting the routes that went with it");
-                self.set_routes();
             }
             self.engine.on_time(say);
             if self.next_stats.is_some_and(|due| due <= Instant::now()) {
@@ -175,7 +177,7 @@ impl Vpn {
                 engine.ways.sync(place);
                 passed
             }
-            Source::Signal => Ok(()),
+            Source::Signal | Source::Links => Ok(()),
         }
     }
 
@@ -221,7 +223,7 @@ impl Vpn {
         let (tun, routes) = open_tun(&self.interface, &mut self.engine)?;
         // The old one leaves with its last descriptor.
         (self.tun, self.routes) = (tun, routes);
-        self.engine.ways.watch(&self.tun, Source::Tun)?;
+        watch(&self.engine, &self.tun, self.routes.as_ref())?;
         Ok(())
     }
 
@@ -311,6 +313,11 @@ fn signals() -> nix::Result<SignalFd> {
     }
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+fn watch(engine: &Engine, tun: &Tun, routes: Option<&Routes>) -> Result<(), String> {
+    engine.ways.watch(tun, Source::Tun)?;
+    routes.map_or(Ok(()), |routes| engine.ways.watch(routes, Source::Links))
 }
 
 fn open_tun(interface: &Interface, engine: &mut Engine) -> Result<(Tun, Option<Routes>), String> {

@@ -22,6 +22,7 @@ const ICMP: u8 = 1;
 pub(crate) enum Source {
     Tun,
     Signal,
+    Links,
     Raw(usize),
     Udp(usize),
     Listener(usize),
@@ -37,6 +38,7 @@ impl Source {
             Self::Udp(index) => (3, index),
             Self::Listener(index) => (4, index),
             Self::Connection(index) => (5, index),
+            Self::Links => (6, 0),
         };
         (kind << 32) | index as u64
     }
@@ -49,7 +51,8 @@ impl Source {
             2 => Self::Raw(index),
             3 => Self::Udp(index),
             4 => Self::Listener(index),
-            _ => Self::Connection(index),
+            5 => Self::Connection(index),
+            _ => Self::Links,
         }
     }
 }
