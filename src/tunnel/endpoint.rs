@@ -227,6 +227,13 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
         self.core.deadline = Instant::ZERO;
     }
 
+    /// The address that ICMP errors to inner sources come from from now on; as
+    /// [`EndpointConfig::icmp_source`].
+    #[inline]
+    pub const fn set_icmp_source(&mut self, icmp_source: Option<Ipv4Addr>) {
+        self.core.config.icmp_source = icmp_source;
+    }
+
     /// A datagram that [`Inbound::Whole`](super::Inbound::Whole) names, until the next packet comes from the
     /// network.
     #[inline]
