@@ -3,12 +3,13 @@
 import os
 import re
 import shutil
+import socket
 import stat
 import time
 
 from carriers import named
 from net import EDGE_MTU, HOST, LAN, NARROW_MTU, OUTER, SPARE, TUN, Lab, wait_until
-from probes import Pinger
+from probes import UNREACHABLE, Pinger
 from report import Failed
 from vpn import Vpn, config, start_pair
 
@@ -124,6 +125,65 @@ def down_and_up(lab, program):
     return f"{took:.2f} s"
 
 
+def reload(lab, program):
+    """What is learnt stays out of the device's MTU; a file that cannot be done changes nothing; addresses change."""
+    lab.build()
+    text = config("a", named("fou"))
+    vpn = Vpn(lab, "a", program, text).start()
+    fill_path(lab, vpn)
+    read(vpn, text, "the file is read again")
+    device_mtu(lab, vpn, EDGE_MTU - 28)
+
+    another = f'[[peer]]\nname = "c"\ntunnel = ["fou,src={OUTER["a"]},dst=192.0.2.77,dport=7777"]\nallowed = ["10.77.0.0/16"]\n'
+    lower = config("a", named("fou"), interface="link_mtu = 1200", peer=another)
+    with lab.socket(vpn.node, socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((OUTER["a"], 7777))
+        read(vpn, lower, "nothing is changed: cannot open a UDP socket")
+    device_mtu(lab, vpn, EDGE_MTU - 28)
+    read(vpn, lower, "the file is read again; peers: 2")
+    device_mtu(lab, vpn, 1200 - 28)
+    if vpn.inner_mtu() != 1200 - 28:
+        raise Failed(f"link_mtu is 1200, and the counters say an inner MTU of {vpn.inner_mtu()}")
+
+    old, new = "10.98.0.1/24", "10.98.0.2/24"
+    for wanted in ([old, new], [new]):
+        listed = ", ".join(f'"{address}"' for address in wanted)
+        read(vpn, lower.replace(f'"{TUN["a"]}/32"', listed), "the file is read again")
+        there = re.findall(r"inet (\S+)", lab.exec(vpn.node, "ip", "-o", "-4", "address", "show", "dev", "tuna"))
+        if there != wanted:
+            raise Failed(f"the addresses should be {wanted}, and are {there}")
+    # Else the gateway's system would answer.
+    lab.ip(vpn.node, "link set tuna mtu 1400")
+    source = error_source(lab, 1300)
+    if f"{source}/24" != new:
+        raise Failed(f"ICMP errors come from {source} when the address is {new}")
+    vpn.stop()
+
+
+def read(vpn, text, answer):
+    """Has the file read again; the program must say this."""
+    first = len(vpn.lines)
+    vpn.reload(text)
+    vpn.wait_line(lambda line: answer in line, 2, first)
+
+
+def device_mtu(lab, vpn, wanted):
+    mtu = int(re.search(r"mtu (\d+)", lab.exec(vpn.node, "ip", "-o", "link", "show", "tuna")).group(1))
+    if mtu != wanted:
+        raise Failed(f"the device has an MTU of {mtu}, and it should be {wanted}")
+
+
+def error_source(lab, length):
+    """Who says that a packet of this length is too long."""
+    with Pinger(lab, "a") as pinger:
+        pinger.socket.settimeout(2)
+        pinger.send(length, df=True)
+        while True:
+            packet = pinger.socket.recv(65535)
+            if packet[20] == UNREACHABLE:
+                return socket.inet_ntoa(packet[12:16])
+
+
 def fill_path(lab, vpn):
     """Sends what is too long for the path, until the gateway has learnt that."""
     wanted = NARROW_MTU - 28
@@ -134,7 +194,7 @@ def fill_path(lab, vpn):
         raise Failed(f"the counters say an inner MTU of {vpn.inner_mtu()}, and {wanted} fit")
 
 
-HABITS = {"beside raw": beside_raw, "down and up": down_and_up, "idle": idle, "1000 peers": thousand, "as nobody": nobody}
+HABITS = {"beside raw": beside_raw, "reload": reload, "down and up": down_and_up, "idle": idle, "1000 peers": thousand, "as nobody": nobody}
 
 
 def run(report, program, name):

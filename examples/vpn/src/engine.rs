@@ -35,6 +35,8 @@ pub(crate) type End = Endpoint<'static, PeerTable<'static, Stack>, Ledger>;
 /// The middle of the program.
 pub(crate) struct Engine {
     pub(crate) endpoint: End,
+    /// What the endpoint has been told of the link.
+    pub(crate) link_mtu: u16,
     pub(crate) members: Vec<Option<Member>>,
     pub(crate) ways: Ways,
     pub(crate) stacks: Stacks,
@@ -50,6 +52,7 @@ impl Engine {
         let room = Room::for_peers(&config.peers);
         Self {
             endpoint: endpoint(&config.interface, room, link_mtu),
+            link_mtu,
             members: (0..room.peers).map(|_| None).collect(),
             ways,
             stacks: Stacks::default(),
@@ -345,12 +348,11 @@ impl Engine {
 /// An endpoint without peers.
 pub(crate) fn endpoint(interface: &Interface, room: Room, link_mtu: u16) -> End {
     let paths = Vec::leak(vec![Path::EMPTY; room.peers]);
-    let icmp_source = interface.addresses.first().map(|(address, _)| *address);
     let seed = crate::random();
     let defaults = EndpointConfig::DEFAULT;
     let endpoint_config = EndpointConfig {
         link_mtu,
-        icmp_source,
+        icmp_source: icmp_source(interface),
         identifications: ipencap::tunnel::Identifications::keyed(seed),
         icmp_rate: ipencap::icmp::BucketConfig {
             key: seed.rotate_left(32),
@@ -359,6 +361,11 @@ pub(crate) fn endpoint(interface: &Interface, room: Room, link_mtu: u16) -> End 
         ..defaults
     };
     Endpoint::new(room.table(), paths, endpoint_config).with_tally(Ledger::default())
+}
+
+/// What ICMP errors to inner sources come from.
+pub(crate) fn icmp_source(interface: &Interface) -> Option<Ipv4Addr> {
+    interface.addresses.first().map(|(address, _)| *address)
 }
 
 /// Does what the endpoint says of a packet from the network.

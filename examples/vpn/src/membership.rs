@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use ipencap::decap::Prefix;
+use ipencap::tunnel::Peers as _;
 
 use crate::config::{Config, Interface, Peer};
+use crate::cost::Cost;
 use crate::engine::{self, Engine};
 use crate::peers::{self, Member, Room};
 use crate::sockets;
@@ -21,13 +23,16 @@ impl Engine {
         networks.copied().collect()
     }
 
-    /// What the TUN device carries at most: the largest inner MTU of any peer. The endpoint answers what is too
-    /// long for the others.
-    pub(crate) fn tun_mtu(&mut self) -> u16 {
-        let now = self.now();
-        let members = self.members.iter().flatten();
-        let mtus = members.filter_map(|member| self.endpoint.inner_mtu(now, member.id));
-        mtus.max().unwrap_or(1280).max(68)
+    /// What the TUN device carries at most: the largest inner MTU of any peer, as its link and its settings have
+    /// it. The endpoint answers what is too long for the others, and what is too long for a path: that may become
+    /// wider again.
+    pub(crate) fn tun_mtu(&self) -> u16 {
+        let mtu = |member: &Member| {
+            let (stack, policy) = self.endpoint.peers().get(member.id)?;
+            let cost = Cost::of(stack, Some(self.link_mtu), policy.mtu);
+            u16::try_from(cost.inner_mtu?).ok()
+        };
+        self.members().filter_map(mtu).max().unwrap_or(1280).max(68)
     }
 
     /// Adds a peer.
@@ -55,10 +60,9 @@ impl Engine {
     }
 
     /// Peers come, change and go. Those that stay the same notice nothing, unless there are more than the table
-    /// has room for: then all paths are learnt anew.
+    /// has room for: then all paths are learnt anew. The sockets are [open](crate::ways::Ways::open).
     pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<(), String> {
         let link_mtu = link_mtu(&new);
-        self.ways.open(&new.peers)?;
         if !self.room.holds(&new.peers) {
             self.room = Room::for_peers(&new.peers);
             let ledger = core::mem::take(self.endpoint.tally_mut());
@@ -92,10 +96,13 @@ impl Engine {
                 None => self.remove(place),
             }
         }
-        if old.link_mtu != new.interface.link_mtu {
+        if self.link_mtu != link_mtu {
             let now = self.now();
+            self.link_mtu = link_mtu;
             self.endpoint.set_link_mtu(now, link_mtu);
         }
+        self.endpoint
+            .set_icmp_source(engine::icmp_source(&new.interface));
         let mut failed = Ok(());
         for peer in new.peers {
             if !staying.contains(peer.name.as_str())

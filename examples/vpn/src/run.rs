@@ -1,7 +1,7 @@
 //! The program's life: it starts, passes packets, reads its file again, and ends.
 
 use core::time::Duration;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -62,7 +62,7 @@ impl Vpn {
         for peer in peers {
             engine.add(&interface, peer)?;
         }
-        let (tun, routes) = open_tun(&interface, &mut engine)?;
+        let (tun, routes) = open_tun(&interface, &engine)?;
         watch(&engine, &tun, routes.as_ref())?;
         engine.ways.watch(&signals, Source::Signal)?;
         if interface.offload && !tun.has_offload() {
@@ -220,7 +220,7 @@ impl Vpn {
             "the TUN device {} is gone ({error}): making it anew",
             self.tun.name()
         ));
-        let (tun, routes) = open_tun(&self.interface, &mut self.engine)?;
+        let (tun, routes) = open_tun(&self.interface, &self.engine)?;
         // The old one leaves with its last descriptor.
         (self.tun, self.routes) = (tun, routes);
         watch(&self.engine, &self.tun, self.routes.as_ref())?;
@@ -240,6 +240,10 @@ impl Vpn {
                 return;
             }
         };
+        if let Err(line) = self.engine.ways.open(&config.peers) {
+            say(&format!("nothing is changed: {line}"));
+            return;
+        }
         let (old, new) = (&self.interface, &config.interface);
         if (&old.name, old.offload) != (&new.name, new.offload) {
             say("'name' and 'offload' of [interface] are changed by a restart only");
@@ -274,9 +278,13 @@ impl Vpn {
                 say(&format!("cannot remove the address {address}: {error}"));
             }
         }
-        for address in new.iter().filter(|address| !old.contains(address)) {
-            if let Err(error) = self.tun.add_address(*address) {
-                say(&format!("cannot add the address {}: {error}", address.0));
+        // All of them: the system may have removed others of the same network with one.
+        for address in new {
+            match self.tun.add_address(*address) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    say(&format!("cannot add the address {}: {error}", address.0));
+                }
+                _ => {}
             }
         }
         if let Err(error) = self.tun.set_mtu(self.engine.tun_mtu()) {
@@ -320,7 +328,7 @@ fn watch(engine: &Engine, tun: &Tun, routes: Option<&Routes>) -> Result<(), Stri
     routes.map_or(Ok(()), |routes| engine.ways.watch(routes, Source::Links))
 }
 
-fn open_tun(interface: &Interface, engine: &mut Engine) -> Result<(Tun, Option<Routes>), String> {
+fn open_tun(interface: &Interface, engine: &Engine) -> Result<(Tun, Option<Routes>), String> {
     let tun = Tun::open(interface, engine.tun_mtu()).map_err(|error| {
         let name = interface.name.as_deref().unwrap_or("a TUN device");
         let remedy = match error.raw_os_error().map(Errno::from_raw) {

@@ -1,6 +1,7 @@
 //! All sockets: which exist, and which a peer's packets go through.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -69,6 +70,43 @@ pub(crate) struct Ways {
     has_said_fallback: bool,
 }
 
+/// What tells sockets apart.
+#[derive(Default)]
+struct Keys {
+    raws: BTreeSet<(u8, Ipv4Addr)>,
+    udps: BTreeSet<SocketAddrV4>,
+    listeners: BTreeSet<SocketAddrV4>,
+}
+
+impl Keys {
+    fn of(peers: &[Peer]) -> Self {
+        let mut keys = Self::default();
+        for peer in peers {
+            match peer.carrier {
+                Carrier::Raw { protocol, local } => {
+                    keys.raws.extend([(protocol, local), (ICMP, local)]);
+                }
+                Carrier::Udp {
+                    local, source_port, ..
+                } => {
+                    keys.udps.insert(local);
+                    let from = source_port.map(|port| SocketAddrV4::new(*local.ip(), port));
+                    keys.udps.extend(from);
+                }
+                Carrier::Tcp {
+                    listen: true,
+                    local,
+                    ..
+                } => {
+                    keys.listeners.insert(local);
+                }
+                Carrier::Tcp { .. } => {}
+            }
+        }
+        keys
+    }
+}
+
 /// A connection, and what the system was asked to tell of it.
 struct Watched {
     connection: Connection,
@@ -92,73 +130,63 @@ impl Ways {
         &self.epoll
     }
 
-    /// Opens the sockets that these peers need, and closes the others. Says what fails.
+    /// Opens the sockets that these peers need, and closes the others. Says what fails: then all is as it was.
     pub(crate) fn open(&mut self, peers: &[Peer]) -> Result<(), String> {
-        let (mut raws, mut udps, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
-        for peer in peers {
-            match peer.carrier {
-                Carrier::Raw { protocol, local } => raws.extend([(protocol, local), (ICMP, local)]),
-                Carrier::Udp {
-                    local, source_port, ..
-                } => {
-                    udps.push(local);
-                    udps.extend(source_port.map(|port| SocketAddrV4::new(*local.ip(), port)));
-                }
-                Carrier::Tcp {
-                    listen: true,
-                    local,
-                    ..
-                } => listeners.push(local),
-                Carrier::Tcp { .. } => {}
-            }
-        }
-        self.raws.iter_mut().for_each(|raw| {
-            raw.take_if(|raw| !raws.contains(&raw.key()));
-        });
-        self.udps.iter_mut().for_each(|udp| {
-            udp.take_if(|udp| !udps.contains(&udp.local()));
-        });
-        self.listeners.iter_mut().for_each(|listener| {
-            listener.take_if(|listener| !listeners.contains(&listener.local()));
-        });
-        for (protocol, local) in raws {
-            if self
-                .raws
-                .iter()
-                .flatten()
-                .all(|raw| raw.key() != (protocol, local))
-            {
-                let raw = Raw::open(protocol, local)
-                    .map_err(|error| cannot("open a raw socket at", local, &error))?;
-                let index = place(&mut self.raws);
-                self.watch(&raw, Source::Raw(index))?;
-                self.raws[index] = Some(raw);
-            }
-        }
-        for local in udps {
-            if self.udps.iter().flatten().all(|udp| udp.local() != local) {
-                let udp = Udp::open(local, self.offload)
-                    .map_err(|error| cannot("open a UDP socket at", local, &error))?;
-                let index = place(&mut self.udps);
-                self.watch(&udp, Source::Udp(index))?;
-                self.udps[index] = Some(udp);
-            }
-        }
-        for local in listeners {
-            if self
+        let (old, new) = (self.keys(), Keys::of(peers));
+        let opened = self.open_missing(&new);
+        self.close_all_but(if opened.is_ok() { &new } else { &old });
+        opened
+    }
+
+    fn keys(&self) -> Keys {
+        Keys {
+            raws: self.raws.iter().flatten().map(Raw::key).collect(),
+            udps: self.udps.iter().flatten().map(Udp::local).collect(),
+            listeners: self
                 .listeners
                 .iter()
                 .flatten()
-                .all(|listener| listener.local() != local)
-            {
-                let listener =
-                    Listener::open(local).map_err(|error| cannot("listen at", local, &error))?;
-                let index = place(&mut self.listeners);
-                self.watch(&listener, Source::Listener(index))?;
-                self.listeners[index] = Some(listener);
-            }
+                .map(Listener::local)
+                .collect(),
+        }
+    }
+
+    fn open_missing(&mut self, wanted: &Keys) -> Result<(), String> {
+        let open = self.keys();
+        for &(protocol, local) in wanted.raws.difference(&open.raws) {
+            let raw = Raw::open(protocol, local)
+                .map_err(|error| cannot("open a raw socket at", local, &error))?;
+            let index = place(&mut self.raws);
+            self.watch(&raw, Source::Raw(index))?;
+            self.raws[index] = Some(raw);
+        }
+        for &local in wanted.udps.difference(&open.udps) {
+            let udp = Udp::open(local, self.offload)
+                .map_err(|error| cannot("open a UDP socket at", local, &error))?;
+            let index = place(&mut self.udps);
+            self.watch(&udp, Source::Udp(index))?;
+            self.udps[index] = Some(udp);
+        }
+        for &local in wanted.listeners.difference(&open.listeners) {
+            let listener =
+                Listener::open(local).map_err(|error| cannot("listen at", local, &error))?;
+            let index = place(&mut self.listeners);
+            self.watch(&listener, Source::Listener(index))?;
+            self.listeners[index] = Some(listener);
         }
         Ok(())
+    }
+
+    fn close_all_but(&mut self, wanted: &Keys) {
+        for raw in &mut self.raws {
+            raw.take_if(|raw| !wanted.raws.contains(&raw.key()));
+        }
+        for udp in &mut self.udps {
+            udp.take_if(|udp| !wanted.udps.contains(&udp.local()));
+        }
+        for listener in &mut self.listeners {
+            listener.take_if(|listener| !wanted.listeners.contains(&listener.local()));
+        }
     }
 
     /// Asks the system to tell when something has come.
