@@ -12,7 +12,7 @@ use tun_rs::{
 };
 
 use crate::config::Interface;
-use crate::sockets::{MAX_LEN, zeroed};
+use crate::sockets::MAX_LEN;
 
 /// The free bytes in front of each packet: four layers of IPv4 and TCP with timestamps take 208.
 pub(crate) const HEADROOM: usize = 256;
@@ -195,6 +195,10 @@ impl Merger {
 
 fn is_merged(packet: &[u8]) -> bool {
     packet.first_chunk() == Some(&MERGED)
+}
+
+fn zeroed(count: usize, len: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|_| vec![0; len]).collect()
 }
 
 /// What a packet of the device takes, and some more: somebody may raise its MTU.
