@@ -55,7 +55,7 @@ impl Tun {
             name: device.name()?,
             device,
             raw: vec![0; VIRTIO_NET_HDR_LEN + MAX_LEN],
-            segments: zeroed(count, segment_room(mtu)),
+            segments: segments(count, mtu),
             lengths: vec![0; count],
             queue: Vec::new(),
             owners: Vec::new(),
@@ -77,7 +77,7 @@ impl Tun {
 
     pub(crate) fn set_mtu(&mut self, mtu: u16) -> io::Result<()> {
         self.device.set_mtu(mtu)?;
-        self.segments = zeroed(self.segments.len(), segment_room(mtu));
+        self.segments = segments(self.segments.len(), mtu);
         Ok(())
     }
 
@@ -197,13 +197,17 @@ fn is_merged(packet: &[u8]) -> bool {
     packet.first_chunk() == Some(&MERGED)
 }
 
-fn zeroed(count: usize, len: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|_| vec![0; len]).collect()
-}
-
-/// What a packet of the device takes, and some more: somebody may raise its MTU.
-fn segment_room(mtu: u16) -> usize {
-    HEADROOM + usize::from(mtu.max(2048))
+/// Buffers for segments of a super-packet. The first is for packets that come whole, too, and holds the longest:
+/// somebody may raise the MTU of the device, and the others have some room for that only. None takes memory until it is
+/// written.
+fn segments(count: usize, mtu: u16) -> Vec<Vec<u8>> {
+    let room = |number| match number {
+        0 => MAX_LEN,
+        _ => usize::from(mtu.max(2048)),
+    };
+    (0..count)
+        .map(|number| vec![0; HEADROOM + room(number)])
+        .collect()
 }
 
 /// ICMP errors for inner hosts come through the device from its own address. Linux drops packets that come from
@@ -270,6 +274,16 @@ mod tests {
     use ipencap::wire::{IpProtocol, Ipv4Header};
 
     use super::*;
+
+    /// A device whose MTU somebody has raised has long packets.
+    #[test]
+    fn a_whole_packet_of_any_length_has_room() {
+        for count in [1, BATCH] {
+            let segments = segments(count, 1472);
+            assert_eq!(segments.len(), count);
+            assert_eq!(segments[0].len(), HEADROOM + MAX_LEN);
+        }
+    }
 
     /// A segment of a TCP connection, behind room for a header.
     fn segment(port: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
