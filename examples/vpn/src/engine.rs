@@ -115,13 +115,18 @@ impl Engine {
         let member = self.members.get_mut(place).and_then(Option::as_mut);
         let (ways, lost) = (&mut self.ways, &mut self.lost);
         let number = self.endpoint.tally().from_tun;
+        let len = u16::try_from(packet.as_slice().len()).unwrap_or(u16::MAX);
         let said = PerPacket::new();
         let verdict = match member {
             None => self.endpoint.send(now, packet, &said, |_| ()),
             Some(Member {
                 id, carrier, check, ..
             }) => {
-                let owner = Owner { peer: *id, number };
+                let owner = Owner {
+                    peer: *id,
+                    number,
+                    len,
+                };
                 let no_socket = NotSent {
                     owner,
                     why: Refusal::Unreachable,
@@ -154,10 +159,11 @@ impl Engine {
                         let mut connection = ways.connection(*id);
                         self.endpoint
                             .send_payload(now, packet, &said, |_, payload| {
-                                let is_queued =
-                                    connection.as_mut().is_some_and(|to| to.queue(payload));
-                                if !is_queued {
-                                    let why = Refusal::Full;
+                                let queued = match &mut connection {
+                                    Some(connection) => connection.queue(owner, payload),
+                                    None => Err(Refusal::Unreachable),
+                                };
+                                if let Err(why) = queued {
                                     lost.push(NotSent { owner, why });
                                 }
                             })
@@ -263,18 +269,25 @@ impl Engine {
         let Some(connection) = ways.connection_at(place) else {
             return Ok(());
         };
+        let member = members.get(place).and_then(Option::as_ref);
+        let peer = member.map(|member| member.id);
         let meta = connection_meta(connection, Ecn::NotEct);
         let mut frames = Vec::new();
         for _ in 0..MOST_CALLS {
-            let has_more = connection.read(scratch, &mut frames);
+            let read = connection.read(scratch, &mut frames);
             for frame in &mut frames {
                 endpoint.tally_mut().from_network += 1;
                 let verdict = endpoint.receive_payload(now, &meta, frame);
                 inbound(endpoint, members, now, &verdict, frame, tun)?;
             }
             frames.clear();
-            if !has_more {
-                break;
+            match (read, peer) {
+                (Ok(true), _) => {}
+                (Err(error), Some(peer)) => {
+                    endpoint.tally_mut().unframed(peer, error.name());
+                    break;
+                }
+                _ => break,
             }
         }
         flush(tun, endpoint)
@@ -330,7 +343,8 @@ impl Engine {
                 let _ = self.endpoint.local_mtu(now, peer, mtu);
             }
         }
-        self.endpoint.tally_mut().all_sent();
+        let waiting = self.ways.first_waiting();
+        self.endpoint.tally_mut().all_sent(waiting);
     }
 
     /// The counters, as JSON.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use ipencap::decap::Prefix;
-use ipencap::tunnel::Peers as _;
+use ipencap::tunnel::{PeerId, Peers as _};
 
 use crate::config::{Config, Interface, Peer};
 use crate::cost::Cost;
@@ -53,9 +53,24 @@ impl Engine {
 
     fn remove(&mut self, place: usize) {
         if let Some(member) = self.members[place].take() {
+            self.close(member.id);
             self.endpoint.peers_mut().remove(member.id);
             self.endpoint.tally_mut().end(member.id);
-            self.ways.set_connection(member.id, None);
+        }
+    }
+
+    /// What waits for a connection is lost, and counted as the peer's.
+    fn close(&mut self, peer: PeerId) {
+        self.ways.set_connection(peer, None);
+        self.ways.flush(&mut self.lost);
+        self.learn_from_lost(self.now());
+    }
+
+    /// Closes all connections.
+    pub(crate) fn end(&mut self) {
+        let peers: Vec<PeerId> = self.members().map(|member| member.id).collect();
+        for peer in peers {
+            self.close(peer);
         }
     }
 
@@ -64,6 +79,7 @@ impl Engine {
     pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<(), String> {
         let link_mtu = link_mtu(&new);
         if !self.room.holds(&new.peers) {
+            self.end();
             self.room = Room::for_peers(&new.peers);
             let ledger = core::mem::take(self.endpoint.tally_mut());
             self.endpoint = engine::endpoint(&new.interface, self.room, link_mtu);
@@ -74,7 +90,6 @@ impl Engine {
                 .flatten()
             {
                 self.endpoint.tally_mut().end(member.id);
-                self.ways.set_connection(member.id, None);
             }
         }
         let mut wanted: HashMap<&str, &Peer> = HashMap::new();

@@ -108,6 +108,7 @@ impl Vpn {
                 match Source::of(event.data()) {
                     Source::Signal => {
                         if self.on_signal() {
+                            self.engine.end();
                             self.print_counters();
                             return Ok(());
                         }

@@ -67,6 +67,8 @@ pub(crate) struct Ways {
     listeners: Vec<Option<Listener>>,
     /// By the place of the peer, up to the last one that has a connection.
     connections: Vec<Option<Box<Watched>>>,
+    /// What waited for connections that are no more.
+    lost: Vec<NotSent>,
     has_said_fallback: bool,
 }
 
@@ -122,6 +124,7 @@ impl Ways {
             udps: Vec::new(),
             listeners: Vec::new(),
             connections: Vec::new(),
+            lost: Vec::new(),
             has_said_fallback: false,
         })
     }
@@ -200,6 +203,11 @@ impl Ways {
     /// A peer with a connection has this place now, or none has.
     pub(crate) fn set_connection(&mut self, peer: PeerId, carrier: Option<Carrier>) {
         let place = peer.place() as usize;
+        if let Some(connection) = self.connection_at(place) {
+            connection.lose();
+            let lost = connection.take_lost();
+            self.lost.extend(lost);
+        }
         if let Some(Carrier::Tcp {
             listen,
             local,
@@ -258,8 +266,18 @@ impl Ways {
         raws.any(|raw| raw.key() == (ICMP, local))
     }
 
+    /// Which packet from the TUN device waits for a connection for longest.
+    pub(crate) fn first_waiting(&self) -> Option<u64> {
+        let connections = self.connections.iter().flatten();
+        connections
+            .filter_map(|watched| watched.connection.first_waiting())
+            .map(|owner| owner.number)
+            .min()
+    }
+
     /// Sends what is queued.
     pub(crate) fn flush(&mut self, lost: &mut Vec<NotSent>) {
+        lost.append(&mut self.lost);
         for raw in self.raws.iter_mut().flatten() {
             raw.flush(lost);
         }
@@ -275,6 +293,7 @@ impl Ways {
         for place in 0..self.connections.len() {
             if let Some(connection) = self.connection_at(place) {
                 connection.flush();
+                lost.extend(connection.take_lost());
             }
             self.sync(place);
         }

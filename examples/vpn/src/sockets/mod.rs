@@ -43,12 +43,18 @@ pub(crate) struct Owner {
     pub(crate) peer: PeerId,
     /// Which of the packets from the TUN device it is, or is a piece of.
     pub(crate) number: u64,
+    /// The bytes of that packet, without headers of the tunnel.
+    pub(crate) len: u16,
 }
 
 impl Owner {
     /// Of a packet that the program sends by itself.
     pub(crate) const fn beside_tun(peer: PeerId) -> Self {
-        Self { peer, number: 0 }
+        Self {
+            peer,
+            number: 0,
+            len: 0,
+        }
     }
 }
 
