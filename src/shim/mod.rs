@@ -100,6 +100,13 @@ pub trait Shim: Copy {
     /// How many bytes it is, the same for every packet.
     fn len(&self) -> usize;
 
+    /// How many of them, the last ones, are part of a connection's byte stream, as a length in front of the packet
+    /// is: 0 without a [connection](Self::IS_CONNECTION).
+    #[inline(always)]
+    fn prefix_len(&self) -> usize {
+        0
+    }
+
     /// Whether it has no bytes.
     #[inline]
     fn is_empty(&self) -> bool {

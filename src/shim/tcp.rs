@@ -172,14 +172,6 @@ impl Tcp {
         }
     }
 
-    /// The length of the prefix in front of the packet, in bytes.
-    pub(crate) const fn prefix_len(&self) -> usize {
-        match self.framing {
-            Some(_) => LengthPrefix::LEN,
-            None => 0,
-        }
-    }
-
     /// Writes the prefix of a packet at the start of `frame`.
     pub(crate) fn write_prefix(&self, frame: &mut [u8], packet_len: u16) {
         let prefix = self.framing.and_then(|framing| framing.of(packet_len));
@@ -219,6 +211,14 @@ impl Shim for Tcp {
         usize::from(self.options_len)
             .wrapping_add(prefix_len)
             .wrapping_add(TcpHeader::LEN)
+    }
+
+    #[inline(always)]
+    fn prefix_len(&self) -> usize {
+        match self.framing {
+            Some(_) => LengthPrefix::LEN,
+            None => 0,
+        }
     }
 
     #[inline(always)]

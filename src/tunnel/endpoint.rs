@@ -207,6 +207,13 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
         self.core.deadline = Instant::ZERO;
     }
 
+    /// The address that ICMP errors to inner sources come from, from now on
+    /// ([`EndpointConfig::icmp_source`]).
+    #[inline]
+    pub const fn set_icmp_source(&mut self, icmp_source: Option<Ipv4Addr>) {
+        self.core.config.icmp_source = icmp_source;
+    }
+
     /// The link that outer packets leave by has another MTU now. [`expire`](Self::expire) tells of the
     /// inner MTUs that follow.
     #[inline]
@@ -344,7 +351,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         self.deadline = self.deadline.min(deadline);
     }
 
-    /// An ICMP error that is due about a packet, if it may be sent. It may be cut, as a quoted one is.
+    /// An ICMP error that is due about a packet, if it may be sent and the bucket of its peer gives what it
+    /// costs. The packet may be cut, as a quoted one is; then strangers may have made it up.
     #[cold]
     #[inline(never)]
     pub(super) fn error_about(
@@ -353,6 +361,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         peer: Option<PeerId>,
         kind: Kind,
         offending: &[u8],
+        is_forgeable: bool,
     ) -> Result<IcmpError, Cause> {
         let tunnel = peer.and_then(|peer| self.peers.get(peer));
         let outer_source = tunnel.map(|(tunnel, _)| tunnel.ends().0);
@@ -366,7 +375,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         };
         let path = peer.and_then(|peer| path_at(self.paths, peer).filter(|path| path.is_of(peer)));
         let bucket = path.map_or(&mut self.bucket, |path| &mut path.bucket);
-        if bucket.take(now) {
+        let may_send = if is_forgeable {
+            bucket.take_spare(now)
+        } else {
+            bucket.take(now)
+        };
+        if may_send {
             Ok(offending.error(kind, source, self.config.icmp_quote_len))
         } else {
             Err(Cause::RateLimited)

@@ -212,7 +212,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     #[cold]
     fn notice(&mut self, now: Instant, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
         let kind = self.path(peer)?.notice(now)?;
-        let error = self.error_about(now, Some(peer), kind, packet);
+        let error = self.error_about(now, Some(peer), kind, packet, false);
         let error = error.ok()?;
         self.path(peer)?.forget_notice();
         Some(error)
@@ -345,7 +345,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         packet: &[u8],
         (kind, cause): (Kind, Cause),
     ) -> Outbound {
-        match self.error_about(now, peer, kind, packet) {
+        match self.error_about(now, peer, kind, packet, false) {
             Ok(error) => Outbound::Answer { peer, error, cause },
             Err(cause) => Outbound::Drop { peer, cause },
         }

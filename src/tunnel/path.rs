@@ -109,26 +109,27 @@ impl Path {
 
     /// [`sent`](Self::sent) on a path that is [quiet](Self::is_quiet).
     #[inline(always)]
-    pub(super) fn sent_soon(&mut self, now: Instant, inner_len: u32, len: u32) {
+    pub(super) fn sent_soon(&mut self, now: Instant, stream_len: u32, len: u32) {
         self.mtu.sent_soon(len);
-        self.count(now, inner_len);
+        self.count(now, stream_len);
     }
 
     #[inline(always)]
-    const fn count(&mut self, now: Instant, inner_len: u32) {
+    const fn count(&mut self, now: Instant, stream_len: u32) {
         self.spoke = now;
         self.sequence = self.sequence.wrapping_add(1);
-        self.stream = self.stream.wrapping_add(inner_len);
+        self.stream = self.stream.wrapping_add(stream_len);
     }
 
-    /// A packet of `inner_len` bytes went to the peer, whose longest part has `len` bytes on the wire.
+    /// A packet went to the peer that takes `stream_len` bytes of a TCP layer's stream; its longest part has `len`
+    /// bytes on the wire.
     #[cfg_attr(
         not(all(target_os = "none", not(target_pointer_width = "64"))),
         inline(always)
     )]
-    pub(super) fn sent(&mut self, now: Instant, inner_len: u32, len: u16) {
+    pub(super) fn sent(&mut self, now: Instant, stream_len: u32, len: u16) {
         self.mtu.sent(now, len);
-        self.count(now, inner_len);
+        self.count(now, stream_len);
     }
 
     /// The number of the next packet that may be fragmented.

@@ -122,7 +122,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         inner: Inside<'_>,
         quote_start: usize,
     ) -> Inbound {
-        let error = self.error_about(now, Some(peer), kind, inner.packet);
+        // Whoever forges reports shall not use up what answers to our own sources need.
+        let error = self.error_about(now, Some(peer), kind, inner.packet, true);
         let Some(inner_mtu) = self.inner_mtu(now, peer) else {
             return ignore(None, Cause::NotOurs);
         };
@@ -160,9 +161,16 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     fn quoted<'q>(&self, quote: Quote<'q>, destination: Ipv4Addr) -> Option<(PeerId, Inside<'q>)> {
         for number in 0..MOST_BEHIND_ADDRESS {
             let peer = self.peers.with_outer_address(destination, number)?;
-            let inner = self.peers.get(peer);
-            let inner = inner.and_then(|(tunnel, _)| tunnel.inside_quote(quote));
-            if let Some(inner) = inner {
+            let Some((tunnel, policy)) = self.peers.get(peer) else {
+                continue;
+            };
+            let Some(inner) = tunnel.inside_quote(quote) else {
+                continue;
+            };
+            // Where it is quoted: a packet that does not go to this peer is none that was sent to it.
+            let inner_destination = inner.header().map(|header| header.destination());
+            let owner = inner_destination.map(|inner| self.peers.owner(policy.tenant, inner));
+            if owner.is_none_or(|owner| owner == Some(peer)) {
                 let start = inner.span().start;
                 let packet = inner.packet();
                 return Some((peer, Inside { start, packet }));

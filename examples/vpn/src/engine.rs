@@ -12,7 +12,7 @@ use ipencap::time::Instant;
 use ipencap::tunnel::{
     Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, Peers,
 };
-use ipencap::wire::Ecn;
+use ipencap::wire::{Ecn, IpProtocol};
 use serde_json::Value;
 
 use crate::config::{Carrier, Config, Interface};
@@ -191,6 +191,7 @@ impl Engine {
                     source: *datagrams.from.ip(),
                     source_port: datagrams.from.port(),
                     destination: *datagrams.to.ip(),
+                    protocol: IpProtocol::UDP,
                     destination_port: datagrams.to.port(),
                     ecn: datagrams.ecn,
                 };
@@ -200,7 +201,7 @@ impl Engine {
                 for payload in payloads.chain(empty) {
                     endpoint.tally_mut().from_network += 1;
                     if payload == NAT_KEEPALIVE {
-                        let peer = endpoint.peers().sender(&Arrival::of_datagram(&meta));
+                        let peer = endpoint.peers().sender(&Arrival::of_payload(&meta));
                         endpoint.tally_mut().keepalive(peer);
                         continue;
                     }
