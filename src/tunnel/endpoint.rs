@@ -90,8 +90,8 @@ pub(super) struct Core<'m, P, C> {
 }
 
 impl<'m, P: Peers> Endpoint<'m, P> {
-    /// The end of the tunnels to `peers`. It needs a path for each place of these; a peer whose place is
-    /// behind the end of `paths` counts as none. Begin with [`Path::EMPTY`]: what a path has learnt for another
+    /// An endpoint for these peers. `paths` needs one [`Path`] for each place in [`Peers::capacity`]; a peer whose
+    /// place is not below the length of `paths` is treated as if it did not exist. Begin with [`Path::EMPTY`]: what a path has learnt for another
     /// endpoint, such as a narrow MTU, would still hold.
     #[inline]
     #[must_use]
@@ -256,9 +256,9 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
         (deadline < Instant::MAX).then_some(deadline)
     }
 
-    /// Tells of everything that has come with time. It looks at every peer, so call it at the
-    /// [deadline](Self::next_deadline) and not for every packet. Without it nothing goes wrong, but nobody
-    /// hears of raised MTUs, due keepalives and silent peers.
+    /// Reports through `tell` each [`Change`] that is due: raised MTUs, due keepalives, silent peers. It looks at
+    /// every peer, so call it at the [deadline](Self::next_deadline) and not for every packet. Packets pass without
+    /// it, too; only these reports are then missing.
     #[inline]
     pub fn expire(&mut self, now: Instant, mut tell: impl FnMut(Change)) {
         let now = self.core.advance(now);

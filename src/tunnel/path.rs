@@ -8,8 +8,9 @@ use crate::time::{Duration, Instant};
 /// Linux.
 const NOTICE_TIME: Duration = Duration::from_secs(30);
 
-/// What an endpoint remembers of one peer: path MTU, numbers, ICMP errors and life. One for each place of
-/// the peers, in the caller's memory. Cores that share peers have paths of their own.
+/// The state that an endpoint keeps for one peer: path MTU, sequence numbers, ICMP rate limit, and when packets
+/// were last sent and received. Give an [`Endpoint`](super::Endpoint) one for each place in
+/// [`Peers::capacity`](super::Peers::capacity). Cores that share peers have paths of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
     /// The generation of the peer that all this is about; its place is that of the path.

@@ -39,7 +39,7 @@ pub trait PeerTunnel: Encapsulate {
     /// layers around it take packets from their own far end only.
     fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Self::Receiver<'_, A>;
 
-    /// The outer source and destination, of a stack those of its outermost layer: ours and the peer's.
+    /// Our address and the peer's in the outermost IPv4 header: source and destination of what we send.
     fn ends(&self) -> (Ipv4Addr, Ipv4Addr);
 
     /// The source and destination that the innermost layer writes.
@@ -48,7 +48,7 @@ pub trait PeerTunnel: Encapsulate {
         self.ends()
     }
 
-    /// What packets from the peer look like.
+    /// The address, protocol and port or key by which packets from the peer are recognised.
     fn arrival(&self) -> Arrival;
 
     /// How many bytes each packet takes of the byte stream of the outermost TCP layer, beside its own: a length

@@ -22,9 +22,9 @@ const MOST_BEHIND_ADDRESS: usize = 64;
 impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// The system refused to send a packet to this peer that is longer than `mtu` bytes (`EMSGSIZE`, or
     /// `SO_EE_ORIGIN_LOCAL` in a socket's error queue; see [sockets](super#sockets-of-the-host)). That is
-    /// believed at once. The verdict is [`Inbound::Learnt`], also if that changes nothing, as on a path with a
-    /// [static](super::MtuPolicy::Static) MTU or for an MTU that is not lower. Nothing is counted: no packet has
-    /// come.
+    /// believed at once, also below the floor and on a path with a [static](super::MtuPolicy::Static) MTU, and holds
+    /// until the path MTU is raised (after ten minutes by default). The verdict is [`Inbound::Learnt`], also if `mtu`
+    /// is not lower than the path MTU and nothing has changed. It is not counted, because no packet was received.
     #[inline]
     pub fn local_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
         let now = self.core.advance(now);
