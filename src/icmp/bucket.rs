@@ -10,7 +10,7 @@ use crate::time::Instant;
 pub struct BucketConfig {
     /// At most so many errors in a second, over a long time. On average two thirds of it, see [`Bucket`].
     pub per_second: u16,
-    /// At most so many errors at once.
+    /// At most so many errors at once; 65535 for no limit at all.
     pub burst: u16,
     /// A secret number, another for each bucket.
     pub key: u64,
@@ -84,6 +84,9 @@ impl Bucket {
 
     /// Takes a token if that leaves `kept` of them.
     fn take_above(&mut self, now: Instant, kept: u16) -> bool {
+        if self.burst == u16::MAX {
+            return true;
+        }
         let elapsed = now.since(self.last).as_millis();
         self.last = self.last.max(now);
         let gained = u32::try_from(elapsed)
