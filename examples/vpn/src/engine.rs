@@ -13,7 +13,7 @@ use ipencap::tunnel::{
     Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, PeerTunnel,
     Peers,
 };
-use ipencap::wire::Ecn;
+use ipencap::wire::{Ecn, IpProtocol};
 use serde_json::Value;
 
 use crate::config::{Carrier, Config, Interface};
@@ -202,6 +202,7 @@ impl Engine {
                     source: *datagrams.from.ip(),
                     source_port: datagrams.from.port(),
                     destination: *datagrams.to.ip(),
+                    protocol: IpProtocol::UDP,
                     destination_port: datagrams.to.port(),
                     ecn: datagrams.ecn,
                 };
@@ -211,7 +212,7 @@ impl Engine {
                 for payload in payloads.chain(empty) {
                     endpoint.tally_mut().from_network += 1;
                     if payload == NAT_KEEPALIVE {
-                        let peer = endpoint.peers().sender(&Arrival::of_datagram(&meta));
+                        let peer = endpoint.peers().sender(&Arrival::of_payload(&meta));
                         endpoint.tally_mut().keepalive(peer);
                         continue;
                     }

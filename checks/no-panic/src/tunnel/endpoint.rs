@@ -12,7 +12,9 @@ use ipencap::tunnel::{
 
 use super::Tunnels;
 use super::values::{config, meta, peer_id};
-use crate::given::{bytes, double_word, long_word, per_packet, prefixes, size, span, word};
+use crate::given::{
+    address, bytes, double_word, long_word, per_packet, prefixes, size, span, word,
+};
 use crate::helper::{cloneable, seen};
 
 type End<'m, P> = Endpoint<'m, P, Counters>;
@@ -159,6 +161,7 @@ fn rest<P: Peers>(end: &mut End<'_, P>) {
     ));
     Endpoint::on_confirmed(end, now(), peer_id(), black_box(&mut prober), word());
     Endpoint::set_link_mtu(end, now(), word());
+    Endpoint::set_icmp_source(end, black_box(Some(address())));
     seen(Endpoint::next_deadline(end));
     Endpoint::expire(end, now(), seen);
     seen(Endpoint::is_silent(end, peer_id()));
