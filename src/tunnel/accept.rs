@@ -6,6 +6,7 @@ use super::path::Path;
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{MssPolicy, PeerId, PeerPolicy, Peers};
 use super::tally::{Event, Tally};
+use crate::encap::Encapsulate;
 use crate::error::EncapError;
 use crate::mss::{self, Patch};
 use crate::packet::{Facts, PerPacket, Rules};
@@ -200,6 +201,22 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             }
         }
         taken
+    }
+
+    /// The numbers of a packet that goes to this peer whatever is known of the path; they are used up.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn number_probe(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        facts: &Facts,
+    ) -> Option<PerPacket> {
+        let (tunnel, _, path) = self.peer(now, peer)?;
+        let numbered = path.numbered(u16::MAX, &PerPacket::new());
+        tunnel.check(facts, &numbered, ALL).ok()?;
+        path.count(now, stream_len(tunnel, facts));
+        Some(numbered)
     }
 
     /// Writes the numbers of another fragment of a packet that is split.

@@ -126,6 +126,20 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
             .ok()?;
         Some(numbered)
     }
+
+    /// What to wrap a packet with that goes to this peer beside [`send`](Self::send), as a
+    /// [probe](Self::probe) does that may be longer than what is known to pass. Its numbers are used up like those of
+    /// any packet: a receiver that keeps GRE's sequence takes both. It is not counted, but speaks for us like a
+    /// keepalive.
+    ///
+    /// `None` if there is no such peer, or its tunnel does not take the packet.
+    #[inline]
+    #[must_use]
+    pub fn number_probe(&mut self, now: Instant, peer: PeerId, probe: &[u8]) -> Option<PerPacket> {
+        let now = self.core.advance(now);
+        let facts = Facts::read(probe).ok()?;
+        self.core.number_probe(now, peer, &facts)
+    }
 }
 
 impl<P: Peers, C: Tally> Core<'_, P, C> {

@@ -115,8 +115,9 @@ impl Path {
         self.count(now, stream_len);
     }
 
+    /// A packet went to the peer, of whatever length.
     #[inline(always)]
-    const fn count(&mut self, now: Instant, stream_len: u32) {
+    pub(super) const fn count(&mut self, now: Instant, stream_len: u32) {
         self.spoke = now;
         self.sequence = self.sequence.wrapping_add(1);
         self.stream = self.stream.wrapping_add(stream_len);

@@ -209,14 +209,8 @@ impl Sending {
         packet: &mut Buffer<N>,
         way: &mut Way<'_, '_, P, C, N>,
     ) -> bool {
-        let per_packet = PerPacket::new();
-        let facts = Facts::read(packet.packet());
-        let tunnel = way.endpoint.peers().get(peer).map(|(tunnel, _)| tunnel);
-        let (Ok(facts), Some(tunnel)) = (facts, tunnel) else {
-            return false;
-        };
-        let fits = tunnel.check(&facts, &per_packet, Rules::Explained).is_ok();
-        fits && self.wrap(peer, &per_packet, packet, way)
+        let numbered = way.endpoint.number_probe(way.now, peer, packet.packet());
+        numbered.is_some_and(|per_packet| self.wrap(peer, &per_packet, packet, way))
     }
 
     /// Wraps the next fragment, if there is one.

@@ -1,6 +1,6 @@
 //! What the engine does by itself, when it is time: keepalives, pings, connections that are made again.
 
-use ipencap::encap::{Encapsulate, PerPacket};
+use ipencap::encap::Encapsulate;
 use ipencap::packet::{Packet, Span};
 use ipencap::time::Instant;
 use ipencap::tunnel::{Change, PeerId, Peers, SocketTunnel};
@@ -113,6 +113,7 @@ impl Engine {
     /// Sends a ping through the tunnel, of this outer length, beside the endpoint: it may be longer than the path
     /// MTU that is known.
     fn ping(&mut self, place: usize, outer_len: u16) {
+        let now = self.now();
         let Self {
             members,
             ways,
@@ -136,7 +137,10 @@ impl Engine {
             return;
         };
         let mut packet = Packet::new(scratch, Span::new(HEADROOM, len));
-        let said = PerPacket::new().with_sequence(0);
+        let said = endpoint.number_probe(now, *id, packet.as_slice());
+        let (Some(said), Some((tunnel, _))) = (said, endpoint.peers().get(*id)) else {
+            return;
+        };
         // A lost ping is what pings are for.
         let mut lost = Vec::new();
         match *carrier {

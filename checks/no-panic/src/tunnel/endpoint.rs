@@ -75,6 +75,7 @@ fn outbound<P: Peers>(end: &mut End<'_, P>, buffer: &mut [u8]) {
             &fragment,
         ));
     }
+    seen(Endpoint::number_probe(end, now(), peer_id(), bytes()));
     let mut packet = Packet::new(black_box(&mut *buffer), span());
     seen(Endpoint::send(
         end,
