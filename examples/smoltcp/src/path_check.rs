@@ -23,8 +23,7 @@ const MIN_TIMER: Duration = Duration::from_millis(1);
 ///
 /// All of it takes two or three packets in each [`confirmation_timer`](ProberConfig::confirmation_timer), also when
 /// nothing else is sent, and 120 bytes of memory. A peer that does not answer is asked by a packet of 28 bytes in each
-/// [`probe_timer`](ProberConfig::probe_timer). It needs a tunnel without sequence numbers: probes are not among the
-/// packets that the endpoint numbers.
+/// [`probe_timer`](ProberConfig::probe_timer).
 #[derive(Clone, Copy, Debug)]
 pub struct PathCheck {
     source: Ipv4Addr,
@@ -105,10 +104,11 @@ impl PathCheck {
         if now < state.due {
             return None;
         }
+        // Also if there is no such peer yet: until then a board sleeps.
+        state.due = now + config.probe_timer.max(MIN_TIMER);
         let peer = endpoint.peers().owner(0, self.target)?;
         let (tunnel, _) = endpoint.peers().get(peer)?;
         let overhead = u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX);
-        state.due = now + config.probe_timer.max(MIN_TIMER);
         if !core::mem::take(&mut state.is_alive) {
             state.is_asked = true;
             return Some((peer, HEADERS));

@@ -181,12 +181,14 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     }
 
     /// When the stack is to be polled next though nothing comes, for what is due here: probes of the path. The stack's
-    /// own [`poll_at`](Interface::poll_at) does not know of them.
+    /// own [`poll_at`](Interface::poll_at) does not know of them. While no packet to the network has room nothing is
+    /// due: a probe goes when [`send`](Self::send) has made room.
     #[inline]
     #[must_use]
     pub fn poll_at(&self) -> Option<smoltcp::time::Instant> {
         self.check
             .as_ref()
+            .filter(|_| self.outgoing.has_room())
             .map(|check| smoltcp_time(check.poll_at()))
     }
 
