@@ -34,7 +34,6 @@ mod layers;
 mod ledger;
 mod membership;
 mod parts;
-mod path_check;
 mod peers;
 mod place;
 mod routes;
