@@ -1,6 +1,7 @@
 //! All sockets: which exist, and which a peer's packets go through.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -89,24 +90,56 @@ impl Ways {
         &self.epoll
     }
 
-    /// Opens the sockets that these peers need, and closes the others. Says what fails.
+    /// Opens the sockets that these peers need, and closes the others. If one cannot be opened nothing changes.
     pub(crate) fn open(&mut self, peers: &[Peer]) -> Result<(), String> {
-        let (mut raws, mut udps, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        // Most peers share one.
+        let (mut raws, mut udps, mut listeners) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for peer in peers {
             match peer.carrier {
                 Carrier::Raw { protocol, local } => raws.extend([(protocol, local), (ICMP, local)]),
                 Carrier::Udp {
                     local, source_port, ..
                 } => {
-                    udps.push(local);
+                    udps.insert(local);
                     udps.extend(source_port.map(|port| SocketAddrV4::new(*local.ip(), port)));
                 }
                 Carrier::Tcp {
                     listen: true,
                     local,
                     ..
-                } => listeners.push(local),
+                } => {
+                    listeners.insert(local);
+                }
                 Carrier::Tcp { .. } => {}
+            }
+        }
+        // All that can fail is done before anything changes.
+        let mut new_raws: Vec<Raw> = Vec::new();
+        for key in raws.iter().copied() {
+            let mut known = self.raws.iter().flatten().chain(&new_raws);
+            if known.all(|raw| raw.key() != key) {
+                let raw = Raw::open(key.0, key.1)
+                    .map_err(|error| cannot("open a raw socket at", key.1, &error))?;
+                new_raws.push(raw);
+            }
+        }
+        let mut new_udps: Vec<Udp> = Vec::new();
+        for local in udps.iter().copied() {
+            let mut known = self.udps.iter().flatten().chain(&new_udps);
+            if known.all(|udp| udp.local() != local) {
+                let udp = Udp::open(local, self.offload)
+                    .map_err(|error| cannot("open a UDP socket at", local, &error))?;
+                new_udps.push(udp);
+            }
+        }
+        let mut new_listeners: Vec<Listener> = Vec::new();
+        for local in listeners.iter().copied() {
+            let mut known = self.listeners.iter().flatten().chain(&new_listeners);
+            if known.all(|listener| listener.local() != local) {
+                let listener =
+                    Listener::open(local).map_err(|error| cannot("listen at", local, &error))?;
+                new_listeners.push(listener);
             }
         }
         self.raws.iter_mut().for_each(|raw| {
@@ -118,42 +151,20 @@ impl Ways {
         self.listeners.iter_mut().for_each(|listener| {
             listener.take_if(|listener| !listeners.contains(&listener.local()));
         });
-        for (protocol, local) in raws {
-            if self
-                .raws
-                .iter()
-                .flatten()
-                .all(|raw| raw.key() != (protocol, local))
-            {
-                let raw = Raw::open(protocol, local)
-                    .map_err(|error| cannot("open a raw socket at", local, &error))?;
-                let index = place(&mut self.raws);
-                self.watch(&raw, Source::Raw(index))?;
-                self.raws[index] = Some(raw);
-            }
+        for raw in new_raws {
+            let index = place(&mut self.raws);
+            self.watch(&raw, Source::Raw(index))?;
+            self.raws[index] = Some(raw);
         }
-        for local in udps {
-            if self.udps.iter().flatten().all(|udp| udp.local() != local) {
-                let udp = Udp::open(local, self.offload)
-                    .map_err(|error| cannot("open a UDP socket at", local, &error))?;
-                let index = place(&mut self.udps);
-                self.watch(&udp, Source::Udp(index))?;
-                self.udps[index] = Some(udp);
-            }
+        for udp in new_udps {
+            let index = place(&mut self.udps);
+            self.watch(&udp, Source::Udp(index))?;
+            self.udps[index] = Some(udp);
         }
-        for local in listeners {
-            if self
-                .listeners
-                .iter()
-                .flatten()
-                .all(|listener| listener.local() != local)
-            {
-                let listener =
-                    Listener::open(local).map_err(|error| cannot("listen at", local, &error))?;
-                let index = place(&mut self.listeners);
-                self.watch(&listener, Source::Listener(index))?;
-                self.listeners[index] = Some(listener);
-            }
+        for listener in new_listeners {
+            let index = place(&mut self.listeners);
+            self.watch(&listener, Source::Listener(index))?;
+            self.listeners[index] = Some(listener);
         }
         Ok(())
     }
