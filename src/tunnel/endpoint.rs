@@ -187,6 +187,15 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
         Some(self.core.peer(now, peer)?.2.mtu.get(now))
     }
 
+    /// The length of a probe that tells whether the path MTU is right. A report about it is believed.
+    pub(super) fn probe_of_path_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
+        let now = self.core.advance(now);
+        let path = &mut self.core.peer(now, peer)?.2.mtu;
+        let len = path.get(now);
+        path.sent(now, len);
+        Some(len)
+    }
+
     /// The probe that a prober wants to send to this peer now (RFC 8899). Its result goes to
     /// [`on_confirmed`](Self::on_confirmed). [`expire`](Self::expire) tells of changes.
     #[inline]

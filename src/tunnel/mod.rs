@@ -29,7 +29,7 @@
 //! | say that the system refused a length (`EMSGSIZE`), or what its error queue holds | [`Endpoint::local_mtu`], [`Endpoint::reported_mtu`], [`Endpoint::unreachable`] |
 //! | hear of raised MTUs, due keepalives, silent peers | [`Endpoint::expire`], [`Endpoint::next_deadline`] |
 //! | join outer fragments | [`Endpoint::with_reassembler`] |
-//! | find the MTU of a path that filters ICMP | [`Endpoint::probe`] |
+//! | find the MTU of a path that filters ICMP | [`PathCheck`]; with probes of your own: [`Endpoint::probe`] |
 //! | count every packet | [`Endpoint::with_tally`], [`Counters`]; of your own: [`Tally`], [`Event::counters`] |
 //! | a tunnel of your own | [`PeerTunnel`] |
 //! | understand path MTU discovery through a tunnel | [`guide::mtu`](crate::guide::mtu) |
@@ -170,6 +170,8 @@ mod identification;
 mod inbound;
 mod outbound;
 mod path;
+mod path_check;
+mod path_probe;
 mod peer_table;
 mod peer_tunnel;
 mod peers;
@@ -185,6 +187,8 @@ pub use cause::Cause;
 pub use endpoint::{Endpoint, EndpointConfig};
 pub use identification::Identifications;
 pub use path::Path;
+pub use path_check::PathCheck;
+pub use path_probe::{ClosedPort, Echo, PathProbe};
 pub use peer_table::{PeerSlot, PeerTable};
 pub use peer_tunnel::{Around, LayersReceiver, PeerTunnel, TwoWay};
 pub use peers::{MssPolicy, MtuPolicy, OnePeer, PeerAccess, PeerId, PeerPolicy, Peers};

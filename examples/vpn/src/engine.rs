@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::config::{Carrier, Config, Interface};
 use crate::device::{HEADROOM, Tun};
 use crate::ledger::Ledger;
-use crate::peers::{Member, Room, Stack, Stacks};
+use crate::peers::{Check, Member, Room, Stack, Stacks};
 use crate::sockets::batch::BATCH;
 use crate::sockets::errors::{PathError, PathErrorKind};
 use crate::sockets::{MAX_LEN, NotSent, Owner, Refusal, mtu_to};
@@ -38,6 +38,8 @@ pub(crate) struct Engine {
     /// What the endpoint has been told of the link.
     pub(crate) link_mtu: u16,
     pub(crate) members: Vec<Option<Member>>,
+    /// No check of a path is due before. To ask each of a thousand is too much for each packet.
+    pub(crate) checks_due: Instant,
     pub(crate) ways: Ways,
     pub(crate) stacks: Stacks,
     pub(crate) room: Room,
@@ -54,6 +56,7 @@ impl Engine {
             endpoint: endpoint(&config.interface, room, link_mtu),
             link_mtu,
             members: (0..room.peers).map(|_| None).collect(),
+            checks_due: Instant::MAX,
             ways,
             stacks: Stacks::default(),
             room,
@@ -122,6 +125,10 @@ impl Engine {
             Some(Member {
                 id, carrier, check, ..
             }) => {
+                if let Some(check) = check {
+                    check.on_sent(now, packet.as_slice());
+                    hasten(&mut self.checks_due, check);
+                }
                 let owner = Owner {
                     peer: *id,
                     number,
@@ -131,7 +138,7 @@ impl Engine {
                     owner,
                     why: Refusal::Unreachable,
                 };
-                let verdict = match *carrier {
+                match *carrier {
                     Carrier::Raw { protocol, local } => {
                         let mut raw = ways.raw(protocol, local);
                         self.endpoint
@@ -168,13 +175,7 @@ impl Engine {
                                 }
                             })
                     }
-                };
-                if let (Outbound::Send { .. } | Outbound::Split { .. }, Some(check)) =
-                    (&verdict, check)
-                {
-                    check.on_sent(now);
                 }
-                verdict
             }
         };
         match verdict {
@@ -187,13 +188,14 @@ impl Engine {
     /// Passes what a UDP socket has received to the inner side.
     pub(crate) fn pass_udp(&mut self, index: usize, tun: &mut Tun) -> io::Result<()> {
         let now = self.now();
-        let Self {
-            endpoint,
-            members,
-            ways,
-            ..
-        } = self;
-        let Some(udp) = ways.udp_at(index) else {
+        let mut inside = Inside {
+            endpoint: &mut self.endpoint,
+            members: &mut self.members,
+            checks_due: &mut self.checks_due,
+            tun,
+            now,
+        };
+        let Some(udp) = self.ways.udp_at(index) else {
             return Ok(());
         };
         for _ in 0..MOST_CALLS {
@@ -210,14 +212,15 @@ impl Engine {
                 let empty = datagrams.bytes.is_empty().then_some(&mut [][..]);
                 let payloads = datagrams.bytes.chunks_mut(datagrams.stride);
                 for payload in payloads.chain(empty) {
-                    endpoint.tally_mut().from_network += 1;
+                    inside.endpoint.tally_mut().from_network += 1;
                     if payload == NAT_KEEPALIVE {
-                        let peer = endpoint.peers().sender(&Arrival::of_payload(&meta));
-                        endpoint.tally_mut().keepalive(peer);
+                        let peers = inside.endpoint.peers();
+                        let peer = peers.sender(&Arrival::of_payload(&meta));
+                        inside.endpoint.tally_mut().keepalive(peer);
                         continue;
                     }
-                    let verdict = endpoint.receive_payload(now, &meta, payload);
-                    inbound(endpoint, members, now, &verdict, payload, tun)?;
+                    let verdict = inside.endpoint.receive_payload(now, &meta, payload);
+                    inside.take(&verdict, payload)?;
                 }
                 Ok(())
             })?;
@@ -225,73 +228,74 @@ impl Engine {
                 break;
             }
         }
-        flush(tun, endpoint)
+        inside.flush()
     }
 
     /// Passes what a raw socket has received to the inner side.
     pub(crate) fn pass_raw(&mut self, index: usize, tun: &mut Tun) -> io::Result<()> {
         let now = self.now();
-        let Self {
-            endpoint,
-            members,
-            ways,
-            ..
-        } = self;
-        let Some(raw) = ways.raw_at(index) else {
+        let mut inside = Inside {
+            endpoint: &mut self.endpoint,
+            members: &mut self.members,
+            checks_due: &mut self.checks_due,
+            tun,
+            now,
+        };
+        let Some(raw) = self.ways.raw_at(index) else {
             return Ok(());
         };
         for _ in 0..MOST_CALLS {
             let mut received = 0;
             for packet in raw.receive() {
                 received += 1;
-                let verdict = endpoint.receive(now, packet);
+                let verdict = inside.endpoint.receive(now, packet);
                 if verdict != Inbound::HostsOwn {
-                    endpoint.tally_mut().from_network += 1;
+                    inside.endpoint.tally_mut().from_network += 1;
                 }
-                inbound(endpoint, members, now, &verdict, packet, tun)?;
+                inside.take(&verdict, packet)?;
             }
             if received < BATCH {
                 break;
             }
         }
-        flush(tun, endpoint)
+        inside.flush()
     }
 
     /// Passes what a connection has received to the inner side.
     pub(crate) fn pass_connection(&mut self, place: usize, tun: &mut Tun) -> io::Result<()> {
         let now = self.now();
-        let Self {
-            endpoint,
-            members,
-            ways,
-            scratch,
-            ..
-        } = self;
-        let Some(connection) = ways.connection_at(place) else {
+        let mut inside = Inside {
+            endpoint: &mut self.endpoint,
+            members: &mut self.members,
+            checks_due: &mut self.checks_due,
+            tun,
+            now,
+        };
+        let Some(connection) = self.ways.connection_at(place) else {
             return Ok(());
         };
-        let member = members.get(place).and_then(Option::as_ref);
+        let member = inside.members.get(place).and_then(Option::as_ref);
         let peer = member.map(|member| member.id);
         let meta = connection_meta(connection, Ecn::NotEct);
         let mut frames = Vec::new();
         for _ in 0..MOST_CALLS {
-            let read = connection.read(scratch, &mut frames);
+            let read = connection.read(&mut self.scratch, &mut frames);
             for frame in &mut frames {
-                endpoint.tally_mut().from_network += 1;
-                let verdict = endpoint.receive_payload(now, &meta, frame);
-                inbound(endpoint, members, now, &verdict, frame, tun)?;
+                inside.endpoint.tally_mut().from_network += 1;
+                let verdict = inside.endpoint.receive_payload(now, &meta, frame);
+                inside.take(&verdict, frame)?;
             }
             frames.clear();
             match (read, peer) {
                 (Ok(true), _) => {}
                 (Err(error), Some(peer)) => {
-                    endpoint.tally_mut().unframed(peer, error.name());
+                    inside.endpoint.tally_mut().unframed(peer, error.name());
                     break;
                 }
                 _ => break,
             }
         }
-        flush(tun, endpoint)
+        inside.flush()
     }
 
     /// What a socket's error queue says.
@@ -383,40 +387,58 @@ pub(crate) fn icmp_source(interface: &Interface) -> Option<Ipv4Addr> {
     interface.addresses.first().map(|(address, _)| *address)
 }
 
-/// Does what the endpoint says of a packet from the network.
-fn inbound(
-    endpoint: &mut End,
-    members: &mut [Option<Member>],
+/// Where packets from the network go.
+struct Inside<'e> {
+    endpoint: &'e mut End,
+    members: &'e mut [Option<Member>],
+    checks_due: &'e mut Instant,
+    tun: &'e mut Tun,
     now: Instant,
-    verdict: &Inbound,
-    bytes: &[u8],
-    tun: &mut Tun,
-) -> io::Result<()> {
-    match verdict {
-        Inbound::Deliver { peer, opened, .. } => {
-            let inner = opened.span().get(bytes).unwrap_or_default();
-            endpoint.tally_mut().delivered(*peer, inner.len());
-            let member = members
-                .get_mut(peer.place() as usize)
-                .and_then(Option::as_mut);
-            if let Some(check) = member.and_then(|member| member.check.as_mut())
-                && let Some(len) = check.answer(inner)
-            {
-                if let Some(prober) = check.prober() {
-                    if len > 0 {
-                        endpoint.on_confirmed(now, *peer, prober, len);
-                    }
-                    check.on_confirmed(now);
+}
+
+impl Inside<'_> {
+    /// Does what the endpoint says of a packet from the network.
+    fn take(&mut self, verdict: &Inbound, bytes: &[u8]) -> io::Result<()> {
+        match verdict {
+            Inbound::Deliver { peer, opened, .. } => {
+                let inner = opened.span().get(bytes).unwrap_or_default();
+                self.endpoint.tally_mut().delivered(*peer, inner.len());
+                if self.answers(*peer, inner) {
+                    return Ok(());
                 }
-                return Ok(());
+                put(self.tun, self.endpoint, Some(*peer), inner)
             }
-            put(tun, endpoint, Some(*peer), inner)
+            Inbound::Relay { error, quoted, .. } => {
+                let quoted = quoted.get(bytes).unwrap_or_default();
+                put(self.tun, self.endpoint, None, &written(error, quoted))
+            }
+            _ => Ok(()),
         }
-        Inbound::Relay { error, quoted, .. } => {
-            let quoted = quoted.get(bytes).unwrap_or_default();
-            put(tun, endpoint, None, &written(error, quoted))
+    }
+
+    /// Whether it answers a ping of ours.
+    fn answers(&mut self, peer: PeerId, inner: &[u8]) -> bool {
+        let place = peer.place() as usize;
+        let member = self.members.get_mut(place).and_then(Option::as_mut);
+        let Some(check) = member.and_then(|member| member.check.as_mut()) else {
+            return false;
+        };
+        let answers = check.answers(self.now, self.endpoint, peer, inner);
+        if answers {
+            hasten(self.checks_due, check);
         }
-        _ => Ok(()),
+        answers
+    }
+
+    fn flush(self) -> io::Result<()> {
+        flush(self.tun, self.endpoint)
+    }
+}
+
+/// The check may be due before all others.
+fn hasten(checks_due: &mut Instant, check: &Check) {
+    if let Some(due) = check.next_deadline() {
+        *checks_due = due.min(*checks_due);
     }
 }
 

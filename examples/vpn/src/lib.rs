@@ -35,7 +35,6 @@ mod ledger;
 mod links;
 mod membership;
 mod parts;
-mod path_check;
 mod peers;
 mod place;
 mod routes;

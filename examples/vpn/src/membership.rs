@@ -75,9 +75,10 @@ impl Engine {
     }
 
     /// Peers come, change and go. Those that stay the same notice nothing, unless there are more than the table
-    /// has room for: then all paths are learnt anew. The sockets are [open](crate::ways::Ways::open).
-    pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<(), String> {
+    /// has room for: then all paths are learnt anew. Returns why some peers are not there; an error changes nothing.
+    pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<Vec<String>, String> {
         let link_mtu = link_mtu(&new);
+        self.ways.open(&new.peers)?;
         if !self.room.holds(&new.peers) {
             self.end();
             self.room = Room::for_peers(&new.peers);
@@ -118,15 +119,15 @@ impl Engine {
         }
         self.endpoint
             .set_icmp_source(engine::icmp_source(&new.interface));
-        let mut failed = Ok(());
+        let mut failed = Vec::new();
         for peer in new.peers {
             if !staying.contains(peer.name.as_str())
                 && let Err(line) = self.add(&new.interface, peer)
             {
-                failed = Err(line);
+                failed.push(line);
             }
         }
-        failed
+        Ok(failed)
     }
 }
 

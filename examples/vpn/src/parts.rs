@@ -89,3 +89,45 @@ fn without(text: &str, parts: &[Range<usize>]) -> String {
     rest.push_str(text.get(end..).unwrap_or_default());
     rest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(text: &str) -> Vec<&str> {
+        let parts = cut(text);
+        assert_eq!(parts.rest.len(), text.len());
+        parts.peers.into_iter().map(|part| &text[part]).collect()
+    }
+
+    #[test]
+    fn only_headers_begin_parts() {
+        let peers = [
+            "[[peer]]\nname = '''\n[[peer]]\n[other]\n'''\n[peer.more]\nx = 1\n ",
+            "[[ peer ]] # one\ny = { z = [\n[other]\n] }\n",
+            "[[peer]]",
+        ];
+        let before = "a = [\n[[\"peer\"]],\n]\nb = \"\"\"\n[[peer]]\n\"\"\"\n# [[peer]]\n";
+        let between = "[other]\n[[peer.deep]]\n[[\"peer\"]]\n[peer]\n";
+        let text = [before, peers[0], peers[1], between, peers[2]].concat();
+        assert_eq!(parts(&text), peers);
+        let blank = |part: &str| " ".repeat(part.len());
+        let [first, second, third] = peers.map(blank);
+        assert_eq!(
+            cut(&text).rest,
+            [before, &first, &second, between, &third].concat()
+        );
+    }
+
+    #[test]
+    fn a_text_without_peers_is_its_own_rest() {
+        for text in [
+            "",
+            "[interface]\nname = \"\u{e4}\"\n",
+            "]]\n[[peer.x",
+            "[[\n",
+        ] {
+            assert_eq!((cut(text).rest.as_str(), parts(text).len()), (text, 0));
+        }
+    }
+}

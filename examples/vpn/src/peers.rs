@@ -6,11 +6,13 @@ use std::collections::HashSet;
 use ipencap::decap::{Prefix, PrefixEntry};
 use ipencap::encap::AnyTunnel;
 use ipencap::error::PeerError;
+use ipencap::pmtu::ProberConfig;
 use ipencap::time::Duration;
-use ipencap::tunnel::{ArrivalEntry, PeerId, PeerPolicy, PeerSlot, PeerTable, Peers};
+use ipencap::tunnel::{
+    ArrivalEntry, Echo, PathCheck, PeerId, PeerPolicy, PeerSlot, PeerTable, Peers,
+};
 
 use crate::config::{Carrier, Interface, Peer};
-use crate::path_check::PathCheck;
 
 /// The layers of a tunnel, the innermost first.
 pub(crate) type Stack = &'static [AnyTunnel];
@@ -22,11 +24,23 @@ pub(crate) struct Member {
     pub(crate) carrier: Carrier,
     pub(crate) allowed: Box<[Prefix]>,
     pub(crate) probe: Option<Ipv4Addr>,
-    pub(crate) check: Option<Box<PathCheck>>,
+    pub(crate) check: Option<Box<Check>>,
 }
 
+/// Pings to an inner address behind the peer, while packets go there.
+pub(crate) type Check = PathCheck<Echo>;
+
+/// How often it looks.
+const CHECK: ProberConfig = ProberConfig {
+    probe_timer: Duration::from_secs(1),
+    confirmation_timer: Duration::from_secs(1),
+    ..ProberConfig::DEFAULT
+};
+/// How many long pings in a row are lost before the path MTU is searched.
+const MOST_LOST: u8 = 2;
+
 impl Member {
-    pub(crate) fn new(id: PeerId, peer: Peer, check: Option<Box<PathCheck>>) -> Self {
+    pub(crate) fn new(id: PeerId, peer: Peer, check: Option<Box<Check>>) -> Self {
         Self {
             id,
             name: peer.name.into(),
@@ -127,9 +141,13 @@ pub(crate) fn add(
 }
 
 /// The check of the path to a peer, if it has an address that answers.
-pub(crate) fn check(interface: &Interface, peer: &Peer, id: PeerId) -> Option<Box<PathCheck>> {
+pub(crate) fn check(interface: &Interface, peer: &Peer, id: PeerId) -> Option<Box<Check>> {
     let (source, _) = *interface.addresses.first()?;
     // Anything that other programs are unlikely to use.
     let identifier = (std::process::id() as u16) ^ (id.place() as u16).rotate_left(3) ^ 0x6970;
-    Some(Box::new(PathCheck::new(source, peer.probe?, identifier)))
+    let check = PathCheck::with_probes(source, peer.probe?, Echo(identifier))
+        .with_config(CHECK)
+        .searching_after(MOST_LOST)
+        .while_sending();
+    Some(Box::new(check))
 }

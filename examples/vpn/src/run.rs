@@ -241,18 +241,21 @@ impl Vpn {
                 return;
             }
         };
-        if let Err(line) = self.engine.ways.open(&config.peers) {
-            say(&format!("nothing is changed: {line}"));
-            return;
-        }
         let (old, new) = (&self.interface, &config.interface);
         if (&old.name, old.offload) != (&new.name, new.offload) {
             say("'name' and 'offload' of [interface] are changed by a restart only");
         }
         let interface = config.interface.clone();
-        let change = self.engine.reload(&self.interface, config);
-        if let Err(line) = change {
-            say(&format!("some of the file could not be done: {line}"));
+        match self.engine.reload(&self.interface, config) {
+            Ok(failed) => {
+                for line in failed {
+                    say(&format!("some of the file could not be done: {line}"));
+                }
+            }
+            Err(line) => {
+                say(&format!("nothing is changed: {line}"));
+                return;
+            }
         }
         self.change_interface(&interface);
         self.set_routes();

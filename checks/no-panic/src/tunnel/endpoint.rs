@@ -7,7 +7,8 @@ use ipencap::pmtu::{Prober, ProberConfig};
 use ipencap::shim::{Fou, IpIp};
 use ipencap::time::Instant;
 use ipencap::tunnel::{
-    Counters, Endpoint, Inbound, OnePeer, Outbound, Path, PeerTunnel, Peers, SocketTunnel,
+    ClosedPort, Counters, Echo, Endpoint, Inbound, OnePeer, Outbound, Path, PathCheck, PathProbe,
+    PeerTunnel, Peers, SocketTunnel,
 };
 
 use super::Tunnels;
@@ -15,7 +16,7 @@ use super::values::{config, meta, peer_id};
 use crate::given::{
     address, bytes, double_word, long_word, per_packet, prefixes, size, span, word,
 };
-use crate::helper::{cloneable, seen};
+use crate::helper::{cloneable, seen, value};
 
 type End<'m, P> = Endpoint<'m, P, Counters>;
 
@@ -161,9 +162,51 @@ fn rest<P: Peers>(end: &mut End<'_, P>) {
         black_box(&mut prober),
     ));
     Endpoint::on_confirmed(end, now(), peer_id(), black_box(&mut prober), word());
+    checks(end);
     Endpoint::set_link_mtu(end, now(), word());
     Endpoint::set_icmp_source(end, black_box(Some(address())));
     seen(Endpoint::next_deadline(end));
     Endpoint::expire(end, now(), seen);
     seen(Endpoint::is_silent(end, peer_id()));
+}
+
+fn checks<P: Peers>(end: &mut End<'_, P>) {
+    let echo = black_box(Echo(word()));
+    let port = black_box(ClosedPort(word()));
+    value::<Echo>(echo);
+    value::<ClosedPort>(port);
+    let mut probe = [0; 64];
+    let probe = black_box(probe.as_mut_slice());
+    probes(&echo, probe);
+    probes(&port, probe);
+    check(
+        end,
+        PathCheck::with_port(PathCheck::new(address(), address()), word()),
+    );
+    check(end, PathCheck::with_probes(address(), address(), echo));
+}
+
+fn probes<K: PathProbe>(kind: &K, probe: &mut [u8]) {
+    seen(<K as PathProbe>::write(kind, word(), probe));
+    seen(<K as PathProbe>::answered_len(
+        kind,
+        address(),
+        address(),
+        probe,
+    ));
+}
+
+fn check<P: Peers, K: PathProbe + Clone>(end: &mut End<'_, P>, check: PathCheck<K>) {
+    let check = PathCheck::with_config(black_box(check), black_box(ProberConfig::DEFAULT));
+    let check = PathCheck::searching_after(check, black_box(2));
+    let mut check = black_box(PathCheck::while_sending(check));
+    cloneable::<PathCheck<K>>(&check);
+    seen(PathCheck::target(&check));
+    PathCheck::on_sent(&mut check, now(), bytes());
+    seen(PathCheck::next_deadline(&check));
+    seen(PathCheck::poll(&mut check, now(), end, double_word()));
+    let mut probe = [0; 64];
+    let probe = black_box(probe.as_mut_slice());
+    seen(PathCheck::write(&check, probe));
+    seen(PathCheck::answers(&mut check, now(), end, peer_id(), probe));
 }
