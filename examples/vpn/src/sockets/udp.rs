@@ -56,7 +56,7 @@ impl Udp {
             let _ = setsockopt(&fd, sockopt::UdpGroSegment, &true);
         }
         // The memory of trains is 64 KB each.
-        let count = if offload { 4 } else { 64 };
+        let count = if offload { 8 } else { 64 };
         Ok(Self {
             fd,
             local,
