@@ -50,7 +50,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// The outermost addresses: ours, and the peer's.
     pub(crate) fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
-        (&*self.stack).ends()
+        (*self.stack).ends()
     }
 }
 
