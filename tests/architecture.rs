@@ -625,7 +625,6 @@ fn every_public_type_is_send_and_sync() {
         tunnel::Outbound,
         tunnel::Path,
         tunnel::PathCheck,
-        tunnel::PathCheck<tunnel::Echo>,
         tunnel::PeerAccess<'static, APeer>,
         tunnel::PeerId,
         tunnel::PeerPolicy,

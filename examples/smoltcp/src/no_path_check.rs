@@ -8,6 +8,10 @@ use ipencap::tunnel::{Endpoint, PeerId, Peers, Tally};
 pub(crate) enum PathCheck {}
 
 impl PathCheck {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "as the other takes itself"
+    )]
     pub(crate) const fn next_deadline(&self) -> Option<Instant> {
         match *self {}
     }

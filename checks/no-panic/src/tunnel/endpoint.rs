@@ -177,8 +177,8 @@ fn checks<P: Peers>(end: &mut End<'_, P>) {
     value::<ClosedPort>(port);
     let mut probe = [0; 64];
     let probe = black_box(probe.as_mut_slice());
-    probes(&echo, probe);
-    probes(&port, probe);
+    probes::<Echo>(&echo, probe);
+    probes::<ClosedPort>(&port, probe);
     check(
         end,
         PathCheck::with_port(PathCheck::new(address(), address()), word()),
