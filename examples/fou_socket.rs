@@ -9,7 +9,7 @@ use std::net::UdpSocket;
 use ipencap::decap::{OuterMeta, PointToPoint, Prefix, Receiver};
 use ipencap::encap::{EcnPolicy, OuterPolicy, PerPacket, Tunnel};
 use ipencap::shim::Fou;
-use ipencap::wire::{Ecn, Ipv4};
+use ipencap::wire::{Ecn, IpProtocol, Ipv4};
 
 /// UDP from 10.1.0.5 to 10.2.0.9.
 const PACKET: [u8; 36] =
@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         source: left,
         source_port: left_socket.local_addr()?.port(),
         destination: right,
+        protocol: IpProtocol::UDP,
         destination_port: port,
         ecn: Ecn::NotEct,
     };

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use ipencap::decap::{OuterMeta, PointToPoint, Prefix, Receiver};
 use ipencap::shim::Tcp;
 use ipencap::stream::{Decoder, Event, StreamFraming};
-use ipencap::wire::Ecn;
+use ipencap::wire::{Ecn, IpProtocol};
 
 /// Each packet comes behind its length, in two bytes.
 const FRAMING: StreamFraming = StreamFraming::Exclusive;
@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         source: left,
         source_port: 40001,
         destination: right,
+        protocol: IpProtocol::TCP,
         destination_port: 443,
         ecn: Ecn::NotEct,
     };

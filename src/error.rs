@@ -15,12 +15,13 @@
 //! | [`ConfigError`] | the configuration | the tunnel cannot be built |
 //! | [`PrefixError`] | the configuration | the text is not an IPv4 prefix |
 //! | [`TableError`] | the configuration | the table has no room for a prefix |
+//! | [`PeerError`] | the configuration | the table of peers cannot be changed as asked |
 //!
 //! Byte streams have [`FrameError`](crate::stream::FrameError) and
 //! [`StreamError`](crate::stream::StreamError).
 //!
-//! Every reason has a name and a stable number below the `COUNT` of its type. Drop counters are
-//! therefore a plain array:
+//! Every reason for a drop has a name and a stable number below the `COUNT` of its type, so drop counters are a
+//! plain array. ([`ConfigError`] and [`PrefixError`] are for set-up and have neither.)
 //!
 //! ```
 //! use ipencap::error::{Reason, Refused};

@@ -8,7 +8,8 @@
 //!  after     [outer IPv4][shim][inner IPv4|payload]      the inner bytes have not moved
 //! ```
 //!
-//! The shim is nothing for IP-in-IP, a UDP header for FOU and GUE, a GRE or a TCP header. `no_std`, no
+//! The shim is what stands between the outer IPv4 header and the inner packet: nothing for IP-in-IP, a UDP header
+//! for FOU (Foo over UDP), UDP and a GUE header for GUE (Generic UDP Encapsulation), or a GRE or TCP header. `no_std`, no
 //! allocator, no `unsafe`, no panic on any input. A receiver opens packets from its peers only, with the
 //! inner sources that it was told to expect.
 //!
@@ -44,7 +45,7 @@
 //! # Layers
 //!
 //! ```text
-//!  layer 3   tunnel     the whole end of a tunnel: peers, paths, fragments, ICMP; takes the time as an argument
+//!  layer 3   tunnel     a complete tunnel endpoint: peers, paths, fragments, ICMP; takes the time as an argument
 //!  layer 2   encap      IPv4 packet → outer packet: tunnels, their policies, stacks
 //!            decap      outer packet → IPv4 packet: receivers, who may send what, nesting
 //!            fragment   split packets, and reassemble fragments in bounded memory
@@ -71,7 +72,7 @@
 //! | find one of many peers | [`decap::PrefixTable`] |
 //! | know what a tunnel costs in MTU and MSS | [`mtu`] |
 //! | keep the MTU of a path | [`pmtu::PathMtu`], [`pmtu::Prober`] |
-//! | keep inner TCP from sending too much at once | [`mss::inspect`] |
+//! | keep the segments of inner TCP connections short enough (MSS clamping) | [`mss::inspect`] |
 //! | split a packet that is too long for a tunnel or a link | [`fragment::plan`] |
 //! | reassemble outer fragments | [`fragment::Reassembler`] |
 //! | count drops | [`error`] |
@@ -87,7 +88,7 @@
 //! | read an ICMP error about a packet of a tunnel | [`icmp::read`] |
 //! | read a packet quoted in an ICMP error | [`wire::Ipv4::parse_quoted`], [`packet::Flow::of_quoted`] |
 //! | add an encapsulation of your own | [`shim`] |
-//! | understand who learns what of an MTU | [`guide::mtu`] |
+//! | understand path MTU discovery through a tunnel | [`guide::mtu`] |
 //! | know what went wrong in other tunnels | [`guide::pitfalls`] |
 //! | write a VPN | [`guide::vpn`] |
 //! | choose between sockets, XDP, `AF_XDP` and DPDK | [`guide::datapaths`] |

@@ -48,7 +48,7 @@
 //! use core::net::Ipv4Addr;
 //! use ipencap::decap::{OuterMeta, PointToPoint, Prefix, Receiver};
 //! use ipencap::shim::Tcp;
-//! use ipencap::wire::Ecn;
+//! use ipencap::wire::{Ecn, IpProtocol};
 //! # let packet = *b"\x45\x00\x00\x24\x12\x34\x40\x00\x40\x11\x14\x85\x0a\x01\x00\x05\x0a\x02\x00\x09\
 //! #                 \x9c\x40\x00\x35\x00\x10\xac\xe6ipencap!";
 //! let (left, right) = (Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(203, 0, 113, 2));
@@ -57,7 +57,12 @@
 //!
 //! // The addresses and ports of the connection. TCP handles its ECN field itself.
 //! let connection = OuterMeta {
-//!     source: left, source_port: 40001, destination: right, destination_port: 443, ecn: Ecn::NotEct,
+//!     source: left,
+//!     destination: right,
+//!     protocol: IpProtocol::TCP,
+//!     source_port: 40001,
+//!     destination_port: 443,
+//!     ecn: Ecn::NotEct,
 //! };
 //! assert!(receiver.inspect_payload(&connection, &packet).is_ok());
 //! ```

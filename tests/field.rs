@@ -18,7 +18,7 @@ use ipencap::encap::{AnyTunnel, Encapsulate, OuterPolicy, PerPacket, Rules, Tunn
 use ipencap::error::{EncapError, Reason, Refused};
 use ipencap::packet::{Facts, Packet};
 use ipencap::shim::{Fou, Gre, Gue, IpIp, Shim, SourcePort, Tcp};
-use ipencap::wire::{Ecn, Ipv4Header};
+use ipencap::wire::{Ecn, IpProtocol, Ipv4Header};
 use ipencap::{Span, decap, encap};
 use ipencap_kit::oracle::Plain;
 
@@ -294,6 +294,7 @@ fn d_17_longest_prefix_decides_who_may_send() {
         let meta = OuterMeta {
             source: outer,
             destination: R,
+            protocol: IpProtocol::UDP,
             source_port: 1,
             destination_port: 5555,
             ecn: Ecn::NotEct,
@@ -358,6 +359,7 @@ fn d_07_peers_behind_one_nat_differ_by_port() {
         let meta = OuterMeta {
             source: L,
             destination: R,
+            protocol: IpProtocol::UDP,
             source_port: port,
             destination_port: 5555,
             ecn: Ecn::NotEct,

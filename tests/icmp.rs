@@ -473,10 +473,19 @@ fn i_07_limits_of_the_configuration() {
     let mut once = bucket(0, 1, 1);
     assert_eq!(taken(&mut once, Instant::ZERO), 1);
     assert_eq!(taken(&mut once, later), 0);
-    let mut most = bucket(u16::MAX, u16::MAX, 1);
+    let mut most = bucket(u16::MAX, u16::MAX - 1, 1);
     let sent = (0..70_000).filter(|_| most.take(later)).count();
     assert!((40_000..=46_000).contains(&sent), "{sent}");
     assert!(most.take(later + Duration::from_millis(1)));
+    let mut unlimited = bucket(0, u16::MAX, 1);
+    let sent = (0..70_000).filter(|_| unlimited.take(Instant::ZERO));
+    assert_eq!(sent.count(), 70_000);
+    // What others can cause leaves half of the burst: 20 tokens, of which an error costs one to two.
+    let mut spared = bucket(0, 40, 1);
+    let spare = (0..100).filter(|_| spared.take_spare(later)).count();
+    assert!((10..=20).contains(&spare), "{spare}");
+    let kept = taken(&mut spared, later);
+    assert!((9..=20).contains(&kept), "{kept}");
     // A token after exactly as long as it takes.
     let mut slow = bucket(1, 1, 1);
     assert_eq!(taken(&mut slow, Instant::ZERO), 1);

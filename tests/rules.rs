@@ -426,19 +426,28 @@ fn d_04_payloads_from_a_socket() {
         from_peer(),
     );
     for (destination_port, expected) in [(443, None), (444, Some(Reason::NotTunnel))] {
-        let meta = OuterMeta {
+        let meta = |protocol| OuterMeta {
             source: L,
             source_port: 40000,
             destination: R,
+            protocol,
             destination_port,
             ecn: Ecn::NotEct,
         };
+        let (segment, datagram) = (meta(IpProtocol::TCP), meta(IpProtocol::UDP));
         let reason = |refused: Refused| refused.reason;
-        let verdict = receiver.inspect_payload(&meta, &framed).err();
+        let verdict = receiver.inspect_payload(&segment, &framed).err();
         assert_eq!(verdict.map(reason), expected);
         let udp = Receiver::new(Fou::new(443), from_peer());
-        let verdict = udp.inspect_payload(&meta, &packet).err();
+        let verdict = udp.inspect_payload(&datagram, &packet).err();
         assert_eq!(verdict.map(reason), expected);
+        // Neither takes what came by the other.
+        for verdict in [
+            receiver.inspect_payload(&datagram, &framed),
+            udp.inspect_payload(&segment, &packet),
+        ] {
+            assert_eq!(verdict.err().map(reason), Some(Reason::NotTunnel));
+        }
     }
 }
 
@@ -450,6 +459,7 @@ fn r_11_sequence_numbers_from_a_socket() {
         source: L,
         source_port: 50000,
         destination: R,
+        protocol: IpProtocol::UDP,
         destination_port: 4754,
         ecn: Ecn::NotEct,
     };

@@ -26,10 +26,15 @@ export GUNGRAUN_RUNNER=$runner/bin/gungraun-runner
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-count() { # [OPTION...]
-    cargo bench --quiet --locked --profile instructions --bench jobs "$@" -- --output-format=json
+count() { # FILE [OPTION...]
+    local out=$1
+    shift
+    GUNGRAUN_HOME=$out.valgrind cargo bench --quiet --locked --profile instructions --bench jobs "$@" -- --output-format=json >"$out"
 }
 
-count >"$folder/counts"
-count --features planted >"$folder/planted"
+# Side by side: valgrind keeps one core busy, and so does the build of one program.
+count "$folder/planted" --features planted &
+planted=$!
+count "$folder/counts"
+wait $planted
 cargo run --quiet --locked -- "$(rustc --version | cut -d' ' -f2)" "$folder/counts" "$folder/planted" "$@"

@@ -3,7 +3,7 @@
 //! ```text
 //!  packet [outer header][inner packet][slack]
 //!         inspect ──► Opened { span, alarm, … } ──► apply
-//!         reads only                                writes ECN and its checksum, if they change
+//!         reads only                                writes ECN, DSCP and checksum, if they change
 //! ```
 //!
 //! | task | start at |

@@ -13,10 +13,10 @@ pub const DEFAULT_NESTING: u8 = 4;
 /// its own, `limit` layers at most.
 ///
 /// Every layer passes all checks of the tunnel that opens it, with that tunnel's own peers and prefixes.
-/// Of several tunnels that recognise a packet, the first that knows its sender opens it. A packet
-/// inside that no tunnel recognises (another protocol, another destination) is the result. It is refused
-/// if a tunnel recognises it and something is wrong, or if it is one layer too many. If none recognises
-/// `packet` itself, that is refused as `NotTunnel`. Nothing is written before all layers have passed.
+/// If several tunnels recognise a packet, the first that accepts its sender opens it. Opening ends at the first
+/// inner packet that no tunnel recognises (another protocol, another destination): that packet is the result.
+/// The whole is refused if a check of any layer fails, or if there are more than `limit` layers, and with
+/// `NotTunnel` if no tunnel recognises `packet` itself. Nothing is written before all layers have passed.
 ///
 /// ```
 /// use core::net::Ipv4Addr;

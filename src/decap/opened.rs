@@ -4,7 +4,7 @@ use zerocopy::FromBytes;
 
 use crate::error::ParseError;
 use crate::packet::Span;
-use crate::wire::{COMMON_FIRST, Ecn, EcnAlarm, Ipv4, Ipv4Header, copy};
+use crate::wire::{COMMON_FIRST, Ecn, EcnAlarm, IpProtocol, Ipv4, Ipv4Header, copy};
 
 /// A packet that a [`Decapsulate`](super::Decapsulate) inspects: its bytes, and what the layers around
 /// it will change in its header.
@@ -227,6 +227,8 @@ pub struct OuterMeta {
     pub source: Ipv4Addr,
     /// The address it was sent to, ours.
     pub destination: Ipv4Addr,
+    /// What came: UDP for a datagram, TCP for a frame of a connection's stream.
+    pub protocol: IpProtocol,
     /// The sender's port.
     pub source_port: u16,
     /// The port it was sent to, ours.

@@ -218,8 +218,12 @@ impl<A: Access> Checks<A> {
         if !may_be(destination, relaxed) {
             return Err(Reason::InnerMartianDestination);
         }
-        let is_peer = destination == around.source && !relaxed.contains(Switches::TO_PEER);
-        if is_peer || self.access.is_endpoint(destination) {
+        let loops = if destination == around.source {
+            !relaxed.contains(Switches::TO_PEER)
+        } else {
+            self.access.is_endpoint(destination)
+        };
+        if loops {
             return Err(Reason::LoopToPeer);
         }
         if COMMON {

@@ -242,6 +242,9 @@ impl<S: SocketShim, A: Access> Receiver<S, A> {
         payload: &[u8],
         expects_tunnel: bool,
     ) -> Result<Opened, Refused> {
+        if meta.protocol != S::PROTOCOL {
+            return Err(Refused::new(Reason::NotTunnel));
+        }
         let outer = Flow::new(meta.source, meta.destination, S::PROTOCOL)
             .with_ports(meta.source_port, meta.destination_port);
         let peer = self.checks.check_peer(outer).map_err(Refused::new)?;

@@ -108,8 +108,9 @@ pub trait Encapsulate {
 
     /// Whether this packet can go in, and the facts of the outer packet that it would become.
     ///
-    /// It sees to TTL 0, loops, and the length of the outer packet, with [`PerPacket::link_mtu`]. With
-    /// [`Rules::Common`] it may refuse with any error a packet that needs more than these.
+    /// Refuse a packet with TTL 0, one that would loop, and one whose outer packet would exceed 65535 bytes or
+    /// [`PerPacket::link_mtu`]. With [`Rules::Common`] you may also refuse, with any error, a packet that needs a
+    /// rarely used policy: you are asked again with [`Rules::All`].
     ///
     /// # Errors
     /// Any [`EncapError`] but `NoHeadroom`.
@@ -123,8 +124,8 @@ pub trait Encapsulate {
     /// checksum when forwarding. A frame that is too short is left as it is.
     fn write(&self, frame: &mut [u8], inner: &Facts, packet: &PerPacket, rules: Rules) -> Facts;
 
-    /// The rules that it needs whatever the packet: [`Common`](Rules::Common) may be answered by those
-    /// who do not know better.
+    /// [`Rules::Common`], the default, if [`check`](Self::check) may accept some packets by the common rules.
+    /// [`Rules::All`] if it never does: then [`encap`](crate::encap()) does not try them.
     #[inline]
     fn rules(&self) -> Rules {
         Rules::Common

@@ -113,8 +113,8 @@ const NONE: SlotId = SlotId(usize::MAX);
 /// The new datagram always gets a slot, so a lone first fragment never blocks the others. It takes, in
 /// this order: a free slot or one whose timeout is over, one of a datagram that was dropped, the peer's
 /// own oldest, and, if the peer has none, the one that has been overtaken by most datagrams of its own
-/// peer. A peer that sends first fragments only so evicts itself. From the others it gets one slot at
-/// most, and that is the oldest of the peer that is likely to hold most.
+/// peer. So a peer that sends only first fragments evicts its own datagrams. It takes at most one slot
+/// of another peer: the oldest of the peer that is likely to hold most.
 ///
 /// # Memory
 ///

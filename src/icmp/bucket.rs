@@ -10,7 +10,7 @@ use crate::time::Instant;
 pub struct BucketConfig {
     /// At most so many errors in a second, over a long time. On average two thirds of it, see [`Bucket`].
     pub per_second: u16,
-    /// At most so many errors at once.
+    /// At most so many errors at once; 65535 for no limit at all.
     pub burst: u16,
     /// A secret number, another for each bucket.
     pub key: u64,
@@ -72,13 +72,28 @@ impl Bucket {
     /// A clock that runs backwards stands still; one that jumps ahead fills the bucket once.
     #[inline]
     pub fn take(&mut self, now: Instant) -> bool {
+        self.take_above(now, 0)
+    }
+
+    /// The same for an error that others can cause at will, such as one that is relayed: it may be sent while the
+    /// bucket is at least half full, so that [`take`](Self::take) finds something.
+    #[inline]
+    pub fn take_spare(&mut self, now: Instant) -> bool {
+        self.take_above(now, self.burst / 2)
+    }
+
+    /// Takes a token if that leaves `kept` of them.
+    fn take_above(&mut self, now: Instant, kept: u16) -> bool {
+        if self.burst == u16::MAX {
+            return true;
+        }
         let elapsed = now.since(self.last).as_millis();
         self.last = self.last.max(now);
         let gained = u32::try_from(elapsed)
             .unwrap_or(u32::MAX)
             .saturating_mul(u32::from(self.per_second));
         self.tokens = self.tokens.saturating_add(gained).min(capacity(self.burst));
-        if self.tokens < MOST_DEBT.saturating_add(TOKEN) {
+        if self.tokens < capacity(kept).saturating_add(TOKEN) {
             return false;
         }
         self.tokens = self

@@ -284,21 +284,24 @@ pub enum InnerChecksum {
     Partial,
 }
 
-/// What a piece of code must cover: a constant, so that the compiler removes the rest.
+/// Which packets and policies a call must handle. It is a constant in each call, so that the compiler removes
+/// the branches for the others.
 ///
-/// [`encap`](crate::encap()) asks a tunnel with [`Common`](Self::Common) first, inlined; where that
-/// answers with an error with [`All`](Self::All), out of line; and where that does, too, with
-/// [`Explained`](Self::Explained), for the error.
+/// [`encap`](crate::encap()) first calls [`check`](crate::encap::Encapsulate::check) with
+/// [`Common`](Self::Common), inlined. If that fails, it calls it with [`All`](Self::All), out of line. If that
+/// fails, too, it calls it with [`Explained`](Self::Explained), and returns that error. A tunnel of your own may
+/// ignore the rules and handle every packet each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "every tunnel must cover them all")]
 pub enum Rules {
-    /// What every packet needs in every tunnel. A packet that needs more gets an error, whichever.
+    /// Packets without header options, and the policies that most tunnels use. The tunnel may refuse any other
+    /// packet with any error, which is not used.
     Common,
-    /// All rules. Nobody reads the error.
+    /// Every packet and policy. The error is not used.
     All,
-    /// All rules, and the error says why.
+    /// Every packet and policy. The error is returned to the caller, so it must be the right one.
     Explained,
-    /// The same, where the packet's bytes are not at hand: a checksum over them needs
+    /// As `Explained`, but without the packet's bytes: a checksum over them needs
     /// [`Facts::byte_sum`](crate::packet::Facts::byte_sum).
     HeadersOnly,
 }

@@ -292,8 +292,8 @@ impl PathMtu {
         self.tell()
     }
 
-    /// The path MTU if it has changed and no other function has told so: after it was raised by age, or by
-    /// a [`Prober`](super::Prober).
+    /// The new path MTU, in bytes, if it has changed and no other function has returned that change: after time or
+    /// a [`Prober`](super::Prober) has raised it.
     #[inline]
     pub fn poll(&mut self, now: Instant) -> Option<u16> {
         self.advance(now);

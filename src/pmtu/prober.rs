@@ -74,7 +74,7 @@ pub struct Probe {
 /// Finds the MTU of a path by sending probes (RFC 8899).
 ///
 /// The path MTU itself is in a [`PathMtu`], which the functions take: so it has one owner, whether it comes
-/// from reports or from probes. A prober sets it to what was confirmed, and switches off that age raises it.
+/// from reports or from probes. A prober sets it to the longest confirmed length, and no longer lets time raise it.
 /// [`PathMtu::poll`] tells of each change.
 ///
 /// The caller sends the probes and tells which are confirmed. What is not confirmed in time is lost, and so

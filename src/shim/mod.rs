@@ -93,12 +93,19 @@ pub trait Shim: Copy {
     /// segment's payload.
     const IS_CONNECTION: bool = false;
 
-    /// Whether it reads the flow of a packet or its sum ([`Facts::flow`], [`Facts::known_sum`]). Where none
-    /// of a program's shims does, nothing that finds them is linked.
+    /// Whether the shim reads the packet's flow or sum ([`Facts::flow`], [`Facts::known_sum`]). If no shim of a
+    /// program does, the code that computes them is not linked.
     const READS_FLOW: bool = true;
 
     /// How many bytes it is, the same for every packet.
     fn len(&self) -> usize;
+
+    /// How many of them, the last ones, are part of a connection's byte stream, as a length in front of the packet
+    /// is: 0 without a [connection](Self::IS_CONNECTION).
+    #[inline(always)]
+    fn prefix_len(&self) -> usize {
+        0
+    }
 
     /// Whether it has no bytes.
     #[inline]
@@ -106,17 +113,17 @@ pub trait Shim: Copy {
         self.len() == 0
     }
 
-    /// The rules that it needs whatever the packet: [`Rules::Common`] may be answered by those who do not
-    /// know better.
+    /// [`Rules::Common`], the default, if [`check`](Self::check) may accept some packets by the common rules.
+    /// [`Rules::All`] if it never does: then they are not tried.
     #[inline(always)]
     fn rules(&self) -> Rules {
         Rules::Common
     }
 
-    /// Whether it can be written in front of this packet.
+    /// Checks that this header can be written in front of the packet `inner`.
     ///
     /// # Errors
-    /// What the packet or [`PerPacket`] lacks.
+    /// The [`EncapError`] if not, such as `NoSequence` if [`PerPacket`] has no sequence number.
     #[inline(always)]
     fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<(), EncapError> {
         let _ = (inner, packet, rules);

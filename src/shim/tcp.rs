@@ -54,6 +54,7 @@ pub struct Tcp {
     options: [u8; MAX_OPTIONS],
     options_len: u8,
     framing: Option<LengthPrefix>,
+    sums_bytes: bool,
     /// Data offset, flags and window, as they are stored.
     offset_flags_window: u32,
     /// Of ports, flags, window and options, in native byte order.
@@ -76,6 +77,7 @@ impl Tcp {
             options: [0; MAX_OPTIONS],
             options_len: 0,
             framing: None,
+            sums_bytes: false,
             offset_flags_window: 0,
             sum: 0,
         }
@@ -92,6 +94,17 @@ impl Tcp {
     #[inline]
     pub const fn with_window(self, window: u16) -> Self {
         Self { window, ..self }.completed()
+    }
+
+    /// Sums the bytes of every packet, instead of trusting the packet's own checksum
+    /// ([`ChecksumPolicy::Full`](super::ChecksumPolicy::Full)): a packet with a wrong one is carried too.
+    #[inline]
+    pub const fn with_full_checksum(self) -> Self {
+        Self {
+            sums_bytes: true,
+            ..self
+        }
+        .completed()
     }
 
     /// Sets the options, in words of 4 bytes.
@@ -172,11 +185,13 @@ impl Tcp {
         }
     }
 
-    /// The length of the prefix in front of the packet, in bytes.
-    pub(crate) const fn prefix_len(&self) -> usize {
-        match self.framing {
-            Some(_) => LengthPrefix::LEN,
-            None => 0,
+    /// The sum of the inner packet, if its headers tell it and are trusted.
+    #[inline(always)]
+    const fn known_sum(&self, inner: &Facts) -> Option<u16> {
+        if self.sums_bytes {
+            None
+        } else {
+            inner.known_sum()
         }
     }
 
@@ -222,8 +237,25 @@ impl Shim for Tcp {
     }
 
     #[inline(always)]
+    fn prefix_len(&self) -> usize {
+        match self.framing {
+            Some(_) => LengthPrefix::LEN,
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn rules(&self) -> Rules {
+        if self.sums_bytes {
+            Rules::All
+        } else {
+            Rules::Common
+        }
+    }
+
+    #[inline(always)]
     fn check(&self, inner: &Facts, packet: &PerPacket, rules: Rules) -> Result<(), EncapError> {
-        match inner.known_sum() {
+        match self.known_sum(inner) {
             Some(_) => Ok(()),
             None if matches!(rules, Rules::Common) => Err(EncapError::UnknownSum),
             None => check_bytes(inner, packet, rules),
@@ -260,7 +292,7 @@ impl Shim for Tcp {
         let Some((header, behind)) = headers.split_first_chunk_mut::<{ TcpHeader::LEN }>() else {
             return;
         };
-        let inner_sum = match (inner.known_sum(), inner.byte_sum()) {
+        let inner_sum = match (self.known_sum(inner), inner.byte_sum()) {
             (Some(sum), _) | (None, Some(sum)) => sum,
             // The check has refused it.
             (None, None) if rules.are_common() => 0,

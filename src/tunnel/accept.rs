@@ -254,7 +254,7 @@ fn take<T: PeerTunnel>(
     if rules.are_common() {
         // Once more: to check the packet most tunnels need few of them, and registers are few.
         *numbered = path.numbered(path.mtu.current(), per_packet);
-        path.sent_soon(now, facts.len(), outer.len());
+        path.sent_soon(now, stream_len(tunnel, facts), outer.len());
         return Ok(());
     }
     let longest = match numbered.segment_len() {
@@ -267,8 +267,16 @@ fn take<T: PeerTunnel>(
         None => outer.len(),
     };
     let longest = u16::try_from(longest).unwrap_or(u16::MAX);
-    path.sent(now, facts.len(), longest);
+    path.sent(now, stream_len(tunnel, facts), longest);
     Ok(())
+}
+
+/// How many bytes of a TCP layer's stream the packet takes.
+fn stream_len<T: PeerTunnel>(tunnel: &T, inner: &Facts) -> u32 {
+    let beside = tunnel.stream_overhead().unwrap_or(0);
+    inner
+        .len()
+        .saturating_add(u32::try_from(beside).unwrap_or(0))
 }
 
 /// How to lower the MSS option of a packet to the peer.

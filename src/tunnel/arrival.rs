@@ -87,23 +87,12 @@ impl Arrival {
         }
     }
 
-    /// Of a datagram that a UDP socket has received.
+    /// Of what a UDP socket or a connection has received.
     #[inline]
     #[must_use]
-    pub fn of_datagram(meta: &OuterMeta) -> Self {
+    pub fn of_payload(meta: &OuterMeta) -> Self {
         let number = u32::from(meta.destination_port);
-        Self::new(meta.source, IpProtocol::UDP, Some(number))
-            .with_source_port(Some(meta.source_port))
-    }
-
-    /// Of a segment of a connection.
-    #[inline]
-    #[must_use]
-    pub fn of_segment(meta: &OuterMeta) -> Self {
-        Self {
-            protocol: IpProtocol::TCP,
-            ..Self::of_datagram(meta)
-        }
+        Self::new(meta.source, meta.protocol, Some(number)).with_source_port(Some(meta.source_port))
     }
 
     /// Where they come from.

@@ -90,8 +90,8 @@ pub(super) struct Core<'m, P, C> {
 }
 
 impl<'m, P: Peers> Endpoint<'m, P> {
-    /// The end of the tunnels to `peers`. It needs a path for each place of these; a peer whose place is
-    /// behind the end of `paths` counts as none. Begin with [`Path::EMPTY`]: what a path has learnt for another
+    /// An endpoint for these peers. `paths` needs one [`Path`] for each place in [`Peers::capacity`]; a peer whose
+    /// place is not below the length of `paths` is treated as if it did not exist. Begin with [`Path::EMPTY`]: what a path has learnt for another
     /// endpoint, such as a narrow MTU, would still hold.
     #[inline]
     #[must_use]
@@ -216,6 +216,13 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
         self.core.deadline = Instant::ZERO;
     }
 
+    /// The address that ICMP errors to inner sources come from, from now on
+    /// ([`EndpointConfig::icmp_source`]).
+    #[inline]
+    pub const fn set_icmp_source(&mut self, icmp_source: Option<Ipv4Addr>) {
+        self.core.config.icmp_source = icmp_source;
+    }
+
     /// The link that outer packets leave by has another MTU now. [`expire`](Self::expire) tells of the
     /// inner MTUs that follow.
     #[inline]
@@ -258,9 +265,9 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
         (deadline < Instant::MAX).then_some(deadline)
     }
 
-    /// Tells of everything that has come with time. It looks at every peer, so call it at the
-    /// [deadline](Self::next_deadline) and not for every packet. Without it nothing goes wrong, but nobody
-    /// hears of raised MTUs, due keepalives and silent peers.
+    /// Reports through `tell` each [`Change`] that is due: raised MTUs, due keepalives, silent peers. It looks at
+    /// every peer, so call it at the [deadline](Self::next_deadline) and not for every packet. Packets pass without
+    /// it, too; only these reports are then missing.
     #[inline]
     pub fn expire(&mut self, now: Instant, mut tell: impl FnMut(Change)) {
         let now = self.core.advance(now);
@@ -353,7 +360,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         self.deadline = self.deadline.min(deadline);
     }
 
-    /// An ICMP error that is due about a packet, if it may be sent. It may be cut, as a quoted one is.
+    /// An ICMP error that is due about a packet, if it may be sent and the bucket of its peer gives what it
+    /// costs. The packet may be cut, as a quoted one is; then strangers may have made it up.
     #[cold]
     #[inline(never)]
     pub(super) fn error_about(
@@ -362,6 +370,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         peer: Option<PeerId>,
         kind: Kind,
         offending: &[u8],
+        is_forgeable: bool,
     ) -> Result<IcmpError, Cause> {
         let tunnel = peer.and_then(|peer| self.peers.get(peer));
         let outer_source = tunnel.map(|(tunnel, _)| tunnel.ends().0);
@@ -375,7 +384,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         };
         let path = peer.and_then(|peer| path_at(self.paths, peer).filter(|path| path.is_of(peer)));
         let bucket = path.map_or(&mut self.bucket, |path| &mut path.bucket);
-        if bucket.take(now) {
+        let may_send = if is_forgeable {
+            bucket.take_spare(now)
+        } else {
+            bucket.take(now)
+        };
+        if may_send {
             Ok(offending.error(kind, source, self.config.icmp_quote_len))
         } else {
             Err(Cause::RateLimited)

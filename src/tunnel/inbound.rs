@@ -306,7 +306,10 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             match self.inspect(peer, packet) {
                 // It comes from another port than the peer's.
                 Ok(_) => return refused(None, Refused::new(Reason::UnknownPeer)),
-                Err(error) if error.reason != Reason::NotTunnel => {
+                // Not where it is for a port at which another peer's socket may listen.
+                Err(error)
+                    if error.reason != Reason::NotTunnel || header.protocol().is_tunnel() =>
+                {
                     return refused(Some(peer), error);
                 }
                 Err(_) => {}

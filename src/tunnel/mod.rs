@@ -1,4 +1,4 @@
-//! The whole end of a tunnel: what to do with each packet, from either side.
+//! A complete tunnel endpoint: it says what to do with each packet, from either side.
 //!
 //! ```text
 //!  inner side                        Endpoint                          network
@@ -12,8 +12,8 @@
 //!                                Learnt, Held                    ICMP errors
 //! ```
 //!
-//! [`encap`](mod@crate::encap) and [`decap`](mod@crate::decap) know one packet. An [`Endpoint`] knows what was before:
-//! who the [peers](Peers) are, what their paths carry, which numbers were used, which fragments are held. It
+//! [`encap`](mod@crate::encap) and [`decap`](mod@crate::decap) handle one packet and keep no state. An [`Endpoint`]
+//! keeps state: the [peers](Peers), the MTUs of their paths, the last sequence numbers, the fragments held. It
 //! opens no socket, reads no clock, allocates nothing and sends nothing by itself. Each call takes the time
 //! and one packet, and returns one verdict, a small value that borrows nothing.
 //!
@@ -32,7 +32,7 @@
 //! | find the MTU of a path that filters ICMP | [`PathCheck`]; with probes of your own: [`Endpoint::probe`] |
 //! | count every packet | [`Endpoint::with_tally`], [`Counters`]; of your own: [`Tally`], [`Event::counters`] |
 //! | a tunnel of your own | [`PeerTunnel`] |
-//! | understand who learns what of an MTU | [`guide::mtu`](crate::guide::mtu) |
+//! | understand path MTU discovery through a tunnel | [`guide::mtu`](crate::guide::mtu) |
 //!
 //! # A packet there and back
 //!
@@ -104,9 +104,9 @@
 //! [`Event`] and cause ([`Event::COUNT`] is 700); where that is too much, a [`Tally`] of your own counts what you
 //! want to know, and `()` nothing.
 //!
-//! In statics, give [`Path`], [`PeerSlot`] and [`PrefixEntry`](crate::decap::PrefixEntry) each one of its own. Empty
-//! ones are not all zero, so a linker puts the whole static into `.data`, whose copy takes as much flash. Slots,
-//! fragments, arrivals and counters begin as zero and take none.
+//! In firmware, put [`Path`], [`PeerSlot`] and [`PrefixEntry`](crate::decap::PrefixEntry) into statics of their own.
+//! Their `EMPTY` is not all zero, so the linker puts the whole static into `.data`, and a copy of it into flash.
+//! Fragments, [`ArrivalEntry`] and [`Counters`] begin as zero: they lie in `.bss` and take no flash.
 //!
 //! # Sockets of the host
 //!

@@ -21,11 +21,13 @@ type Put<'a, T> = &'a mut dyn FnMut(&T, &mut Packet<'_>, &Facts, &PerPacket);
 impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// What to do with a packet from the inner side. Nothing is written.
     ///
-    /// `per_packet` has what the caller knows of the packet: for a super-packet the length of its segments,
-    /// the flow's hash, the state of its checksum. Numbers that the caller does not set come from the
-    /// endpoint; it adds those of the TCP header to what it has sent.
+    /// `per_packet` has what the caller knows of the packet: the flow's hash, the state of its checksum, and for
+    /// a super-packet the length of its segments. The endpoint sets the GRE sequence number and the
+    /// identification where the caller does not. A TCP sequence number is the caller's plus what the stream to the peer
+    /// has carried before.
     ///
-    /// The packet is counted, and its numbers are used up. If it is then not sent, count that too.
+    /// The verdict is counted, and the packet's identification and sequence number are not used again. If you then do
+    /// not send a packet that the verdict says to send, count that yourself.
     #[inline]
     pub fn outbound(&mut self, now: Instant, packet: &[u8], per_packet: &PerPacket) -> Outbound {
         self.outbound_of(now, 0, packet, per_packet)
@@ -59,13 +61,15 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     ///
     /// The packet needs as many free bytes in front of it as the tunnel's
     /// [`overhead`](Encapsulate::overhead), also if it is split, and none behind it. For a static buffer there is
-    /// [`mtu::Overhead`](crate::mtu::Overhead), which is `const`; 256 bytes are enough for four layers of any kind.
+    /// [`mtu::Overhead`](crate::mtu::Overhead), which is `const`. 256 bytes are enough for four layers of at most
+    /// 64 bytes each; TCP with 40 bytes of options takes 82, GUE with 31 private words 156.
     /// Room comes first: with too little, each packet to the peer is dropped
     /// ([`NoHeadroom`](EncapError::NoHeadroom)), also one that would have been answered.
     ///
-    /// An [`Answer`](Outbound::Answer) and a notice are left to the caller. The packet is still the inner one
-    /// then, at its place, but for the TTL of one that is forwarded, and for the header if minimal encapsulation has
-    /// moved it. Nothing has changed if it is dropped.
+    /// The caller sends an [`Answer`](Outbound::Answer) and a notice itself. Both quote the inner packet, which is
+    /// still at its place. With [`Answer`](Outbound::Answer) and [`Drop`](Outbound::Drop) it is unchanged. With
+    /// [`Send`](Outbound::Send) its TTL may be decremented (when forwarding) and its MSS option lowered, and minimal
+    /// encapsulation has moved its header.
     #[inline]
     pub fn send(
         &mut self,
@@ -212,7 +216,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     #[cold]
     fn notice(&mut self, now: Instant, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
         let kind = self.path(peer)?.notice(now)?;
-        let error = self.error_about(now, Some(peer), kind, packet);
+        let error = self.error_about(now, Some(peer), kind, packet, false);
         let error = error.ok()?;
         self.path(peer)?.forget_notice();
         Some(error)
@@ -345,7 +349,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         packet: &[u8],
         (kind, cause): (Kind, Cause),
     ) -> Outbound {
-        match self.error_about(now, peer, kind, packet) {
+        match self.error_about(now, peer, kind, packet, false) {
             Ok(error) => Outbound::Answer { peer, error, cause },
             Err(cause) => Outbound::Drop { peer, cause },
         }

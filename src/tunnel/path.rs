@@ -8,8 +8,9 @@ use crate::time::{Duration, Instant};
 /// Linux.
 const NOTICE_TIME: Duration = Duration::from_secs(30);
 
-/// What an endpoint remembers of one peer: path MTU, numbers, ICMP errors and life. One for each place of
-/// the peers, in the caller's memory. Cores that share peers have paths of their own.
+/// The state that an endpoint keeps for one peer: path MTU, sequence numbers, ICMP rate limit, and when packets
+/// were last sent and received. Give an [`Endpoint`](super::Endpoint) one for each place in
+/// [`Peers::capacity`](super::Peers::capacity). Cores that share peers have paths of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
     /// The generation of the peer that all this is about; its place is that of the path.
@@ -109,26 +110,27 @@ impl Path {
 
     /// [`sent`](Self::sent) on a path that is [quiet](Self::is_quiet).
     #[inline(always)]
-    pub(super) fn sent_soon(&mut self, now: Instant, inner_len: u32, len: u32) {
+    pub(super) fn sent_soon(&mut self, now: Instant, stream_len: u32, len: u32) {
         self.mtu.sent_soon(len);
-        self.count(now, inner_len);
+        self.count(now, stream_len);
     }
 
     #[inline(always)]
-    const fn count(&mut self, now: Instant, inner_len: u32) {
+    const fn count(&mut self, now: Instant, stream_len: u32) {
         self.spoke = now;
         self.sequence = self.sequence.wrapping_add(1);
-        self.stream = self.stream.wrapping_add(inner_len);
+        self.stream = self.stream.wrapping_add(stream_len);
     }
 
-    /// A packet of `inner_len` bytes went to the peer, whose longest part has `len` bytes on the wire.
+    /// A packet went to the peer that takes `stream_len` bytes of a TCP layer's stream; its longest part has `len`
+    /// bytes on the wire.
     #[cfg_attr(
         not(all(target_os = "none", not(target_pointer_width = "64"))),
         inline(always)
     )]
-    pub(super) fn sent(&mut self, now: Instant, inner_len: u32, len: u16) {
+    pub(super) fn sent(&mut self, now: Instant, stream_len: u32, len: u16) {
         self.mtu.sent(now, len);
-        self.count(now, inner_len);
+        self.count(now, stream_len);
     }
 
     /// The number of the next packet that may be fragmented.

@@ -39,7 +39,7 @@ pub trait PeerTunnel: Encapsulate {
     /// layers around it take packets from their own far end only.
     fn peer_receiver<A: Access>(&self, access: A, policy: InnerPolicy) -> Self::Receiver<'_, A>;
 
-    /// The outer source and destination, of a stack those of its outermost layer: ours and the peer's.
+    /// Our address and the peer's in the outermost IPv4 header: source and destination of what we send.
     fn ends(&self) -> (Ipv4Addr, Ipv4Addr);
 
     /// The source and destination that the innermost layer writes.
@@ -48,8 +48,16 @@ pub trait PeerTunnel: Encapsulate {
         self.ends()
     }
 
-    /// What packets from the peer look like.
+    /// The address, protocol and port or key by which packets from the peer are recognised.
     fn arrival(&self) -> Arrival;
+
+    /// How many bytes each packet takes of the byte stream of the outermost TCP layer, beside its own: a length
+    /// prefix, and the headers of layers inside. `None` without such a layer. What an endpoint numbers the segments
+    /// by: those of a second TCP layer, further in, have the numbers of the outermost.
+    #[inline]
+    fn stream_overhead(&self) -> Option<usize> {
+        None
+    }
 }
 
 impl<S: Shim> PeerTunnel for Tunnel<S> {
@@ -75,6 +83,11 @@ impl<S: Shim> PeerTunnel for Tunnel<S> {
     #[inline]
     fn arrival(&self) -> Arrival {
         Arrival::new(self.destination(), S::PROTOCOL, self.shim().tunnel_number())
+    }
+
+    #[inline]
+    fn stream_overhead(&self) -> Option<usize> {
+        S::IS_CONNECTION.then(|| self.shim().prefix_len())
     }
 }
 
@@ -117,6 +130,11 @@ impl PeerTunnel for AnyTunnel {
     #[inline]
     fn arrival(&self) -> Arrival {
         each!(self, tunnel => tunnel.arrival())
+    }
+
+    #[inline]
+    fn stream_overhead(&self) -> Option<usize> {
+        each!(self, tunnel => tunnel.stream_overhead())
     }
 }
 
@@ -221,6 +239,11 @@ impl<S: Shim, R: Shim> PeerTunnel for TwoWay<S, R> {
         let number = self.receiving.tunnel_number();
         Arrival::new(self.sending.destination(), R::PROTOCOL, number)
     }
+
+    #[inline]
+    fn stream_overhead(&self) -> Option<usize> {
+        self.sending.stream_overhead()
+    }
 }
 
 impl<T: PeerTunnel + ?Sized> PeerTunnel for &T {
@@ -251,6 +274,11 @@ impl<T: PeerTunnel + ?Sized> PeerTunnel for &T {
     #[inline]
     fn arrival(&self) -> Arrival {
         (**self).arrival()
+    }
+
+    #[inline]
+    fn stream_overhead(&self) -> Option<usize> {
+        (**self).stream_overhead()
     }
 }
 
@@ -325,6 +353,15 @@ impl<I: PeerTunnel, O: PeerTunnel> PeerTunnel for (I, O) {
     #[inline]
     fn arrival(&self) -> Arrival {
         self.1.arrival()
+    }
+
+    #[inline]
+    fn stream_overhead(&self) -> Option<usize> {
+        let outermost = self.1.stream_overhead();
+        outermost.map_or_else(
+            || self.0.stream_overhead(),
+            |outermost| Some(outermost.saturating_add(self.0.overhead())),
+        )
     }
 }
 
@@ -439,6 +476,19 @@ impl<T: PeerTunnel> PeerTunnel for [T] {
         let nothing = Arrival::new(NO_ENDS.1, IpProtocol(0), None);
         self.last().map_or(nothing, T::arrival)
     }
+
+    #[inline]
+    fn stream_overhead(&self) -> Option<usize> {
+        let (mut inside, mut found) = (0usize, None);
+        for layer in self {
+            found = layer
+                .stream_overhead()
+                .map(|own| own.saturating_add(inside))
+                .or(found);
+            inside = inside.saturating_add(layer.overhead());
+        }
+        found
+    }
 }
 
 /// Of a stack without layers: no packet comes from there.
@@ -472,5 +522,10 @@ impl<T: PeerTunnel, const N: usize> PeerTunnel for [T; N] {
     #[inline]
     fn arrival(&self) -> Arrival {
         self.as_slice().arrival()
+    }
+
+    #[inline]
+    fn stream_overhead(&self) -> Option<usize> {
+        self.as_slice().stream_overhead()
     }
 }

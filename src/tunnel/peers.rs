@@ -65,10 +65,10 @@ pub struct PeerPolicy {
     pub keepalive: Option<Duration>,
     /// After how long without a packet from the peer it counts as silent.
     ///
-    /// Heard is a packet that is delivered ([`Inbound::Deliver`](super::Inbound::Deliver),
-    /// [`Whole`](super::Inbound::Whole)), and a probe that the peer confirms
+    /// A packet that is delivered ([`Inbound::Deliver`](super::Inbound::Deliver), [`Whole`](super::Inbound::Whole))
+    /// ends the silence, and so does a probe that the peer confirms
     /// ([`Endpoint::on_confirmed`](super::Endpoint::on_confirmed)). A fragment that is held, a packet that is
-    /// refused, an empty datagram and an ICMP error are not: anybody can send these.
+    /// refused, an empty datagram and an ICMP error do not: anybody can send these.
     ///
     /// [`Change::Silent`](super::Change::Silent) tells when it falls silent. Nothing tells when it is heard again: ask
     /// [`Endpoint::is_silent`](super::Endpoint::is_silent).
@@ -108,7 +108,8 @@ impl Default for PeerPolicy {
 pub enum MtuPolicy {
     /// The link's, less what routers and the system report (RFC 1191).
     Discover(PathMtuConfig),
-    /// This, in bytes, or the link's if that is less. Nothing that routers report changes it.
+    /// This value in bytes, or the link's if that is less. Reports of routers do not change it. A lower MTU that
+    /// the system reports ([`Endpoint::local_mtu`](super::Endpoint::local_mtu)) does, for ten minutes.
     Static(u16),
 }
 
@@ -159,13 +160,13 @@ pub trait Peers {
         self.owner(tenant, inner_source) == Some(peer)
     }
 
-    /// The peer that sends such packets.
+    /// The peer whose packets arrive from this address, with this protocol and port or key. `None` if there is none.
     fn sender(&self, arrival: &Arrival) -> Option<PeerId>;
 
     /// The peer with this number among those with this outer address, counted from 0.
     fn with_outer_address(&self, address: Ipv4Addr, number: usize) -> Option<PeerId>;
 
-    /// Whether this is one of our own addresses. Our outer ends of all tunnels are.
+    /// Whether `address` is one of our own addresses. The outer sources of all tunnels must be among them.
     fn is_local(&self, address: Ipv4Addr) -> bool;
 
     /// [`is_local`](Self::is_local) of two addresses. Override it where one search can look for both.

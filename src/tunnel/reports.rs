@@ -22,9 +22,9 @@ const MOST_BEHIND_ADDRESS: usize = 64;
 impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// The system refused to send a packet to this peer that is longer than `mtu` bytes (`EMSGSIZE`, or
     /// `SO_EE_ORIGIN_LOCAL` in a socket's error queue; see [sockets](super#sockets-of-the-host)). That is
-    /// believed at once. The verdict is [`Inbound::Learnt`], also if that changes nothing, as on a path with a
-    /// [static](super::MtuPolicy::Static) MTU or for an MTU that is not lower. Nothing is counted: no packet has
-    /// come.
+    /// believed at once, also below the floor and on a path with a [static](super::MtuPolicy::Static) MTU, and holds
+    /// until the path MTU is raised (after ten minutes by default). The verdict is [`Inbound::Learnt`], also if `mtu`
+    /// is not lower than the path MTU and nothing has changed. It is not counted, because no packet was received.
     #[inline]
     pub fn local_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
         let now = self.core.advance(now);
@@ -122,7 +122,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         inner: Inside<'_>,
         quote_start: usize,
     ) -> Inbound {
-        let error = self.error_about(now, Some(peer), kind, inner.packet);
+        // Whoever forges reports shall not use up what answers to our own sources need.
+        let error = self.error_about(now, Some(peer), kind, inner.packet, true);
         let Some(inner_mtu) = self.inner_mtu(now, peer) else {
             return ignore(None, Cause::NotOurs);
         };
@@ -160,9 +161,16 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     fn quoted<'q>(&self, quote: Quote<'q>, destination: Ipv4Addr) -> Option<(PeerId, Inside<'q>)> {
         for number in 0..MOST_BEHIND_ADDRESS {
             let peer = self.peers.with_outer_address(destination, number)?;
-            let inner = self.peers.get(peer);
-            let inner = inner.and_then(|(tunnel, _)| tunnel.inside_quote(quote));
-            if let Some(inner) = inner {
+            let Some((tunnel, policy)) = self.peers.get(peer) else {
+                continue;
+            };
+            let Some(inner) = tunnel.inside_quote(quote) else {
+                continue;
+            };
+            // Where it is quoted: a packet that does not go to this peer is none that was sent to it.
+            let inner_destination = inner.header().map(|header| header.destination());
+            let owner = inner_destination.map(|inner| self.peers.owner(policy.tenant, inner));
+            if owner.is_none_or(|owner| owner == Some(peer)) {
                 let start = inner.span().start;
                 let packet = inner.packet();
                 return Some((peer, Inside { start, packet }));

@@ -97,9 +97,7 @@ where
 {
     fn judge_payload(&mut self, now: Instant, meta: &OuterMeta, payload: &[u8]) -> Inbound {
         let now = self.advance(now);
-        let sender = [Arrival::of_datagram(meta), Arrival::of_segment(meta)]
-            .iter()
-            .find_map(|arrival| self.peers.sender(arrival));
+        let sender = self.peers.sender(&Arrival::of_payload(meta));
         let sender = sender.and_then(|peer| Some((peer, self.peers.get(peer)?)));
         let Some((peer, (tunnel, policy))) = sender else {
             return refused(None, Refused::new(Reason::UnknownPeer));

@@ -25,10 +25,10 @@ pub enum Outbound {
         per_packet: PerPacket,
         /// Apply it to the packet first: the MSS option of a SYN segment.
         clamp: Option<Patch>,
-        /// Send it to the inner side besides: something is wrong with the path, of which a router has
-        /// told too little to know whose packet it was about (RFC 2003 §5). [`IcmpError::write`] takes the inner
-        /// packet, which is where it was, also behind [`send`](super::Endpoint::send). Only minimal encapsulation
-        /// writes over its header: keep a copy of the first 548 bytes there.
+        /// An ICMP error to send to the inner side as well: a router has reported that the peer cannot be reached,
+        /// but quoted too little to tell the source of the packet that it dropped (RFC 2003 §5). Pass the inner
+        /// packet to [`IcmpError::write`]: it is still at its place after [`send`](super::Endpoint::send), but
+        /// minimal encapsulation overwrites its header, so copy the first 548 bytes before you call `send`.
         notice: Option<IcmpError>,
     },
     /// Split it, wrap each fragment and send them to the peer.
@@ -136,16 +136,16 @@ pub enum Inbound {
     },
 }
 
-/// What has come with time.
+/// A change that time has brought, as [`Endpoint::expire`](super::Endpoint::expire) reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Change {
-    /// The longest inner packet that the path carries is another now.
+    /// The longest inner packet that the path carries has changed.
     InnerMtu {
         /// Whose path it is.
         peer: PeerId,
-        /// It, in bytes.
+        /// The new inner MTU, in bytes.
         inner_mtu: u16,
     },
     /// Nothing has gone to the peer for as long as its policy says.

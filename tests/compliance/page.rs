@@ -12,10 +12,10 @@ This page is written by a test (`tests/compliance/`) from two tables: the rules 
 cannot drift: the test fails where a rule has no answer, where the code or a test that an answer names is not there,
 or where this page is not what the tables say.
 
-A rule is **met** if tests that bear its id show it; which they are stands in `tests/compliance/answers.txt`. Otherwise the
+A rule is **met** if tests whose names or comments contain its id show it; `tests/compliance/answers.txt` lists them. Otherwise the
 status says why there is no test: met **by design**, because the types leave no other way; **documented**; **the caller's** to decide;
 **not offered**, an option that is left open; **no requirement**, a note; **not yet**, because the crate has nothing the rule applies to. \
-The levels are this project's requirements on itself, in the words of RFC 2119.
+The levels are this project's requirements on itself, in the words of RFC 2119; *default* is a default value, *information* a note.
 ";
 
 /// The page, and what keeps it from being whole.

@@ -2,10 +2,12 @@
 
 use core::net::Ipv4Addr;
 
-use ipencap::encap::{OuterPolicy, Role, Tunnel};
+use ipencap::decap::{InnerPolicy, OuterMeta};
+use ipencap::encap::{AnyTunnel, OuterPolicy, Role, Tunnel};
 use ipencap::error::{EncapError, Eviction, PathMtuIgnored, Reason, ReassemblyError, Refused};
-use ipencap::shim::{Fou, IpIp};
+use ipencap::shim::{Fou, IpIp, Tcp};
 use ipencap::tunnel::{Cause, EndpointConfig, Event, Inbound, Outbound, PeerPolicy, Peers};
+use ipencap::wire::{Ecn, IpProtocol, LengthPrefix};
 use ipencap_kit::oracle::{self, Plain};
 
 use crate::ends::{
@@ -456,6 +458,133 @@ fn i_07_a_storm_is_answered_at_the_rate_of_its_peer() {
     // A year later no more than at once.
     let much_later = answers(&mut hub, at(31_536_000), [10, 2, 0, 9], 1000);
     assert!((10..=20).contains(&much_later), "{much_later}");
+}
+
+/// D-19. Packets to the peer itself loop, unless its policy says that they are meant.
+#[test]
+fn d_19_the_policy_of_a_peer_lets_packets_to_it_in() {
+    for allows_destination_peer in [false, true] {
+        let policy = PeerPolicy {
+            inner: InnerPolicy {
+                allows_destination_peer,
+                ..InnerPolicy::DEFAULT
+            },
+            ..PeerPolicy::DEFAULT
+        };
+        let mut near = with(ipip(HERE, THERE), FAR, policy, EndpointConfig::DEFAULT);
+        let outer = Plain {
+            source: THERE.octets(),
+            destination: HERE.octets(),
+            ..Plain::of(4)
+        };
+        let outer = outer.packet(&between([10, 2, 0, 9], THERE.octets(), 60, true));
+        let _ = receive(&mut near, START, &outer);
+        let expected = if allows_destination_peer {
+            Event::Delivered
+        } else {
+            refused(Reason::LoopToPeer)
+        };
+        assert_eq!(near.tally().last(), expected);
+    }
+}
+
+/// I-07. Forged ICMP errors, which are relayed, leave answers to our own sources.
+#[test]
+fn i_07_relays_leave_what_answers_need() {
+    let (mut near, _) = pair();
+    let outer = sent(&mut near, START, &inner(1000, true));
+    let report = oracle::icmp_error((3, 1, 0), &outer[..48], ROUTER, None);
+    for _ in 0..1000 {
+        let _ = receive(&mut near, START, &report);
+    }
+    let relayed = near.tally().of(Event::Relayed);
+    assert!((3..=10).contains(&relayed), "{relayed}");
+    assert_eq!(told(&mut near, START, &inner(1500, true)), Some(1480));
+}
+
+/// I-20. An ICMP error about a packet that does not go to the quoted peer is none about ours, and our sources hear
+/// nothing of it.
+#[test]
+fn i_20_reports_about_flows_to_others_are_ignored() {
+    for (destination, is_ours) in [([10, 2, 0, 9], true), ([198, 18, 5, 5], false)] {
+        let (mut near, _) = pair();
+        let forged = Plain {
+            source: HERE.octets(),
+            destination: THERE.octets(),
+            ..Plain::of(4)
+        };
+        let forged = forged.packet(&between([10, 1, 0, 5], destination, 40, true));
+        let report = oracle::icmp_error((3, 1, 0), &forged, ROUTER, None);
+        let expected = if is_ours {
+            Event::Relayed
+        } else {
+            Event::Ignored(Cause::NotOurs)
+        };
+        let _ = receive(&mut near, START, &report);
+        assert_eq!(near.tally().last(), expected);
+    }
+}
+
+/// D-04. A packet of another kind from a peer is that peer's, and no stranger's.
+#[test]
+fn d_04_another_kind_from_a_peer_is_counted_for_it() {
+    let fou = Tunnel::new(HERE, THERE, Fou::new(5555)).unwrap();
+    let mut near = one(fou, FAR);
+    let peer = near.peers().at(0);
+    let (_, mut far) = pair();
+    let packet = between([10, 2, 0, 9], [10, 1, 0, 5], 60, true);
+    let (verdict, _) = receive(&mut near, START, &sent(&mut far, START, &packet));
+    let Inbound::Drop { peer: whose, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert_eq!(whose, peer);
+    assert_eq!(near.tally().last(), refused(Reason::NotTunnel));
+}
+
+/// D-04, D-07, A-25. What comes by UDP is no frame of a TCP peer, nor the other way round, at one port and address.
+#[test]
+fn d_04_a_datagram_does_not_enter_by_a_connection() {
+    let mut hub = many(2, EndpointConfig::DEFAULT);
+    let fou: AnyTunnel = Tunnel::new(HERE, THERE, Fou::new(7000)).unwrap().into();
+    let framed = Tcp::new(7000, 7000).with_framing(LengthPrefix::Exclusive);
+    let tcp: AnyTunnel = Tunnel::new(HERE, THERE, framed).unwrap().into();
+    let udp_peer = hub.peers_mut().add(fou, PeerPolicy::DEFAULT).unwrap();
+    let tcp_peer = hub.peers_mut().add(tcp, PeerPolicy::DEFAULT).unwrap();
+    for (peer, net) in [(udp_peer, "10.3.0.0/16"), (tcp_peer, FAR)] {
+        hub.peers_mut().allow(peer, prefix(net)).unwrap();
+    }
+    let packet = between([10, 2, 0, 9], [10, 1, 0, 5], 60, true);
+    let frame = [&[0, 60][..], &packet].concat();
+    let meta = |protocol| OuterMeta {
+        source: THERE,
+        destination: HERE,
+        protocol,
+        source_port: 40_000,
+        destination_port: 7000,
+        ecn: Ecn::NotEct,
+    };
+    let judge = |hub: &mut Many<_>, protocol, bytes: &[u8]| {
+        let verdict = hub.receive_payload(START, &meta(protocol), &mut bytes.to_vec());
+        match verdict {
+            Inbound::Deliver { peer, .. } => Ok(peer),
+            Inbound::Drop { peer, cause } => Err((peer, cause)),
+            other => panic!("{other:?}"),
+        }
+    };
+    let not_allowed = Cause::Refused(Refused::new(Reason::InnerSourceNotAllowed));
+    let stranger = Cause::Refused(Refused::new(Reason::UnknownPeer));
+    assert_eq!(judge(&mut hub, IpProtocol::TCP, &frame), Ok(tcp_peer));
+    assert_eq!(
+        judge(&mut hub, IpProtocol::UDP, &packet),
+        Err((Some(udp_peer), not_allowed))
+    );
+    assert!(hub.peers_mut().remove(udp_peer));
+    for bytes in [&packet, &frame] {
+        assert_eq!(
+            judge(&mut hub, IpProtocol::UDP, bytes),
+            Err((None, stranger))
+        );
+    }
 }
 
 /// The buckets of two peers spend differently, wherever they lie.

@@ -228,7 +228,7 @@ fn every_door_counts() {
     use ipencap::decap::OuterMeta;
     use ipencap::encap::Tunnel;
     use ipencap::shim::Fou;
-    use ipencap::wire::Ecn;
+    use ipencap::wire::{Ecn, IpProtocol};
 
     let fou = |from, to| Tunnel::new(from, to, Fou::new(5555)).unwrap();
     let (mut near, mut far) = (one(fou(HERE, THERE), FAR), one(fou(THERE, HERE), NEAR));
@@ -259,6 +259,7 @@ fn every_door_counts() {
     let meta = OuterMeta {
         source: HERE,
         destination: THERE,
+        protocol: IpProtocol::UDP,
         source_port: 50_000,
         destination_port: 5555,
         ecn: Ecn::NotEct,

@@ -1,5 +1,7 @@
 //! ICMP errors that come back from inside a tunnel, and what the inner source hears of them.
 
+use core::net::Ipv4Addr;
+
 use ipencap::encap::Tunnel;
 use ipencap::error::Ignored;
 use ipencap::shim::Fou;
@@ -183,4 +185,21 @@ fn i_32_the_rules_hold_for_relayed_errors() {
         ),
         "{verdict:?}"
     );
+}
+
+/// I-12. The source of errors changes with the address of the inner side.
+#[test]
+fn i_12_errors_come_from_the_address_that_was_set_last() {
+    let (mut near, _) = pair();
+    let address = Ipv4Addr::new(10, 1, 0, 1);
+    for (given, expected) in [(None, HERE), (Some(address), address), (None, HERE)] {
+        near.set_icmp_source(given);
+        let (verdict, _) = send(&mut near, START, &inner(1500, true));
+        let Outbound::Answer { error, .. } = verdict else {
+            panic!("{verdict:?}")
+        };
+        let mut out = vec![0; error.len()];
+        let message = error.write(&inner(1500, true), &mut out).unwrap();
+        assert_eq!(oracle::address_at(message, 12), expected.octets());
+    }
 }

@@ -124,6 +124,7 @@ fn passes_as_payload<T: SocketTunnel + 'static>(here: T, there: T) {
     let meta = OuterMeta {
         source,
         destination,
+        protocol: arrival.protocol(),
         source_port: 49152,
         destination_port: u16::try_from(port.unwrap()).unwrap(),
         ecn: Ecn::NotEct,
@@ -295,6 +296,57 @@ fn n_18_stacks_and_references_pass_both_ways() {
     assert_eq!(here.max_len(), u16::MAX);
     passes(here, there);
     passes_as_payload(here, there);
+}
+
+/// Sends two packets, and compares the numbers of their segments, which begin at `at`.
+fn segments_follow<T: PeerTunnel + 'static>(tunnel: T, at: usize) {
+    let far = memory(prefix(FAR), 1);
+    let peers = OnePeer::new(tunnel, far);
+    let mut sender = Endpoint::new(peers, memory(Path::default(), 1), EndpointConfig::default());
+    let packet = inner();
+    let mut segments = Vec::new();
+    for _ in 0..2 {
+        let mut buffer = room(&packet);
+        let mut sent = Packet::new(&mut buffer, Span::new(200, packet.len()));
+        let _ = sender.send(START, &mut sent, &SAID, |outer| {
+            segments.push(outer[at..].to_vec())
+        });
+    }
+    let number = |segment: &[u8]| u32::from_be_bytes(segment[4..8].try_into().unwrap());
+    let payload_len = segments[0].len() - usize::from(segments[0][12] >> 4) * 4;
+    let expected = number(&segments[0]) + u32::try_from(payload_len).unwrap();
+    assert_eq!(number(&segments[1]), expected, "behind {payload_len} bytes");
+}
+
+/// RFC 9293 §3.4: a segment begins where the one before has ended, whatever the segments carry.
+#[test]
+fn the_segments_of_an_endpoint_follow_one_another() {
+    let (inside, _) = innermost();
+    for tcp in [
+        TCP,
+        TCP.with_timestamps(1, 2),
+        TCP.with_framing(LengthPrefix::Exclusive),
+        TCP.with_framing(LengthPrefix::Inclusive),
+    ] {
+        let (outermost, _) = both(tcp);
+        let further_in = Tunnel::new(INNER_HERE, INNER_THERE, tcp).unwrap();
+        let (ipip, _) = both(IpIp);
+        segments_follow(outermost, 20);
+        segments_follow(AnyTunnel::from(outermost), 20);
+        segments_follow(&*memory(outermost, 1).first().unwrap(), 20);
+        segments_follow(TwoWay::new(outermost, IpIp), 20);
+        segments_follow((inside, outermost), 20);
+        segments_follow((further_in, ipip), 40);
+        segments_follow((further_in, outermost), 20);
+        segments_follow([AnyTunnel::from(inside), AnyTunnel::from(outermost)], 20);
+        segments_follow([AnyTunnel::from(further_in), AnyTunnel::from(ipip)], 40);
+        let three = [
+            AnyTunnel::from(further_in),
+            AnyTunnel::from(inside),
+            AnyTunnel::from(outermost),
+        ];
+        segments_follow(&*memory(three, 1).as_flattened(), 20);
+    }
 }
 
 /// A receiver of a stack takes off each layer, and knows the outermost one.

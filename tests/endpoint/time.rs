@@ -7,7 +7,7 @@ use ipencap::pmtu::{Prober, ProberConfig};
 use ipencap::shim::Fou;
 use ipencap::time::{Duration, Instant};
 use ipencap::tunnel::{Cause, Change, EndpointConfig, Inbound, PeerId, PeerPolicy, Peers};
-use ipencap::wire::Ecn;
+use ipencap::wire::{Ecn, IpProtocol};
 
 use crate::ends::{
     FAR, HERE, NEAR, One, START, THERE, at, between, inner, ipip, one, receive, sent, too_big, with,
@@ -62,6 +62,7 @@ fn a_datagram_without_a_packet_is_no_sign_of_life() {
     let meta = OuterMeta {
         source: THERE,
         destination: HERE,
+        protocol: IpProtocol::UDP,
         source_port: 5555,
         destination_port: 5555,
         ecn: Ecn::NotEct,

@@ -414,6 +414,22 @@ pub(crate) fn tcp(book: &mut Book) {
     });
 }
 
+/// S-02: a segment is right around a packet whose own checksum is wrong, if its bytes are summed.
+#[test]
+fn s_02_segments_around_a_wrong_checksum() {
+    let wrong = p_with(|p| p[35] ^= 1);
+    let trusting = Tcp::new(40001, 443);
+    for (shim, is_right) in [(trusting, false), (trusting.with_full_checksum(), true)] {
+        let outer = through_doors("S-02", &over(shim), &wrong, PerPacket::new()).unwrap();
+        let segment = ipencap::wire::Tcp::parse(&outer[20..]).unwrap();
+        assert_eq!(segment.verifies(L, R), is_right, "S-02");
+        // The same bytes where the packet's is right.
+        let outer = through_doors("S-02", &over(shim), P, PerPacket::new()).unwrap();
+        let expected = through_doors("S-02", &over(trusting), P, PerPacket::new()).unwrap();
+        assert_eq!(outer, expected, "S-02");
+    }
+}
+
 /// And S-23.
 #[test]
 fn q_08_n_02_one_dscp_and_no_ecn_on_a_connection() {

@@ -84,6 +84,7 @@ fn through_socket(packet: &[u8]) -> Option<(OuterMeta, &[u8])> {
     let meta = OuterMeta {
         source: header.source(),
         destination: header.destination(),
+        protocol: header.protocol(),
         source_port: ports.0,
         destination_port: ports.1,
         ecn: header.ecn(),

@@ -17,6 +17,7 @@ pub fn call(buffer: &mut [u8]) {
     let mut bucket = black_box(Bucket::new(config));
     let now = black_box(Instant::ZERO);
     seen(Bucket::take(black_box(&mut bucket), now));
+    seen(Bucket::take_spare(black_box(&mut bucket), now));
     value::<BucketConfig>(config);
     value::<Bucket>(bucket);
 }

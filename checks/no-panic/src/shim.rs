@@ -86,6 +86,7 @@ pub fn tcp() -> Tcp {
     let tcp = black_box(Tcp::with_window(tcp, word()));
     let tcp = black_box(Tcp::with_timestamps(tcp, double_word(), double_word()));
     let tcp = black_box(Tcp::with_options(tcp, bytes())).unwrap_or(tcp);
+    let tcp = black_box(Tcp::with_full_checksum(tcp));
     let framing = black_box(LengthPrefix::Inclusive);
     black_box(Tcp::with_framing(tcp, framing))
 }
@@ -167,6 +168,10 @@ impl<S: Shim> Shim for Called<S> {
 
     fn len(&self) -> usize {
         <S as Shim>::len(black_box(&self.0))
+    }
+
+    fn prefix_len(&self) -> usize {
+        <S as Shim>::prefix_len(black_box(&self.0))
     }
 
     fn rules(&self) -> Rules {

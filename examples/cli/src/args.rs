@@ -356,6 +356,7 @@ fn streamed(of: &mut ArgMatches) -> Streamed {
 fn first_paragraph(complaint: &str) -> String {
     let paragraph: Vec<&str> = complaint
         .lines()
+        .map(str::trim)
         .take_while(|line| !line.is_empty())
         .collect();
     let joined = paragraph.join(" ");

@@ -36,13 +36,21 @@ pub(crate) fn run(path: &Path, wanted: Option<u64>, ports: &Ports) -> Result<(),
         print(&text)?;
     }
     outcome?;
-    let path = path.display();
+    let path = name(path);
     match wanted {
         Some(number) => Err(Failure::new(format_args!(
             "--packet {number}: {path} has {packets} packets"
         ))),
         None if packets == 0 => print(&format!("{path} has no packets.\n")),
         None => Ok(()),
+    }
+}
+
+fn name(path: &Path) -> String {
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
     }
 }
 
@@ -65,7 +73,7 @@ fn drawn(number: u64, path: &Path, record: &Record<'_>, ports: &Ports) -> String
     };
     let mut lines = vec![format!(
         "Packet {number} of {}, {} bytes; offsets and lengths in bytes:",
-        path.display(),
+        name(path),
         record.frame.len()
     )];
     lines.extend(drawing::whole(record.frame, &layers, &in_front));

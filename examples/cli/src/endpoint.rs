@@ -93,7 +93,7 @@ fn step(line: &[u8], last_time: u64) -> Result<Step, String> {
         return Err(EXPECTED.to_owned());
     };
     let time = match object.get("t") {
-        Some(time) => time.as_u64().ok_or_else(|| {
+        Some(time) => whole(time).ok_or_else(|| {
             format!("\"t\" is {time}: expected milliseconds, a whole number from 0")
         })?,
         None => last_time,
@@ -116,7 +116,7 @@ fn event(object: &Map<String, Value>) -> Result<Event, String> {
     match key.as_str() {
         "out" => Ok(Event::Out(packet(key, value)?)),
         "in" => Ok(Event::In(packet(key, value)?)),
-        _ => match value.as_u64() {
+        _ => match whole(value) {
             // No IPv4 packet is longer than 65535 bytes.
             Some(mtu) => Ok(Event::LocalMtu(u16::try_from(mtu).unwrap_or(u16::MAX))),
             None => Err(format!(
@@ -124,6 +124,16 @@ fn event(object: &Map<String, Value>) -> Result<Event, String> {
             )),
         },
     }
+}
+
+/// A whole number from 0, also as some programs write it: 5.0.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| {
+        let number = value.as_f64()?;
+        // Up to here every whole number has a double of its own.
+        let is_whole = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
+        is_whole.then_some(number as u64)
+    })
 }
 
 fn packet(key: &str, value: &Value) -> Result<Vec<u8>, String> {

@@ -72,6 +72,8 @@ Standard output has one JSON object for each of them:
                         Ours    for this host, but not for the tunnel
                         Drop    dropped without an answer
              of 'local_mtu':  Learnt
+A router's 'fragmentation needed' about a packet longer than any that was sent is ignored (NeverSent): begin the
+script with the packet.
   network    the outer packets that leave, in hexadecimal digits
   inner      the packets that go to the inner side: what was delivered, or an ICMP error to an inner source
              (of Send too: about a packet before it, of which the router had told too little)

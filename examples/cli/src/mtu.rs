@@ -1,5 +1,6 @@
 //! What a tunnel costs: overhead, inner MTU, TCP segment size and efficiency.
 
+use ipencap::encap::Encapsulate;
 use ipencap::mtu::{Efficiency, Overhead};
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ struct Stack {
     /// Outermost first: names and lengths in bytes.
     headers: Vec<(&'static str, usize)>,
     overhead: Overhead,
+    /// The longest outer packet that the tunnels' own `mtu` allows, in bytes: `None` if they have none.
+    max_len: Option<u32>,
 }
 
 /// The comparison: each kind by its specifications, innermost first.
@@ -81,6 +84,13 @@ fn named(tunnels: &[Spec]) -> String {
     kinds.join(" in ")
 }
 
+/// The longest outer packet of the stack, where a tunnel's `mtu` limits it.
+fn max_len(tunnels: &[Spec]) -> Option<u32> {
+    let stack: Vec<_> = tunnels.iter().map(Spec::tunnel).collect();
+    let max_len = stack.as_slice().max_len();
+    (!stack.is_empty() && max_len < u16::MAX).then_some(max_len.into())
+}
+
 impl Stack {
     fn of(name: String, tunnels: &[Spec]) -> Self {
         let outermost_first = || tunnels.iter().rev();
@@ -92,17 +102,24 @@ impl Stack {
             overhead: tunnels.iter().fold(Overhead::NONE, |inside, tunnel| {
                 Overhead::of_bytes(tunnel.overhead()).around(inside)
             }),
+            max_len: max_len(tunnels),
         }
     }
 
+    /// What the link carries of this stack's packets.
+    fn usable(&self, link: u32) -> u32 {
+        self.max_len.map_or(link, |max_len| link.min(max_len))
+    }
+
     fn json(&self, link: u32) -> Value {
+        let usable = self.usable(link);
         json!({
             "name": self.name,
             "link": link,
             "overhead": self.overhead.bytes(),
-            "inner_mtu": self.overhead.inner_mtu(link),
-            "tcp_mss": self.overhead.tcp_mss(link),
-            "efficiency": self.overhead.efficiency(link).map(Efficiency::ratio),
+            "inner_mtu": self.overhead.inner_mtu(usable),
+            "tcp_mss": self.overhead.tcp_mss(usable),
+            "efficiency": self.overhead.efficiency(usable).map(Efficiency::ratio),
         })
     }
 
@@ -113,15 +130,16 @@ impl Stack {
                 format!("{:.2} %", efficiency.ratio() * 100.0)
             })
         };
+        let usable = self.usable(link);
         format!(
             "  {:<20} {:>6} {:>9} {:>10} {:>8} {:>11} {:>12}\n",
             self.name,
             link,
             or_none(self.overhead.bytes()),
-            or_none(self.overhead.inner_mtu(link)),
-            or_none(self.overhead.tcp_mss(link)),
-            share(self.overhead.efficiency(link)),
-            share(self.overhead.ethernet_efficiency(link)),
+            or_none(self.overhead.inner_mtu(usable)),
+            or_none(self.overhead.tcp_mss(usable)),
+            share(self.overhead.efficiency(usable)),
+            share(self.overhead.ethernet_efficiency(usable)),
         )
     }
 

@@ -113,7 +113,20 @@ pub(crate) fn walk(frame: &[u8], start: usize, ports: &Ports) -> Vec<Layer> {
 
 /// The GRE header at the start of a payload, and where the IPv4 packet behind it lies.
 fn gre(frame: &[u8], payload: Range<usize>, layers: &mut Vec<Layer>) -> Option<Range<usize>> {
-    let gre = Gre::parse(&frame[payload.clone()]).ok()?;
+    let bytes = &frame[payload.clone()];
+    let Ok(gre) = Gre::parse(bytes) else {
+        // Its optional fields are cut, or it has a routing field that is none: what is there is shown.
+        let fixed = bytes.first_chunk::<{ GreHeader::LEN }>()?;
+        layers.push(Layer::Gre {
+            offset: payload.start,
+            header: GreHeader::from_bytes(*fixed),
+            checksum: None,
+            key: None,
+            sequence: None,
+            header_len: bytes.len(),
+        });
+        return None;
+    };
     let header = *gre.header();
     let header_len = payload.len() - gre.payload().len();
     layers.push(Layer::Gre {

@@ -60,7 +60,7 @@ where
     #[inline]
     pub fn carry_udp(&mut self, timestamp: Instant, socket: &mut smoltcp::socket::udp::Socket<'_>) {
         use ipencap::decap::OuterMeta;
-        use ipencap::wire::Ecn;
+        use ipencap::wire::{Ecn, IpProtocol};
         use smoltcp::socket::udp::SendError;
         use smoltcp::wire::{IpAddress, IpEndpoint};
 
@@ -72,6 +72,7 @@ where
             let meta = OuterMeta {
                 source: ipv4(from.endpoint.addr),
                 destination: from.local_address.map_or(Ipv4Addr::UNSPECIFIED, ipv4),
+                protocol: IpProtocol::UDP,
                 source_port: from.endpoint.port,
                 destination_port: port,
                 ecn: Ecn::NotEct,

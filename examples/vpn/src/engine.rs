@@ -13,7 +13,7 @@ use ipencap::tunnel::{
     Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, PeerTunnel,
     Peers,
 };
-use ipencap::wire::Ecn;
+use ipencap::wire::{Ecn, IpProtocol};
 use serde_json::Value;
 
 use crate::config::{Carrier, Config, Interface};
@@ -195,6 +195,7 @@ impl Engine {
                     source: *datagrams.from.ip(),
                     source_port: datagrams.from.port(),
                     destination: *datagrams.to.ip(),
+                    protocol: IpProtocol::UDP,
                     destination_port: datagrams.to.port(),
                     ecn: datagrams.ecn,
                 };
@@ -205,7 +206,7 @@ impl Engine {
                     inside.endpoint.tally_mut().from_network += 1;
                     if payload == NAT_KEEPALIVE {
                         let peers = inside.endpoint.peers();
-                        let peer = peers.sender(&Arrival::of_datagram(&meta));
+                        let peer = peers.sender(&Arrival::of_payload(&meta));
                         inside.endpoint.tally_mut().keepalive(peer);
                         continue;
                     }

@@ -65,6 +65,7 @@ fn receive(stack: &[AnyTunnel], policy: InnerPolicy, bytes: &[u8]) -> Result<(),
         let meta = OuterMeta {
             source,
             destination,
+            protocol: stack.arrival().protocol(),
             source_port: port,
             destination_port: port,
             ecn: Ecn::NotEct,

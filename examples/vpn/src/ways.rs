@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use ipencap::decap::OuterMeta;
 use ipencap::tunnel::PeerId;
-use ipencap::wire::Ecn;
+use ipencap::wire::{Ecn, IpProtocol};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use crate::config::{Carrier, Peer};
@@ -344,6 +344,7 @@ pub(crate) const fn connection_meta(connection: &Connection, ecn: Ecn) -> OuterM
         source: *remote.ip(),
         source_port: remote.port(),
         destination: *local.ip(),
+        protocol: IpProtocol::TCP,
         destination_port: listened_at,
         ecn,
     }

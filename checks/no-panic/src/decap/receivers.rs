@@ -98,6 +98,7 @@ fn outer_meta() -> OuterMeta {
     OuterMeta {
         source: address(),
         destination: address(),
+        protocol: protocol(),
         source_port: word(),
         destination_port: word(),
         ecn: ecn(),

@@ -163,6 +163,7 @@ fn rest<P: Peers>(end: &mut End<'_, P>) {
     Endpoint::on_confirmed(end, now(), peer_id(), black_box(&mut prober), word());
     checks(end);
     Endpoint::set_link_mtu(end, now(), word());
+    Endpoint::set_icmp_source(end, black_box(Some(address())));
     seen(Endpoint::next_deadline(end));
     Endpoint::expire(end, now(), seen);
     seen(Endpoint::is_silent(end, peer_id()));

@@ -18,6 +18,7 @@ pub fn meta() -> OuterMeta {
     OuterMeta {
         source: address(),
         destination: address(),
+        protocol: protocol(),
         source_port: word(),
         destination_port: word(),
         ecn: ecn(),
@@ -41,8 +42,7 @@ pub fn call() {
     if let Ok(packet) = Ipv4::parse(bytes()) {
         seen(Arrival::of(black_box(packet)));
     }
-    seen(Arrival::of_datagram(&meta()));
-    seen(Arrival::of_segment(&meta()));
+    seen(Arrival::of_payload(&meta()));
     let arrival = arrival();
     seen(Arrival::source(&arrival));
     seen(Arrival::protocol(&arrival));

@@ -184,7 +184,9 @@ impl Spec {
         let source_port = keys.required("sport", 0..=u16::MAX)?;
         let port = keys.required("dport", 1..=u16::MAX)?;
         let window = keys.number("window", 0..=u16::MAX)?.unwrap_or(512);
-        let mut tcp = Tcp::new(source_port, port).with_window(window);
+        let mut tcp = Tcp::new(source_port, port)
+            .with_window(window)
+            .with_full_checksum();
         if let Some((value, echo_reply)) = keys.timestamps()? {
             tcp = tcp.with_timestamps(value, echo_reply);
         }

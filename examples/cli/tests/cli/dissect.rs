@@ -156,3 +156,30 @@ fn dissect_shows_the_key_of_gre_with_the_routing_bit() {
     assert_eq!(layers[2]["ck_status"], "good", "{layers}");
     assert_eq!(layers[3]["t"], "udp", "{layers}");
 }
+
+/// A GRE header whose optional fields are cut, or whose routing field is none, is shown as far as it is there.
+#[test]
+fn dissect_shows_what_is_there_of_a_cut_gre_header() {
+    for (gre, flags) in [("20000800 11", 0x2000), ("40000800 45000024", 0x4000)] {
+        let gre = hex(gre);
+        let mut packet = hex("4500002400004000402fd463c6336401cb007102");
+        packet[3] = (20 + gre.len()) as u8;
+        let packet = [packet, gre].concat();
+        let run = ipencap(
+            &["dissect", "-"],
+            &Pcap::new(228).packet(0, 0, &packet).bytes(),
+        );
+        let layers = &lines(&run.stdout)[0]["layers"];
+        assert_eq!(layers.as_array().unwrap().len(), 2, "{layers}");
+        let gre = &layers[1];
+        assert_eq!((&gre["t"], &gre["off"]), (&json!("gre"), &json!(20)));
+        assert_eq!(
+            (&gre["gre_flags"], &gre["proto"]),
+            (&json!(flags), &json!(0x800))
+        );
+        assert_eq!(
+            (&gre["key"], &gre["seq"], &gre["ck"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
+    }
+}

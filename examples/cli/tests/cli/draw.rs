@@ -26,7 +26,7 @@ fn draw_shows_every_layer_with_offset_and_length() {
     let (title, lines) = drawn(&[], &pcap);
     assert_eq!(
         title,
-        "Packet 1 of -, 74 bytes; offsets and lengths in bytes:"
+        "Packet 1 of standard input, 74 bytes; offsets and lengths in bytes:"
     );
     assert_eq!(
         lines,
@@ -97,7 +97,10 @@ fn draw_chooses_the_packet_that_was_asked_for() {
         assert!(run.stderr.contains("--packet") && run.stderr.contains(says));
     }
     let (title, lines) = drawn(&[], &raw_capture::<&[u8]>(&[]));
-    assert_eq!((title.as_str(), lines.len()), ("- has no packets.", 0));
+    assert_eq!(
+        (title.as_str(), lines.len()),
+        ("standard input has no packets.", 0)
+    );
 }
 
 #[test]

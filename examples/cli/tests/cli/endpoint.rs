@@ -923,3 +923,35 @@ fn an_output_that_takes_nothing_ends_the_run() {
         Err(_) => println!("skipped: no /dev/full"),
     }
 }
+
+/// As some programs write whole numbers.
+#[test]
+fn a_whole_number_may_have_a_point() {
+    let script = b"{\"t\":5.0,\"local_mtu\":1400.0}\n{\"t\":1e3,\"local_mtu\":1300}\n";
+    let run = ipencap(
+        &["endpoint", "--tunnel", TUNNEL, "--allowed", "0.0.0.0/0"],
+        script,
+    );
+    let answers = lines(&run.stdout);
+    assert_eq!(
+        (&answers[0]["t"], &answers[0]["inner_mtu"]),
+        (&json!(5), &json!(1380))
+    );
+    assert_eq!(
+        (&answers[1]["t"], &answers[1]["inner_mtu"]),
+        (&json!(1000), &json!(1280))
+    );
+    for wrong in ["5.5", "-1.0", "1e300"] {
+        let line = format!("{{\"t\":{wrong},\"local_mtu\":1400}}\n");
+        let run = ipencap(&["endpoint", "--tunnel", TUNNEL], line.as_bytes());
+        assert_eq!(run.status, Some(2), "{wrong}");
+    }
+}
+
+/// A script has no clock to wait for: every ICMP error that is due is shown, at one instant too.
+#[test]
+fn the_rate_of_icmp_errors_is_not_limited() {
+    let script = vec![out(&inner(1500, true)); 70_000];
+    let seen = answers(&["--tunnel", TUNNEL], &script);
+    assert!(seen.iter().all(|answer| verdict(answer) == "Answer"));
+}

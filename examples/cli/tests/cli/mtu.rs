@@ -186,6 +186,23 @@ fn where_nothing_fits_it_is_null() {
     assert_eq!(rows[0]["inner_mtu"], Value::Null);
 }
 
+/// What a tunnel's own `mtu` leaves, whichever layer it is of, and however much the link carries.
+#[test]
+fn a_tunnel_with_an_mtu_has_no_more() {
+    for (specs, link, inner_mtu) in [
+        (&["ipip,mtu=1400"][..], "1500", Some(1380)),
+        (&["ipip,mtu=1400"], "1300", Some(1280)),
+        (&["ipip,mtu=40"], "1500", None),
+        (&["ipip,mtu=1400", "fou,dport=5555"], "1500", Some(1380)),
+        (&["ipip", "fou,dport=5555,mtu=1400"], "1500", Some(1352)),
+    ] {
+        let row = rows(specs, &[link]).remove(0);
+        assert_eq!(row["inner_mtu"], json!(inner_mtu), "{specs:?}");
+        let mss = inner_mtu.map(|mtu| mtu - 40);
+        assert_eq!(row["tcp_mss"], json!(mss), "{specs:?}");
+    }
+}
+
 /// The table for people says the same numbers, and draws every header as long as it is.
 #[test]
 fn headers_are_drawn_to_scale() {

@@ -17,7 +17,7 @@ use ipencap::time::Instant;
 use ipencap::tunnel::{
     Endpoint, EndpointConfig, Event, MtuPolicy, OnePeer, Path, PeerId, PeerPolicy, Tally,
 };
-use ipencap::wire::Ecn;
+use ipencap::wire::{Ecn, IpProtocol};
 use ipencap_smoltcp::Buffer;
 use ipencap_smoltcp::embassy::{QueueDriver, SharedQueue};
 
@@ -124,6 +124,7 @@ fn meta(from: &UdpMetadata, local: Ipv4Addr) -> OuterMeta {
     OuterMeta {
         source,
         destination: local,
+        protocol: IpProtocol::UDP,
         source_port: from.endpoint.port,
         destination_port: PORT,
         ecn: Ecn::NotEct,

@@ -611,6 +611,7 @@ fn law_inbound(
         let meta = OuterMeta {
             source: fields.source.into(),
             destination: fields.destination.into(),
+            protocol: IpProtocol::UDP,
             source_port: oracle::u16_at(fields.payload, 0),
             destination_port: oracle::u16_at(fields.payload, 2),
             ecn: Ecn::from_bits_truncated(fields.tos),

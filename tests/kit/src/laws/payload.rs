@@ -56,6 +56,7 @@ pub fn law_payload_equals_packet(case: &DecapCase) {
             let meta = OuterMeta {
                 source: header.source(),
                 destination: header.destination(),
+                protocol: header.protocol(),
                 source_port,
                 destination_port,
                 ecn: header.ecn(),

@@ -623,6 +623,10 @@ impl NaiveEncapsulator for NaiveTcp {
         is_ours.then(|| icmp::behind(quote, self.overhead()))?
     }
 
+    fn stream_len(&self, inner_len: usize) -> Option<usize> {
+        Some(inner_len + if self.prefix.is_some() { 2 } else { 0 })
+    }
+
     fn hops(&self) -> u8 {
         self.outer.forwards.into()
     }

@@ -343,9 +343,12 @@ pub fn decapsulate(
         return Err(refuse(R::InnerMartianDestination));
     }
     // D-19
-    if (inner.destination == outer.source && !switches.to_peer)
-        || network.endpoints.contains(&inner.destination)
-    {
+    let loops = if inner.destination == outer.source {
+        !switches.to_peer
+    } else {
+        network.endpoints.contains(&inner.destination)
+    };
+    if loops {
         return Err(refuse(R::LoopToPeer));
     }
     // D-20

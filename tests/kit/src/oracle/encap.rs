@@ -32,6 +32,11 @@ pub trait NaiveEncapsulator: Debug {
     /// the tunnel cannot have written the outer one (I-20). The header checksum is of no account.
     fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>>;
 
+    /// How many bytes of the stream of its outermost TCP layer an inner packet of this length takes.
+    fn stream_len(&self, _inner_len: usize) -> Option<usize> {
+        None
+    }
+
     /// The hops that it takes off the inner TTL.
     fn hops(&self) -> u8;
 
@@ -305,6 +310,12 @@ impl NaiveEncapsulator for NaiveStack<'_> {
 
     fn unquoted(&self, quote: &[u8]) -> Option<Vec<u8>> {
         self.inner.unquoted(&self.outer.unquoted(quote)?)
+    }
+
+    fn stream_len(&self, inner_len: usize) -> Option<usize> {
+        let middle_len = inner_len + self.inner.overhead();
+        let outermost = self.outer.stream_len(middle_len);
+        outermost.or_else(|| self.inner.stream_len(inner_len))
     }
 
     fn hops(&self) -> u8 {

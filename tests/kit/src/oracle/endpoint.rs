@@ -13,7 +13,7 @@ use super::{
     Network, Peer, Refusal, Switches, arrival, clamped, decapsulate, fragments, hear_icmp,
     icmp_error, is_martian, silences, syn_at, tcp_checksum, u16_at, validate, verifies,
 };
-use super::{covered_by_tcp, equation_3, put_u16};
+use super::{address_at, covered_by_tcp, equation_3, put_u16};
 
 /// Why a packet did not go on: one of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -374,11 +374,13 @@ impl NaiveEndpoint {
         let inner_len = u16_at(packet, 2);
         let segment = said.segment_len().unwrap_or(inner_len).min(inner_len);
         let longest = usize::from(segment) + tunnel.encapsulator().overhead();
+        let stream_len = tunnel.encapsulator().stream_len(inner_len.into());
+        let stream_len = u32::try_from(stream_len.unwrap_or(0)).unwrap();
         let clock = self.clock;
         let path = self.path(id).unwrap();
         path.mtu.sent(u16::try_from(longest).unwrap());
         path.sequence = path.sequence.wrapping_add(1);
-        path.stream = path.stream.wrapping_add(inner_len.into());
+        path.stream = path.stream.wrapping_add(stream_len);
         path.spoke = clock;
         Ok(outer)
     }
@@ -597,7 +599,9 @@ impl NaiveEndpoint {
         if let Some(first) = self.peers.with_outer_address(fields.source).first() {
             match self.opened(*first, packet) {
                 Ok(_) => return refused(None, Reason::UnknownPeer),
-                Err(refusal) if refusal.reason != Reason::NotTunnel => {
+                Err(refusal)
+                    if refusal.reason != Reason::NotTunnel || is_tunnel(fields.protocol) =>
+                {
                     return refused(Some(*first), refusal.reason);
                 }
                 Err(_) => {}
@@ -608,7 +612,7 @@ impl NaiveEndpoint {
                 let port = u16::try_from(port).unwrap();
                 self.peers.listens(fields.destination, protocol, port)
             }
-            (protocol, _) => [4, 41, 47, 55, 137].contains(&protocol),
+            (protocol, _) => is_tunnel(protocol),
         };
         if is_for_tunnel {
             refused(None, Reason::UnknownPeer)
@@ -628,8 +632,12 @@ impl NaiveEndpoint {
         let destination = [quote[16], quote[17], quote[18], quote[19]];
         let there = self.peers.with_outer_address(destination);
         let quoted = there.into_iter().take(64).find_map(|id| {
-            let (tunnel, _) = self.peers.get(id)?;
-            Some((id, tunnel.encapsulator().unquoted(quote)?))
+            let (tunnel, policy) = self.peers.get(id)?;
+            let inner = tunnel.encapsulator().unquoted(quote)?;
+            // What is quoted went to this peer.
+            let is_its = inner.len() < 20
+                || self.peers.owner(policy.tenant, address_at(&inner, 16)) == Some(id);
+            is_its.then_some((id, inner))
         });
         let Some((id, inner)) = quoted else {
             return Came::Ignored(None, Why::NotOurs);
@@ -701,4 +709,9 @@ impl NaiveEndpoint {
         let fields = validate(&seeming, false).unwrap();
         self.error(Some(id), seen, &fields, kind)
     }
+}
+
+/// Protocols that carry packets, by themselves.
+fn is_tunnel(protocol: u8) -> bool {
+    [4, 41, 47, 55, 137].contains(&protocol)
 }
