@@ -2,14 +2,13 @@
 
 use super::cause::Cause;
 use super::endpoint::{Core, inner_mtu};
-use super::path::Path;
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{MssPolicy, PeerId, PeerPolicy, Peers};
 use super::tally::{Event, Tally};
+use crate::encap::Encapsulate;
 use crate::error::EncapError;
 use crate::mss::{self, Patch};
 use crate::packet::{Facts, PerPacket, Rules};
-use crate::time::Instant;
 use crate::wire::IpProtocol;
 
 /// All rules, with the reason of an error.
@@ -18,21 +17,16 @@ pub(super) const ALL: Rules = Rules::Explained;
 /// The fixed IPv4 and TCP headers (RFC 6691 §2).
 const TCP_HEADERS: u16 = 40;
 
-/// A packet from the inner side, and what the caller says of it.
+/// What the caller says of a packet from the inner side.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
-    pub(super) now: Instant,
     pub(super) tenant: u32,
     pub(super) per_packet: &'a PerPacket,
 }
 
 impl<'a> Request<'a> {
-    pub(super) const fn new(now: Instant, tenant: u32, per_packet: &'a PerPacket) -> Self {
-        Self {
-            now,
-            tenant,
-            per_packet,
-        }
+    pub(super) const fn new(tenant: u32, per_packet: &'a PerPacket) -> Self {
+        Self { tenant, per_packet }
     }
 }
 
@@ -51,166 +45,139 @@ impl<T> Room<T> {
         have: usize::MAX,
         need: |_| Some(0),
     };
+
+    /// Whether there is enough of it.
+    #[inline(always)]
+    pub(super) fn check(&self, tunnel: &T) -> Result<(), EncapError> {
+        let need = (self.need)(tunnel).ok_or(EncapError::NoPayloadForm)?;
+        if need > self.have {
+            return Err(EncapError::NoHeadroom {
+                need: u16::try_from(need).unwrap_or(u16::MAX),
+                have: u16::try_from(self.have).unwrap_or(u16::MAX),
+            });
+        }
+        Ok(())
+    }
 }
 
-/// A packet that its tunnel accepts in one piece.
+/// A packet that its tunnel accepts in one piece, and about which there is no more to say than its numbers.
 pub(super) struct Accepted {
     pub(super) peer: PeerId,
     pub(super) facts: Facts,
     pub(super) per_packet: PerPacket,
-    pub(super) clamp: Option<Patch>,
-}
-
-/// Why a packet does not go to its peer in one piece.
-#[derive(Clone, Copy)]
-pub(super) struct Refusal {
-    /// The peer to which it would have gone.
-    pub(super) peer: Option<PeerId>,
-    pub(super) cause: Cause,
-}
-
-/// What is kept of the reason why a packet does not go to its peer in one piece.
-pub(super) trait Why {
-    fn new(peer: Option<PeerId>, cause: Cause) -> Self;
-}
-
-impl Why for Refusal {
-    #[inline]
-    fn new(peer: Option<PeerId>, cause: Cause) -> Self {
-        Self { peer, cause }
-    }
-}
-
-/// Nothing: the optimiser would keep the reason and the accepted packet in the same memory.
-impl Why for () {
-    #[inline]
-    fn new(_peer: Option<PeerId>, _cause: Cause) -> Self {}
 }
 
 impl<P: Peers, C: Tally> Core<'_, P, C> {
-    /// The packet with its numbers, if its tunnel accepts it by these rules.
-    ///
-    /// The common rules refuse, for whatever reason, a packet about which there is more to say than its
-    /// numbers. Nothing has changed then, and nobody reads the reason.
-    #[cfg_attr(
-        not(all(target_os = "none", not(target_pointer_width = "64"))),
-        inline(always)
-    )]
-    pub(super) fn accept<E: Why>(
+    /// The packet with its numbers, if its tunnel accepts it by the common rules. `None`, for whatever reason, if
+    /// there is more to say about it. Nothing has changed then.
+    #[inline(always)]
+    pub(super) fn accept_common(
         &mut self,
         request: Request<'_>,
         packet: &[u8],
         room: &Room<P::Tunnel>,
-        rules: Rules,
-    ) -> Result<Accepted, E> {
-        let now = request.now;
-        let facts = match Facts::read_by_call(packet, rules, P::Tunnel::READS_FLOW) {
-            Ok(facts) => facts,
-            Err(error) => return Err(E::new(None, Cause::Encap(error.into()))),
-        };
-        let Some(peer) = self.peers.owner(request.tenant, facts.destination()) else {
-            return Err(E::new(None, Cause::NoPeer));
-        };
-        let refusal = |cause| E::new(Some(peer), cause);
-        if rules.are_common() {
-            // First, so that the optimiser leaves out what is about packets inside.
-            if facts.protocol() == IpProtocol::IPENCAP
-                || self.path(peer).is_none()
-                || mss::may_lower(packet)
-            {
-                return Err(refusal(Cause::NoPeer));
-            }
+    ) -> Option<Accepted> {
+        let rules = Rules::Common;
+        let facts = Facts::read_by(packet, rules).ok()?;
+        let peer = self.peers.owner(request.tenant, facts.destination())?;
+        // First, so that the optimiser leaves out what is about packets inside.
+        if facts.protocol() == IpProtocol::IPENCAP
+            || self.path(peer).is_none()
+            || mss::may_lower(packet)
+        {
+            return None;
         }
-        let Some((tunnel, _, path)) = self.peer(now, peer) else {
-            return Err(refusal(Cause::NoPeer));
-        };
-        let Some(need) = (room.need)(tunnel) else {
-            return Err(refusal(Cause::Encap(EncapError::NoPayloadForm)));
-        };
-        if need > room.have {
-            return Err(refusal(Cause::Encap(EncapError::NoHeadroom {
-                need: u16::try_from(need).unwrap_or(u16::MAX),
-                have: u16::try_from(room.have).unwrap_or(u16::MAX),
-            })));
+        let now = self.now();
+        let (tunnel, _, path) = self.peer(peer)?;
+        room.check(tunnel).ok()?;
+        // Of a super-packet the longest part counts, not its whole length.
+        if !path.is_quiet(now) || request.per_packet.segment_len().is_some() {
+            return None;
         }
-        let mut numbered = PerPacket::new();
-        let taken = if rules.are_common() {
-            // Of a super-packet the longest part counts, not its whole length.
-            if !path.is_quiet(now) || request.per_packet.segment_len().is_some() {
-                return Err(refusal(Cause::NoPeer));
-            }
-            take(
-                tunnel,
-                path,
-                (now, request.per_packet),
-                &facts,
-                rules,
-                &mut numbered,
-            )
-        } else {
-            self.number((now, request.per_packet), peer, &facts, &mut numbered)
-        };
-        if let Err(cause) = taken {
-            return Err(refusal(cause));
+        if is_own(tunnel, &facts) {
+            return None;
         }
-        let clamp = if rules.are_common() {
-            None
-        } else {
-            let found = self.peers.get(peer);
-            found.and_then(|found| clamp_outbound(found, packet, &numbered))
-        };
-        Ok(Accepted {
+        let mtu = path.mtu.current();
+        let numbered = path.numbered(mtu, request.per_packet);
+        let outer = tunnel.check(&facts, &numbered, rules).ok()?;
+        // Once more: to check the packet most tunnels need few of them, and registers are few.
+        let numbered = path.numbered(path.mtu.current(), request.per_packet);
+        path.sent_soon(now, facts.len(), outer.len());
+        Some(Accepted {
             peer,
             facts,
             per_packet: numbered,
-            clamp,
         })
     }
 
-    /// Writes the numbers of a packet that the tunnel to this peer accepts; they are used up.
+    /// Writes the numbers of a packet, if the tunnel to this peer accepts it; they are used up then.
     #[inline(never)]
     pub(super) fn number(
         &mut self,
-        (now, per_packet): (Instant, &PerPacket),
+        per_packet: &PerPacket,
         peer: PeerId,
         facts: &Facts,
         numbered: &mut PerPacket,
     ) -> Result<(), Cause> {
-        let (tunnel, _, path) = self.peer(now, peer).ok_or(Cause::NoPeer)?;
-        match take(tunnel, path, (now, per_packet), facts, ALL, numbered) {
-            Err(Cause::Encap(EncapError::NoIdentification)) => {}
-            taken => return taken,
+        let now = self.now();
+        let (tunnel, _, path) = self.peer(peer).ok_or(Cause::NoPeer)?;
+        if is_own(tunnel, facts) {
+            return Err(Cause::RoutingLoop);
         }
-        // An outer header of it may be fragmented. Two peers at one address may have the same source,
-        // destination and protocol, for which no identification may come again soon (RFC 6864 §4.3). So all
-        // that are there count with the first.
-        let (_, destination) = tunnel.ends();
-        let first = self.peers.with_outer_address(destination, 0);
-        let first = first.filter(|first| self.peer(now, *first).is_some());
-        let counting = first.unwrap_or(peer);
-        let (_, _, path) = self.peer(now, counting).ok_or(Cause::NoPeer)?;
-        let ordinal = path.ordinal();
-        let identification = self.config.identifications.of(counting.place(), ordinal);
-        let identified = per_packet.with_identification(identification);
-        let (tunnel, _, path) = self.peer(now, peer).ok_or(Cause::NoPeer)?;
-        let taken = take(tunnel, path, (now, &identified), facts, ALL, numbered);
-        if taken.is_ok() {
-            if let Some((_, _, path)) = self.peer(now, counting) {
-                path.use_ordinal();
+        *numbered = path.numbered(path.mtu.get(now), per_packet);
+        let mut counting = None;
+        let len = loop {
+            let (tunnel, _) = self.peers.get(peer).ok_or(Cause::NoPeer)?;
+            match tunnel.check(facts, numbered, ALL) {
+                Ok(outer) => break outer.len(),
+                Err(EncapError::NoIdentification) if counting.is_none() => {
+                    let by = self.counting(peer);
+                    let (_, _, path) = self.peer(by).ok_or(Cause::NoPeer)?;
+                    let ordinal = path.ordinal();
+                    let identification = self.config.identifications.of(by.place(), ordinal);
+                    *numbered = numbered.with_identification(identification);
+                    counting = Some(by);
+                }
+                Err(error) => return Err(Cause::Encap(error)),
             }
+        };
+        let longest = match numbered.segment_len() {
+            Some(segment_len) => {
+                let overhead = len.saturating_sub(facts.len());
+                u32::from(segment_len).saturating_add(overhead).min(len)
+            }
+            None => len,
+        };
+        let longest = u16::try_from(longest).unwrap_or(u16::MAX);
+        if let Some(path) = self.path(peer) {
+            path.sent(now, facts.len(), longest);
         }
-        taken
+        if let Some(path) = counting.and_then(|peer| self.path(peer)) {
+            path.use_ordinal();
+        }
+        Ok(())
+    }
+
+    /// With which peer the packets to this one count that may be fragmented. Two peers at one address may have the
+    /// same source, destination and protocol, for which no identification may come again soon (RFC 6864 §4.3). So
+    /// all that are there count with the first.
+    fn counting(&mut self, peer: PeerId) -> PeerId {
+        let there = self.peers.get(peer).map(|(tunnel, _)| tunnel.ends().1);
+        let first = there.and_then(|there| self.peers.with_outer_address(there, 0));
+        first
+            .filter(|first| self.peer(*first).is_some())
+            .unwrap_or(peer)
     }
 
     /// Writes the numbers of another fragment of a packet that is split.
     pub(super) fn number_fragment(
         &mut self,
-        request: (Instant, &PerPacket),
+        per_packet: &PerPacket,
         peer: PeerId,
         fragment: &Facts,
         numbered: &mut PerPacket,
     ) -> Result<(), Cause> {
-        let taken = self.number(request, peer, fragment, numbered);
+        let taken = self.number(per_packet, peer, fragment, numbered);
         if taken.is_ok() {
             let len = fragment.len_with(0);
             self.tally.count(Some(peer), Event::Fragments, len);
@@ -219,56 +186,11 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 }
 
-/// Writes the numbers of a packet, if the tunnel accepts it by these rules; they are used up then.
-#[cfg_attr(
-    not(all(target_os = "none", not(target_pointer_width = "64"))),
-    inline(always)
-)]
-#[cfg_attr(
-    all(target_os = "none", not(target_pointer_width = "64")),
-    inline(never)
-)]
-fn take<T: PeerTunnel>(
-    tunnel: &T,
-    path: &mut Path,
-    (now, per_packet): (Instant, &PerPacket),
-    facts: &Facts,
-    rules: Rules,
-    numbered: &mut PerPacket,
-) -> Result<(), Cause> {
-    if facts.protocol() == tunnel.arrival().protocol()
+/// Whether a packet is one that this very tunnel has written.
+#[inline(always)]
+fn is_own<T: PeerTunnel>(tunnel: &T, facts: &Facts) -> bool {
+    facts.protocol() == tunnel.arrival().protocol()
         && (facts.source(), facts.destination()) == tunnel.ends()
-    {
-        return Err(Cause::RoutingLoop);
-    }
-    let mtu = if rules.are_common() {
-        path.mtu.current()
-    } else {
-        path.mtu.get(now)
-    };
-    *numbered = path.numbered(mtu, per_packet);
-    let outer = match tunnel.check(facts, numbered, rules) {
-        Ok(outer) => outer,
-        Err(error) => return Err(Cause::Encap(error)),
-    };
-    if rules.are_common() {
-        // Once more: to check the packet most tunnels need few of them, and registers are few.
-        *numbered = path.numbered(path.mtu.current(), per_packet);
-        path.sent_soon(now, facts.len(), outer.len());
-        return Ok(());
-    }
-    let longest = match numbered.segment_len() {
-        Some(segment_len) => {
-            let overhead = outer.len().saturating_sub(facts.len());
-            u32::from(segment_len)
-                .saturating_add(overhead)
-                .min(outer.len())
-        }
-        None => outer.len(),
-    };
-    let longest = u16::try_from(longest).unwrap_or(u16::MAX);
-    path.sent(now, facts.len(), longest);
-    Ok(())
 }
 
 /// How to lower the MSS option of a packet to the peer.

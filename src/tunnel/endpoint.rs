@@ -175,8 +175,8 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     #[must_use]
     pub fn inner_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
-        let now = self.core.advance(now);
-        self.core.inner_mtu(now, peer)
+        self.core.advance(now);
+        self.core.inner_mtu(peer)
     }
 
     /// The MTU of the path to this peer, in bytes. `None` if there is no such peer.
@@ -184,7 +184,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[must_use]
     pub fn path_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
         let now = self.core.advance(now);
-        Some(self.core.peer(now, peer)?.2.mtu.get(now))
+        Some(self.core.peer(peer)?.2.mtu.get(now))
     }
 
     /// The probe that a prober wants to send to this peer now (RFC 8899). Its result goes to
@@ -192,7 +192,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     pub fn probe(&mut self, now: Instant, peer: PeerId, prober: &mut Prober) -> Option<Probe> {
         let now = self.core.advance(now);
-        let probe = prober.poll(now, &mut self.core.peer(now, peer)?.2.mtu);
+        let probe = prober.poll(now, &mut self.core.peer(peer)?.2.mtu);
         self.core.deadline = Instant::ZERO;
         probe
     }
@@ -201,7 +201,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     pub fn on_confirmed(&mut self, now: Instant, peer: PeerId, prober: &mut Prober, len: u16) {
         let now = self.core.advance(now);
-        if let Some((_, _, path)) = self.core.peer(now, peer) {
+        if let Some((_, _, path)) = self.core.peer(peer) {
             path.on_confirmed(now, prober, len);
         }
         self.core.deadline = Instant::ZERO;
@@ -218,7 +218,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
                 continue;
             };
             if self.core.path(id).is_some() {
-                if let Some((tunnel, policy, path)) = self.core.peer(now, id) {
+                if let Some((tunnel, policy, path)) = self.core.peer(id) {
                     let (link_mtu, _) = path_config(link_mtu, tunnel, policy);
                     path.set_link_mtu(now, link_mtu);
                 }
@@ -267,7 +267,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
             let Some(peer) = self.core.peers.at(place) else {
                 continue;
             };
-            let Some((tunnel, policy, path)) = self.core.peer(now, peer) else {
+            let Some((tunnel, policy, path)) = self.core.peer(peer) else {
                 continue;
             };
             if let Some(mtu) = path.poll_mtu(now) {
@@ -313,6 +313,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         now
     }
 
+    /// The instant of this call.
+    #[inline(always)]
+    pub(super) const fn now(&self) -> Instant {
+        self.latest
+    }
+
     /// What is known of the path to this peer, if anything is.
     #[inline(always)]
     pub(super) fn path(&mut self, peer: PeerId) -> Option<&mut Path> {
@@ -325,17 +331,19 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         not(all(target_os = "none", not(target_pointer_width = "64"))),
         inline(always)
     )]
-    pub(super) fn peer(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-    ) -> Option<(&P::Tunnel, &PeerPolicy, &mut Path)> {
-        peer_of(&self.peers, self.paths, &self.config, now, peer)
+    pub(super) fn peer(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &PeerPolicy, &mut Path)> {
+        let (tunnel, policy) = self.peers.get(peer)?;
+        let path = path_at(self.paths, peer)?;
+        if !path.is_of(peer) {
+            begin_path(path, &self.config, self.latest, peer, (tunnel, policy));
+        }
+        Some((tunnel, policy, path))
     }
 
     /// [`Endpoint::inner_mtu`].
-    pub(super) fn inner_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
-        let (tunnel, _, path) = self.peer(now, peer)?;
+    pub(super) fn inner_mtu(&mut self, peer: PeerId) -> Option<u16> {
+        let now = self.now();
+        let (tunnel, _, path) = self.peer(peer)?;
         Some(inner_mtu(path.mtu.get(now), tunnel))
     }
 
@@ -349,7 +357,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     #[inline(never)]
     pub(super) fn error_about(
         &mut self,
-        now: Instant,
         peer: Option<PeerId>,
         kind: Kind,
         offending: &[u8],
@@ -366,7 +373,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         };
         let path = peer.and_then(|peer| path_at(self.paths, peer).filter(|path| path.is_of(peer)));
         let bucket = path.map_or(&mut self.bucket, |path| &mut path.bucket);
-        if bucket.take(now) {
+        if bucket.take(self.latest) {
             Ok(offending.error(kind, source, self.config.icmp_quote_len))
         } else {
             Err(Cause::RateLimited)
@@ -383,26 +390,6 @@ pub(super) fn inner_mtu<T: Encapsulate>(path_mtu: u16, tunnel: &T) -> u16 {
 #[inline(always)]
 fn path_at(paths: &mut [Path], peer: PeerId) -> Option<&mut Path> {
     paths.get_mut(usize::try_from(peer.place()).ok()?)
-}
-
-/// [`Core::peer`] of its parts.
-#[cfg_attr(
-    not(all(target_os = "none", not(target_pointer_width = "64"))),
-    inline(always)
-)]
-pub(super) fn peer_of<'c, P: Peers>(
-    peers: &'c P,
-    paths: &'c mut [Path],
-    config: &EndpointConfig,
-    now: Instant,
-    peer: PeerId,
-) -> Option<(&'c P::Tunnel, &'c PeerPolicy, &'c mut Path)> {
-    let (tunnel, policy) = peers.get(peer)?;
-    let path = path_at(paths, peer)?;
-    if !path.is_of(peer) {
-        begin_path(path, config, now, peer, (tunnel, policy));
-    }
-    Some((tunnel, policy, path))
 }
 
 /// Where a path to this peer begins.

@@ -47,17 +47,17 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// [`inbound`](Self::inbound) of any packet.
     #[inline(never)]
     fn inbound_any(&mut self, now: Instant, packet: &[u8]) -> Inbound {
-        let now = self.core.advance(now);
-        let verdict = self.judge_any(now, packet);
+        self.core.advance(now);
+        let verdict = self.judge_any(packet);
         self.core.count_inbound(&verdict, packet.len());
         verdict
     }
 
-    fn judge_any(&mut self, now: Instant, packet: &[u8]) -> Inbound {
+    fn judge_any(&mut self, packet: &[u8]) -> Inbound {
         match Ipv4::parse_by_call(packet) {
             Err(error) => refused(None, Refused::outer(error)),
-            Ok(outer) if outer.header().is_fragment() => self.add_fragment(now, outer),
-            Ok(outer) => self.core.judge(now, outer, packet, None),
+            Ok(outer) if outer.header().is_fragment() => self.add_fragment(outer),
+            Ok(outer) => self.core.judge(outer, packet, None),
         }
     }
 
@@ -97,14 +97,14 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
 
     /// What to do with a fragment. Only a peer's takes a place (RFC 8900 §6.1): its ports are not known yet.
     #[cold]
-    fn add_fragment(&mut self, now: Instant, outer: Ipv4<'_>) -> Inbound {
+    fn add_fragment(&mut self, outer: Ipv4<'_>) -> Inbound {
         let Self { core, reassembler } = self;
         let (source, destination) = (outer.header().source(), outer.header().destination());
         let (peer, reason) = if core.peers.is_local(destination) {
             match (core.peers.with_outer_address(source, 0), reassembler) {
                 (Some(peer), Some(reassembler)) => {
-                    return match reassembler.add_parsed(now, u32::from(source), outer) {
-                        Ok(Added::Complete(slot)) => self.judge_datagram(now, slot),
+                    return match reassembler.add_parsed(core.now(), u32::from(source), outer) {
+                        Ok(Added::Complete(slot)) => self.judge_datagram(slot),
                         Ok(Added::Held { evicted }) => {
                             if let Some(evicted) = evicted {
                                 core.tally.count(None, Event::GivenUp(evicted.reason), 0);
@@ -129,13 +129,13 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
 
     /// The verdict on a datagram that is complete.
     #[cold]
-    fn judge_datagram(&mut self, now: Instant, slot: SlotId) -> Inbound {
+    fn judge_datagram(&mut self, slot: SlotId) -> Inbound {
         let Self { core, reassembler } = self;
         let reassembler = reassembler.as_mut();
         let datagram = reassembler.and_then(|reassembler| reassembler.packet(slot));
         let datagram = datagram.unwrap_or_default();
         match Ipv4::parse_by_call(datagram) {
-            Ok(outer) => match core.judge(now, outer, datagram, Some(slot)) {
+            Ok(outer) => match core.judge(outer, datagram, Some(slot)) {
                 // Where the caller would look for the packet there is only its last fragment.
                 Inbound::HostsOwn => refused(None, Refused::new(Reason::NotTunnel)),
                 Inbound::Relay {
@@ -200,28 +200,22 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     fn clamp_restored(&mut self, peer: PeerId, inner: &[u8]) -> Option<Patch> {
-        let now = self.advance(Instant::ZERO);
-        let (tunnel, policy, path) = self.peer(now, peer)?;
+        let now = self.now();
+        let (tunnel, policy, path) = self.peer(peer)?;
         clamp((tunnel, policy), path.mtu.get(now), inner)
     }
 
     /// What to do with a whole packet, which this slot has if it came in fragments.
-    fn judge(
-        &mut self,
-        now: Instant,
-        outer: Ipv4<'_>,
-        packet: &[u8],
-        slot: Option<SlotId>,
-    ) -> Inbound {
+    fn judge(&mut self, outer: Ipv4<'_>, packet: &[u8], slot: Option<SlotId>) -> Inbound {
         let peer = self.peers.sender(&Arrival::of(outer));
         let mut refusal = None;
         if let Some(peer) = peer {
             match &self.inspect(peer, packet) {
-                Ok(opened) => return self.deliver(now, peer, opened, packet, slot),
+                Ok(opened) => return self.deliver(peer, opened, packet, slot),
                 Err(error) => refusal = Some((peer, *error)),
             }
         }
-        self.refuse_inbound(now, outer, packet, refusal)
+        self.refuse_inbound(outer, packet, refusal)
     }
 
     fn inspect(&self, peer: PeerId, packet: &[u8]) -> Result<Opened, Refused> {
@@ -236,13 +230,13 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// The verdict on a packet that was opened.
     pub(super) fn deliver(
         &mut self,
-        now: Instant,
         peer: PeerId,
         opened: &Opened,
         packet: &[u8],
         slot: Option<SlotId>,
     ) -> Inbound {
-        let Some((tunnel, policy, path)) = self.peer(now, peer) else {
+        let now = self.now();
+        let Some((tunnel, policy, path)) = self.peer(peer) else {
             return refused(None, Refused::new(Reason::UnknownPeer));
         };
         let was_silent = path.is_silent();
@@ -278,7 +272,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     #[cold]
     fn refuse_inbound(
         &mut self,
-        now: Instant,
         outer: Ipv4<'_>,
         packet: &[u8],
         refusal: Option<(PeerId, Refused)>,
@@ -293,7 +286,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
         if header.protocol() == IpProtocol::ICMP {
             return match icmp::read_parsed(outer) {
-                Ok(report) => self.report(now, &report, quote_start(header)),
+                Ok(report) => self.report(&report, quote_start(header)),
                 Err(Ignored::NotAnError) => Inbound::HostsOwn,
                 Err(ignored) => ignore(None, Cause::Ignored(ignored)),
             };

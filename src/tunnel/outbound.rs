@@ -1,15 +1,17 @@
 //! From the inner side to a peer.
 
-use super::accept::{ALL, Accepted, Need, Refusal, Request, Room, clamp_outbound};
+use super::accept::{ALL, Accepted, Need, Request, Room, clamp_outbound};
 use super::cause::Cause;
 use super::endpoint::{Core, Endpoint, inner_mtu};
+use super::peer_tunnel::PeerTunnel;
 use super::peers::{PeerId, Peers};
 use super::tally::{Event, Tally};
 use super::verdict::Outbound;
 use crate::encap::Encapsulate;
-use crate::error::EncapError;
+use crate::error::{EncapError, ParseError};
 use crate::fragment::{self, Fragment};
 use crate::icmp::{IcmpError, Kind};
+use crate::mss::Patch;
 use crate::mtu::MIN_MTU;
 use crate::packet::{Facts, Packet, PerPacket, Rules, Span};
 use crate::time::Instant;
@@ -41,17 +43,16 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
         per_packet: &PerPacket,
     ) -> Outbound {
         let core = &mut self.core;
-        let now = core.advance(now);
+        core.advance(now);
+        let request = Request::new(tenant, per_packet);
         if COMMON_FIRST {
-            let request = Request::new(now, tenant, per_packet);
-            let accepted = core.accept::<()>(request, packet, &Room::ENOUGH, Rules::Common);
-            if let Ok(accepted) = accepted {
+            if let Some(accepted) = core.accept_common(request, packet, &Room::ENOUGH) {
                 let (peer, per_packet) = (accepted.peer, accepted.per_packet);
                 core.tally.count(Some(peer), Event::Sent, packet.len());
                 return send(peer, per_packet);
             }
         }
-        core.outbound_any(Request::new(now, tenant, per_packet), packet)
+        core.outbound_any(request, packet)
     }
 
     /// Wraps a packet from the inner side in place, and passes on what goes to the peer: one outer packet, or
@@ -87,9 +88,9 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
         per_packet: &PerPacket,
         mut out: impl FnMut(&mut [u8]),
     ) -> Outbound {
-        let now = self.core.advance(now);
+        self.core.advance(now);
+        let request = Request::new(tenant, per_packet);
         if COMMON_FIRST {
-            let request = Request::new(now, tenant, per_packet);
             if let Some(verdict) = self.core.send_common(request, packet, &mut out) {
                 return verdict;
             }
@@ -98,9 +99,11 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
             |tunnel: &P::Tunnel, packet: &mut Packet<'_>, facts: &Facts, numbered: &PerPacket| {
                 out(write(tunnel, packet, facts, numbered, ALL));
             };
-        let request = Request::new(now, tenant, per_packet);
         let need = |tunnel: &P::Tunnel| Some(tunnel.overhead());
-        self.core.send_any(request, packet, need, &mut put)
+        let mut verdict = Outbound::drop(None, Cause::NoPeer);
+        self.core
+            .send_any(request, packet, need, &mut put, &mut verdict);
+        verdict
     }
 
     /// What to wrap another fragment of a packet with that is [split](Outbound::Split). The caller has
@@ -113,12 +116,11 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
         per_packet: &PerPacket,
         fragment: &Fragment,
     ) -> Option<PerPacket> {
-        let now = self.core.advance(now);
+        self.core.advance(now);
         let facts = Facts::trusted(fragment.header());
         let mut numbered = PerPacket::new();
-        let request = (now, per_packet);
         self.core
-            .number_fragment(request, peer, &facts, &mut numbered)
+            .number_fragment(per_packet, peer, &facts, &mut numbered)
             .ok()?;
         Some(numbered)
     }
@@ -128,15 +130,14 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// [`Endpoint::outbound_of`] of any packet.
     #[inline(never)]
     fn outbound_any(&mut self, request: Request<'_>, packet: &[u8]) -> Outbound {
-        let verdict = match &self.accept::<Refusal>(request, packet, &Room::ENOUGH, ALL) {
-            Ok(accepted) => Outbound::Send {
-                peer: accepted.peer,
-                per_packet: accepted.per_packet,
-                clamp: accepted.clamp,
-                notice: self.notice(request.now, accepted.peer, packet),
-            },
-            Err(refusal) => self.refuse(request, packet, *refusal),
-        };
+        let mut verdict = Outbound::drop(None, Cause::NoPeer);
+        match Ipv4::parse_by_call(packet) {
+            Ok(parsed) => {
+                let facts = Facts::of_by_call(parsed, P::Tunnel::READS_FLOW);
+                self.judge_outbound(request, packet, &facts, &Room::ENOUGH, &mut verdict);
+            }
+            Err(error) => verdict = invalid(error),
+        }
         self.count_outbound(&verdict, packet.len());
         verdict
     }
@@ -154,13 +155,11 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             need: |tunnel: &P::Tunnel| Some(tunnel.overhead()),
         };
         let len = packet.as_slice().len();
-        let accepted = self.accept::<()>(request, packet.as_slice(), &room, Rules::Common);
         let Accepted {
             peer,
             facts,
             per_packet,
-            ..
-        } = accepted.ok()?;
+        } = self.accept_common(request, packet.as_slice(), &room)?;
         let (tunnel, _) = self.peers.get(peer)?;
         out(write(tunnel, packet, &facts, &per_packet, Rules::Common));
         self.tally.count(Some(peer), Event::Sent, len);
@@ -175,91 +174,144 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         packet: &mut Packet<'_>,
         need: Need<P::Tunnel>,
         put: Put<'_, P::Tunnel>,
-    ) -> Outbound {
+        verdict: &mut Outbound,
+    ) {
         let room = Room {
             have: packet.headroom(),
             need,
         };
         let len = packet.as_slice().len();
-        let verdict = match &self.accept::<Refusal>(request, packet.as_slice(), &room, ALL) {
-            Ok(accepted) => {
-                let notice = self.notice(request.now, accepted.peer, packet.as_slice());
-                if let Some(clamp) = accepted.clamp {
+        match Ipv4::parse_by_call(packet.as_slice()) {
+            Ok(parsed) => {
+                let facts = Facts::of_by_call(parsed, P::Tunnel::READS_FLOW);
+                self.judge_outbound(request, packet.as_slice(), &facts, &room, verdict);
+                self.put(request, packet, &facts, verdict, put);
+            }
+            Err(error) => *verdict = invalid(error),
+        }
+        self.count_outbound(verdict, len);
+    }
+
+    /// Wraps a packet, or its fragments, as its verdict says.
+    fn put(
+        &mut self,
+        request: Request<'_>,
+        packet: &mut Packet<'_>,
+        facts: &Facts,
+        verdict: &Outbound,
+        put: Put<'_, P::Tunnel>,
+    ) {
+        match verdict {
+            Outbound::Send {
+                peer,
+                per_packet,
+                clamp,
+                ..
+            } => {
+                if let Some(clamp) = clamp {
                     clamp.apply(packet.as_mut_slice());
                 }
-                if let Some((tunnel, _)) = self.peers.get(accepted.peer) {
-                    put(tunnel, packet, &accepted.facts, &accepted.per_packet);
-                }
-                Outbound::Send {
-                    peer: accepted.peer,
-                    per_packet: accepted.per_packet,
-                    clamp: accepted.clamp,
-                    notice,
+                if let Some((tunnel, _)) = self.peers.get(*peer) {
+                    put(tunnel, packet, facts, per_packet);
                 }
             }
-            Err(refusal) => {
-                let verdict = self.refuse(request, packet.as_slice(), *refusal);
-                self.send_fragments(request, packet, &verdict, put);
-                verdict
-            }
+            Outbound::Split { .. } => self.send_fragments(request, packet, verdict, put),
+            _ => {}
+        }
+    }
+
+    /// What to do with a valid packet. The verdicts are written in place: they are long to copy.
+    #[inline(never)]
+    fn judge_outbound(
+        &mut self,
+        request: Request<'_>,
+        packet: &[u8],
+        facts: &Facts,
+        room: &Room<P::Tunnel>,
+        verdict: &mut Outbound,
+    ) {
+        let Some(peer) = self.peers.owner(request.tenant, facts.destination()) else {
+            *verdict = Outbound::drop(None, Cause::NoPeer);
+            return self.answer(packet, Kind::NetUnreachable, verdict);
         };
-        self.count_outbound(&verdict, len);
-        verdict
+        let checked = match self.peer(peer) {
+            Some((tunnel, ..)) => room.check(tunnel).map_err(Cause::Encap),
+            None => Err(Cause::NoPeer),
+        };
+        let mut per_packet = PerPacket::new();
+        let numbered =
+            checked.and_then(|()| self.number(request.per_packet, peer, facts, &mut per_packet));
+        match numbered {
+            Ok(()) => {
+                *verdict = Outbound::Send {
+                    peer,
+                    per_packet,
+                    clamp: self.clamp_outbound(peer, packet, &per_packet),
+                    notice: self.notice(peer, packet),
+                }
+            }
+            Err(cause) => {
+                *verdict = dropped(peer, cause);
+                self.refuse(request, peer, packet, verdict);
+            }
+        }
+    }
+
+    /// How to lower the MSS option of a packet to this peer.
+    fn clamp_outbound(&self, peer: PeerId, packet: &[u8], numbered: &PerPacket) -> Option<Patch> {
+        let found = self.peers.get(peer)?;
+        clamp_outbound(found, packet, numbered)
     }
 
     /// The ICMP error that is due because an earlier packet did not get through. It stays due if it must not
     /// be sent to the source of this packet.
     #[cold]
-    fn notice(&mut self, now: Instant, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
+    fn notice(&mut self, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
+        let now = self.now();
         let kind = self.path(peer)?.notice(now)?;
-        let error = self.error_about(now, Some(peer), kind, packet);
-        let error = error.ok()?;
+        let error = self.error_about(Some(peer), kind, packet).ok()?;
         self.path(peer)?.forget_notice();
         Some(error)
     }
 
-    /// What to do with a packet that does not go to its peer in one piece.
+    /// What to do with a packet to this peer that does not go there in one piece, if it need not be dropped.
     #[cold]
-    fn refuse(&mut self, request: Request<'_>, packet: &[u8], refusal: Refusal) -> Outbound {
-        let Refusal { peer, cause } = refusal;
-        let kind = match (peer, cause) {
-            (None, Cause::NoPeer) => Kind::NetUnreachable,
-            (_, Cause::Encap(EncapError::TtlExpired)) => Kind::TimeExceeded,
-            (Some(peer), Cause::Encap(EncapError::FragmentationNeeded { mtu })) => {
-                return self.exceeds(request, peer, packet, (mtu, cause));
-            }
-            (Some(peer), Cause::Encap(EncapError::TooLong { .. })) => {
-                let tunnel = self.peers.get(peer).map(|(tunnel, _)| tunnel);
-                let mtu = tunnel.map_or(u16::MAX, |tunnel| inner_mtu(u16::MAX, tunnel));
-                return self.exceeds(request, peer, packet, (mtu, cause));
-            }
-            _ => return Outbound::Drop { peer, cause },
-        };
-        self.answer(request.now, peer, packet, (kind, cause))
-    }
-
-    /// What to do with a valid packet that exceeds the inner MTU.
-    fn exceeds(
+    fn refuse(
         &mut self,
         request: Request<'_>,
         peer: PeerId,
         packet: &[u8],
-        (mtu, cause): (u16, Cause),
-    ) -> Outbound {
+        verdict: &mut Outbound,
+    ) {
+        let Outbound::Drop {
+            cause: Cause::Encap(error),
+            ..
+        } = verdict
+        else {
+            return;
+        };
+        let mtu = match error {
+            EncapError::TtlExpired => return self.answer(packet, Kind::TimeExceeded, verdict),
+            EncapError::FragmentationNeeded { mtu } => *mtu,
+            EncapError::TooLong { .. } => {
+                let tunnel = self.peers.get(peer).map(|(tunnel, _)| tunnel);
+                tunnel.map_or(u16::MAX, |tunnel| inner_mtu(u16::MAX, tunnel))
+            }
+            _ => return,
+        };
         let Ok(parsed) = Ipv4::parse_by_call(packet) else {
-            return dropped(peer, cause);
+            return;
         };
         let header = parsed.header();
         let segment_len = request.per_packet.segment_len();
         if u32::from(mtu) < MIN_MTU {
-            dropped(peer, Cause::MtuTooSmall)
+            *verdict = dropped(peer, Cause::MtuTooSmall);
         } else if header.flags().contains(Ipv4Flags::DF) {
-            let kind = Kind::FragmentationNeeded { mtu };
-            self.answer(request.now, Some(peer), packet, (kind, cause))
+            self.answer(packet, Kind::FragmentationNeeded { mtu }, verdict);
         } else if segment_len.is_some_and(|len| len < header.total_len()) {
-            dropped(peer, Cause::SegmentTooLong)
+            *verdict = dropped(peer, Cause::SegmentTooLong);
         } else {
-            self.split(request, peer, (parsed, packet), mtu)
+            self.split(request, peer, (parsed, packet), mtu, verdict);
         }
     }
 
@@ -270,25 +322,25 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         peer: PeerId,
         (parsed, packet): (Ipv4<'_>, &[u8]),
         mtu: u16,
-    ) -> Outbound {
+        verdict: &mut Outbound,
+    ) {
         let plan = match fragment::plan_parsed(parsed, mtu) {
             Ok(plan) => plan,
-            Err(error) => return dropped(peer, Cause::Fragment(error)),
+            Err(error) => {
+                *verdict = dropped(peer, Cause::Fragment(error));
+                return;
+            }
         };
         let mut first = Facts::trusted_by_call(parsed.header());
         first.make_first_fragment(plan.first_len());
         let mut per_packet = PerPacket::new();
-        let numbers = (request.now, request.per_packet);
-        match self.number_fragment(numbers, peer, &first, &mut per_packet) {
-            Ok(()) => {
-                let found = self.peers.get(peer);
-                Outbound::Split {
-                    peer,
-                    plan,
-                    per_packet,
-                    clamp: found.and_then(|found| clamp_outbound(found, packet, &per_packet)),
-                }
-            }
+        *verdict = match self.number_fragment(request.per_packet, peer, &first, &mut per_packet) {
+            Ok(()) => Outbound::Split {
+                peer,
+                plan,
+                per_packet,
+                clamp: self.clamp_outbound(peer, packet, &per_packet),
+            },
             Err(cause) => dropped(peer, cause),
         }
     }
@@ -320,10 +372,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let mut is_first = true;
         while let Some(fragment) = fragments.advance() {
             let facts = Facts::trusted_by_call(fragment.header());
-            let numbers = (request.now, request.per_packet);
             let is_numbered = is_first
                 || self
-                    .number_fragment(numbers, *peer, &facts, &mut numbered)
+                    .number_fragment(request.per_packet, *peer, &facts, &mut numbered)
                     .is_ok();
             is_first = false;
             let written = fragment.write_in_place(buffer, span.start);
@@ -337,17 +388,20 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
     }
 
-    /// An ICMP error to the source of the packet, or the reason why there is none.
-    fn answer(
-        &mut self,
-        now: Instant,
-        peer: Option<PeerId>,
-        packet: &[u8],
-        (kind, cause): (Kind, Cause),
-    ) -> Outbound {
-        match self.error_about(now, peer, kind, packet) {
-            Ok(error) => Outbound::Answer { peer, error, cause },
-            Err(cause) => Outbound::Drop { peer, cause },
+    /// Instead of dropping the packet, an ICMP error to its source, or the reason why there is none.
+    fn answer(&mut self, packet: &[u8], kind: Kind, verdict: &mut Outbound) {
+        let Outbound::Drop { peer, cause } = verdict else {
+            return;
+        };
+        match self.error_about(*peer, kind, packet) {
+            Ok(error) => {
+                *verdict = Outbound::Answer {
+                    peer: *peer,
+                    error,
+                    cause: *cause,
+                }
+            }
+            Err(silence) => *cause = silence,
         }
     }
 
@@ -359,6 +413,14 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             Outbound::Drop { peer, cause } => (peer, Event::DroppedOutbound(cause)),
         };
         self.tally.count(peer, event, len);
+    }
+}
+
+/// The verdict on what is no packet.
+fn invalid(error: ParseError) -> Outbound {
+    Outbound::Drop {
+        peer: None,
+        cause: Cause::Encap(error.into()),
     }
 }
 

@@ -28,12 +28,12 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     #[inline]
     pub fn local_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
         let now = self.core.advance(now);
-        if let Some((_, _, path)) = self.core.peer(now, peer) {
+        if let Some((_, _, path)) = self.core.peer(peer) {
             path.mtu.on_local(now, mtu);
             let deadline = path.mtu.next_deadline();
             self.core.expect(deadline.unwrap_or(Instant::MAX));
         }
-        self.core.learnt(now, peer)
+        self.core.learnt(peer)
     }
 
     /// A router has told the system that the path to this peer has an MTU of `mtu` bytes, 0 if it knows none:
@@ -42,8 +42,8 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// path's floor. It is counted like a packet from the network.
     #[inline]
     pub fn reported_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
-        let now = self.core.advance(now);
-        let verdict = self.core.reported_mtu(now, peer, mtu);
+        self.core.advance(now);
+        let verdict = self.core.reported_mtu(peer, mtu);
         self.core.count_inbound(&verdict, 0);
         verdict
     }
@@ -54,10 +54,10 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     #[inline]
     pub fn unreachable(&mut self, now: Instant, peer: PeerId) -> Inbound {
         let now = self.core.advance(now);
-        if let Some((_, _, path)) = self.core.peer(now, peer) {
+        if let Some((_, _, path)) = self.core.peer(peer) {
             path.take_note(now, Kind::HostUnreachable);
         }
-        self.core.learnt(now, peer)
+        self.core.learnt(peer)
     }
 }
 
@@ -65,19 +65,15 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// An ICMP error to one of our own addresses (RFC 2003 §4). Its quote begins `quote_start` bytes behind
     /// the start of its packet.
     #[cold]
-    pub(super) fn report(
-        &mut self,
-        now: Instant,
-        report: &Report<'_>,
-        quote_start: usize,
-    ) -> Inbound {
+    pub(super) fn report(&mut self, report: &Report<'_>, quote_start: usize) -> Inbound {
         let Some(header) = report.quote().header() else {
             return ignore(None, Cause::NotOurs);
         };
         let Some((peer, inner)) = self.quoted(report.quote(), header.destination()) else {
             return ignore(None, Cause::NotOurs);
         };
-        let Some((tunnel, _, path)) = self.peer(now, peer) else {
+        let now = self.now();
+        let Some((tunnel, _, path)) = self.peer(peer) else {
             return ignore(None, Cause::NotOurs);
         };
         let kind = if let ReportKind::FragmentationNeeded { mtu } = report.kind() {
@@ -92,23 +88,24 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         } else {
             match report.relayed(tunnel.overhead()) {
                 Ok(Relay::Tell(kind)) => kind,
-                Ok(_) => return self.learnt(now, peer),
+                Ok(_) => return self.learnt(peer),
                 Err(ignored) => return ignore(Some(peer), Cause::Ignored(ignored)),
             }
         };
-        self.relay(now, peer, kind, inner, quote_start)
+        self.relay(peer, kind, inner, quote_start)
     }
 
     #[cold]
-    fn reported_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
-        if let Some((_, _, path)) = self.peer(now, peer) {
+    fn reported_mtu(&mut self, peer: PeerId, mtu: u16) -> Inbound {
+        let now = self.now();
+        if let Some((_, _, path)) = self.peer(peer) {
             if let pmtu::Effect::Ignored(reason) = path.mtu.on_unquoted_report(now, mtu) {
                 return ignore(Some(peer), Cause::PathMtu(reason));
             }
             let deadline = path.mtu.next_deadline();
             self.expect(deadline.unwrap_or(Instant::MAX));
         }
-        self.learnt(now, peer)
+        self.learnt(peer)
     }
 
     /// Tells the source of the quoted inner packet, or the next one that asks.
@@ -116,14 +113,13 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     #[inline(always)]
     fn relay(
         &mut self,
-        now: Instant,
         peer: PeerId,
         kind: Kind,
         inner: Inside<'_>,
         quote_start: usize,
     ) -> Inbound {
-        let error = self.error_about(now, Some(peer), kind, inner.packet);
-        let Some(inner_mtu) = self.inner_mtu(now, peer) else {
+        let error = self.error_about(Some(peer), kind, inner.packet);
+        let Some(inner_mtu) = self.inner_mtu(peer) else {
             return ignore(None, Cause::NotOurs);
         };
         let is_about_mtu = matches!(kind, Kind::FragmentationNeeded { .. });
@@ -140,7 +136,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             // The path MTU is known now: the next packet that does not fit is answered.
             Err(_) if is_about_mtu => Inbound::Learnt { peer, inner_mtu },
             Err(Cause::Silent(Silence::QuoteTooShort)) => {
-                if let Some((_, _, path)) = self.peer(now, peer) {
+                let now = self.now();
+                if let Some((_, _, path)) = self.peer(peer) {
                     path.take_note(now, kind);
                 }
                 Inbound::Learnt { peer, inner_mtu }
@@ -149,8 +146,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
     }
 
-    fn learnt(&mut self, now: Instant, peer: PeerId) -> Inbound {
-        match self.inner_mtu(now, peer) {
+    fn learnt(&mut self, peer: PeerId) -> Inbound {
+        match self.inner_mtu(peer) {
             Some(inner_mtu) => Inbound::Learnt { peer, inner_mtu },
             None => ignore(None, Cause::NoPeer),
         }

@@ -46,7 +46,8 @@ where
         per_packet: &PerPacket,
         mut out: impl FnMut(&Facts, &mut [u8]),
     ) -> Outbound {
-        let request = Request::new(self.core.advance(now), tenant, per_packet);
+        self.core.advance(now);
+        let request = Request::new(tenant, per_packet);
         let mut put =
             |tunnel: &P::Tunnel, packet: &mut Packet<'_>, _: &Facts, numbered: &PerPacket| {
                 // The tunnel has accepted it, and there is room.
@@ -62,7 +63,9 @@ where
             return verdict;
         }
         let (room, span) = (P::Tunnel::payload_overhead, packet.span());
-        let verdict = self.core.send_any(request, packet, room, &mut put);
+        let mut verdict = Outbound::drop(None, Cause::NoPeer);
+        self.core
+            .send_any(request, packet, room, &mut put, &mut verdict);
         // A notice quotes the inner packet, not the datagram.
         packet.set_span(span);
         verdict
@@ -96,7 +99,7 @@ where
     P::Tunnel: SocketTunnel,
 {
     fn judge_payload(&mut self, now: Instant, meta: &OuterMeta, payload: &[u8]) -> Inbound {
-        let now = self.advance(now);
+        self.advance(now);
         let sender = [Arrival::of_datagram(meta), Arrival::of_segment(meta)]
             .iter()
             .find_map(|arrival| self.peers.sender(arrival));
@@ -107,7 +110,7 @@ where
         let access = PeerAccess::new(&self.peers, peer, (tunnel, policy));
         let received = Received::new(meta, payload);
         match &tunnel.inspect_payload(access, policy.inner, received) {
-            Ok(opened) => self.deliver(now, peer, opened, payload, None),
+            Ok(opened) => self.deliver(peer, opened, payload, None),
             Err(error) => Inbound::Drop {
                 peer: Some(peer),
                 cause: Cause::Refused(*error),
