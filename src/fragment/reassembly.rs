@@ -330,7 +330,11 @@ impl<'m> Reassembler<'m> {
 
     /// The complete datagram, an IPv4 packet with a right checksum, to pass on to
     /// [`decap`](crate::decap()). `None` if another fragment was added since.
-    #[inline]
+    #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), inline)]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
     #[must_use]
     pub fn packet(&mut self, slot: SlotId) -> Option<&mut [u8]> {
         if self.complete != slot {

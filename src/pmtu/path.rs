@@ -366,7 +366,7 @@ impl PathMtu {
         not(all(target_os = "none", not(target_pointer_width = "64"))),
         inline(always)
     )]
-    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+    pub(crate) fn advance(&mut self, now: Instant) -> Instant {
         if self.is_due(now) {
             self.mtu = self.link_mtu;
             self.raise_at = Instant::MAX;

@@ -81,14 +81,11 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let facts = Facts::read_by(packet, rules).ok()?;
         let peer = self.peers.owner(request.tenant, facts.destination())?;
         // First, so that the optimiser leaves out what is about packets inside.
-        if facts.protocol() == IpProtocol::IPENCAP
-            || self.path(peer).is_none()
-            || mss::may_lower(packet)
-        {
+        if facts.protocol() == IpProtocol::IPENCAP || mss::may_lower(packet) {
             return None;
         }
         let now = self.now();
-        let (tunnel, _, path) = self.peer(peer)?;
+        let (tunnel, path) = self.known(peer)?;
         room.check(tunnel).ok()?;
         // Of a super-packet the longest part counts, not its whole length.
         if !path.is_quiet(now) || request.per_packet.segment_len().is_some() {
@@ -102,7 +99,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let outer = tunnel.check(&facts, &numbered, rules).ok()?;
         // Once more: to check the packet most tunnels need few of them, and registers are few.
         let numbered = path.numbered(path.mtu.current(), request.per_packet);
-        path.sent_soon(now, facts.len(), outer.len());
+        path.sent(now, facts.len(), outer.len());
         Some(Accepted {
             peer,
             facts,
@@ -124,38 +121,37 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         if is_own(tunnel, facts) {
             return Err(Cause::RoutingLoop);
         }
-        *numbered = path.numbered(path.mtu.get(now), per_packet);
+        *numbered = path.numbered(path.mtu.current(), per_packet);
         let mut counting = None;
-        let len = loop {
-            let (tunnel, _) = self.peers.get(peer).ok_or(Cause::NoPeer)?;
-            match tunnel.check(facts, numbered, ALL) {
-                Ok(outer) => break outer.len(),
+        loop {
+            let (tunnel, _, path) = self.peer(peer).ok_or(Cause::NoPeer)?;
+            match longest(tunnel, facts, numbered) {
+                Ok(longest) => {
+                    path.sent(now, facts.len(), longest);
+                    break;
+                }
                 Err(EncapError::NoIdentification) if counting.is_none() => {
-                    let by = self.counting(peer);
-                    let (_, _, path) = self.peer(by).ok_or(Cause::NoPeer)?;
-                    let ordinal = path.ordinal();
-                    let identification = self.config.identifications.of(by.place(), ordinal);
-                    *numbered = numbered.with_identification(identification);
-                    counting = Some(by);
+                    counting = self.identify(peer, numbered);
                 }
                 Err(error) => return Err(Cause::Encap(error)),
             }
-        };
-        let longest = match numbered.segment_len() {
-            Some(segment_len) => {
-                let overhead = len.saturating_sub(facts.len());
-                u32::from(segment_len).saturating_add(overhead).min(len)
-            }
-            None => len,
-        };
-        let longest = u16::try_from(longest).unwrap_or(u16::MAX);
-        if let Some(path) = self.path(peer) {
-            path.sent(now, facts.len(), longest);
         }
-        if let Some(path) = counting.and_then(|peer| self.path(peer)) {
+        if let Some(path) = counting.and_then(|counting| self.path(counting)) {
             path.use_ordinal();
         }
         Ok(())
+    }
+
+    /// Gives a packet an identification. Tells with which peer it counts.
+    #[cold]
+    #[inline(never)]
+    fn identify(&mut self, peer: PeerId, numbered: &mut PerPacket) -> Option<PeerId> {
+        let counting = self.counting(peer);
+        let ordinal = self.path(counting)?.ordinal();
+        let identifications = &self.config.identifications;
+        let identification = identifications.of(counting.place(), ordinal);
+        *numbered = numbered.with_identification(identification);
+        Some(counting)
     }
 
     /// With which peer the packets to this one count that may be fragmented. Two peers at one address may have the
@@ -184,6 +180,24 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
         taken
     }
+}
+
+/// The length of the longest outer packet that a packet becomes, if the tunnel accepts it. Of a super-packet a
+/// segment counts.
+#[inline(never)]
+fn longest<T: PeerTunnel>(
+    tunnel: &T,
+    facts: &Facts,
+    numbered: &PerPacket,
+) -> Result<u32, EncapError> {
+    let len = tunnel.check(facts, numbered, ALL)?.len();
+    Ok(match numbered.segment_len() {
+        Some(segment_len) => {
+            let overhead = len.saturating_sub(facts.len());
+            u32::from(segment_len).saturating_add(overhead).min(len)
+        }
+        None => len,
+    })
 }
 
 /// Whether a packet is one that this very tunnel has written.

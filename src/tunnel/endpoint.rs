@@ -183,8 +183,8 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     #[must_use]
     pub fn path_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
-        let now = self.core.advance(now);
-        Some(self.core.peer(peer)?.2.mtu.get(now))
+        self.core.advance(now);
+        Some(self.core.peer(peer)?.2.mtu.current())
     }
 
     /// The probe that a prober wants to send to this peer now (RFC 8899). Its result goes to
@@ -192,7 +192,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     pub fn probe(&mut self, now: Instant, peer: PeerId, prober: &mut Prober) -> Option<Probe> {
         let now = self.core.advance(now);
-        let probe = prober.poll(now, &mut self.core.peer(peer)?.2.mtu);
+        let probe = prober.poll(now, &mut self.core.probed(peer)?.2.mtu);
         self.core.deadline = Instant::ZERO;
         probe
     }
@@ -201,7 +201,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     pub fn on_confirmed(&mut self, now: Instant, peer: PeerId, prober: &mut Prober, len: u16) {
         let now = self.core.advance(now);
-        if let Some((_, _, path)) = self.core.peer(peer) {
+        if let Some((_, _, path)) = self.core.probed(peer) {
             path.on_confirmed(now, prober, len);
         }
         self.core.deadline = Instant::ZERO;
@@ -325,13 +325,27 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         path_at(self.paths, peer).filter(|path| path.is_of(peer))
     }
 
+    /// The tunnel to this peer, and what is known of its path, if anything is. Its MTU may be out of date.
+    #[inline(always)]
+    pub(super) fn known(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &mut Path)> {
+        let (tunnel, _) = self.peers.get(peer)?;
+        let path = path_at(self.paths, peer).filter(|path| path.is_of(peer))?;
+        Some((tunnel, path))
+    }
+
     /// The tunnel to this peer, what is done for it, and what is known of its path: nothing yet, if the memory
-    /// is another peer's.
-    #[cfg_attr(
-        not(all(target_os = "none", not(target_pointer_width = "64"))),
-        inline(always)
-    )]
+    /// is another peer's. Its [MTU](PathMtu::current) is that of now.
+    #[inline(never)]
     pub(super) fn peer(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &PeerPolicy, &mut Path)> {
+        let now = self.latest;
+        let (tunnel, policy, path) = self.probed(peer)?;
+        path.mtu.advance(now);
+        Some((tunnel, policy, path))
+    }
+
+    /// [`peer`](Self::peer) for a prober, which knows better when a path MTU is raised.
+    #[inline(always)]
+    fn probed(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &PeerPolicy, &mut Path)> {
         let (tunnel, policy) = self.peers.get(peer)?;
         let path = path_at(self.paths, peer)?;
         if !path.is_of(peer) {
@@ -342,9 +356,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 
     /// [`Endpoint::inner_mtu`].
     pub(super) fn inner_mtu(&mut self, peer: PeerId) -> Option<u16> {
-        let now = self.now();
         let (tunnel, _, path) = self.peer(peer)?;
-        Some(inner_mtu(path.mtu.get(now), tunnel))
+        Some(inner_mtu(path.mtu.current(), tunnel))
     }
 
     /// Something is due at `deadline`.

@@ -200,9 +200,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     fn clamp_restored(&mut self, peer: PeerId, inner: &[u8]) -> Option<Patch> {
-        let now = self.now();
         let (tunnel, policy, path) = self.peer(peer)?;
-        clamp((tunnel, policy), path.mtu.get(now), inner)
+        clamp((tunnel, policy), path.mtu.current(), inner)
     }
 
     /// What to do with a whole packet, which this slot has if it came in fragments.
@@ -246,7 +245,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             None
         } else {
             let inner = opened.span().get(packet).unwrap_or_default();
-            clamp((tunnel, policy), path.mtu.get(now), inner)
+            clamp((tunnel, policy), path.mtu.current(), inner)
         };
         if was_silent {
             // It may fall silent again.

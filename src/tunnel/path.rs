@@ -107,9 +107,10 @@ impl Path {
         self.notice.is_none() && self.mtu.is_quiet(now)
     }
 
-    /// [`sent`](Self::sent) on a path that is [quiet](Self::is_quiet).
+    /// A packet of `inner_len` bytes went to the peer, whose longest part has `len` bytes on the wire. The path
+    /// MTU is [up to date](PathMtu::advance), or the path is [quiet](Self::is_quiet).
     #[inline(always)]
-    pub(super) fn sent_soon(&mut self, now: Instant, inner_len: u32, len: u32) {
+    pub(super) fn sent(&mut self, now: Instant, inner_len: u32, len: u32) {
         self.mtu.sent_soon(len);
         self.count(now, inner_len);
     }
@@ -119,16 +120,6 @@ impl Path {
         self.spoke = now;
         self.sequence = self.sequence.wrapping_add(1);
         self.stream = self.stream.wrapping_add(inner_len);
-    }
-
-    /// A packet of `inner_len` bytes went to the peer, whose longest part has `len` bytes on the wire.
-    #[cfg_attr(
-        not(all(target_os = "none", not(target_pointer_width = "64"))),
-        inline(always)
-    )]
-    pub(super) fn sent(&mut self, now: Instant, inner_len: u32, len: u16) {
-        self.mtu.sent(now, len);
-        self.count(now, inner_len);
     }
 
     /// The number of the next packet that may be fragmented.

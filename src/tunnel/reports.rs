@@ -81,7 +81,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             if let pmtu::Effect::Ignored(reason) = path.mtu.on_report(now, mtu, quoted) {
                 return ignore(Some(peer), Cause::PathMtu(reason));
             }
-            let mtu = inner_mtu(path.mtu.get(now), tunnel);
+            let mtu = inner_mtu(path.mtu.current(), tunnel);
             let deadline = path.mtu.next_deadline();
             self.expect(deadline.unwrap_or(Instant::MAX));
             Kind::FragmentationNeeded { mtu }

@@ -72,8 +72,8 @@ impl<'a> HeaderOption<'a> {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HeaderOptions<'a> {
-    rest: &'a [u8],
-    /// The offset of `rest` in the option bytes.
+    bytes: &'a [u8],
+    /// Where the next option begins.
     offset: usize,
 }
 
@@ -82,7 +82,7 @@ impl<'a> HeaderOptions<'a> {
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self {
-            rest: bytes,
+            bytes,
             offset: 0,
         }
     }
@@ -117,48 +117,35 @@ impl<'a> HeaderOptions<'a> {
         }
         Ok(None)
     }
-
-    fn split_next(&self) -> Option<Result<(HeaderOption<'a>, &'a [u8]), ParseError>> {
-        let (bytes, offset) = (self.rest, self.offset);
-        let (&kind, behind_kind) = bytes.split_first()?;
-        match kind {
-            0 => None,
-            HeaderOption::NOP => {
-                let data = &[];
-                Some(Ok((HeaderOption { kind, data, offset }, behind_kind)))
-            }
-            _ => {
-                let length = behind_kind.first().map_or(0, |len| usize::from(*len));
-                let option = bytes.split_at_checked(length).and_then(|(option, rest)| {
-                    Some((
-                        HeaderOption {
-                            kind,
-                            data: option.get(2..)?,
-                            offset,
-                        },
-                        rest,
-                    ))
-                });
-                Some(option.ok_or(ParseError::BadOption { kind }))
-            }
-        }
-    }
 }
 
 impl<'a> Iterator for HeaderOptions<'a> {
     type Item = Result<HeaderOption<'a>, ParseError>;
 
-    #[inline]
+    #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), inline)]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.split_next();
-        self.rest = match next {
-            Some(Ok((option, rest))) => {
-                self.offset = option.offset.saturating_add(option.len());
-                rest
+        let offset = self.offset;
+        let rest = self.bytes.get(offset..)?;
+        let (&kind, behind) = rest.split_first()?;
+        let data = match kind {
+            0 => {
+                self.bytes = &[];
+                return None;
             }
-            _ => &[],
+            HeaderOption::NOP => 1..1,
+            _ => 2..behind.first().map_or(0, |len| usize::from(*len)),
         };
-        next.map(|result| result.map(|(option, _)| option))
+        let end = offset.saturating_add(data.end);
+        let Some(data) = rest.get(data) else {
+            self.bytes = &[];
+            return Some(Err(ParseError::BadOption { kind }));
+        };
+        self.offset = end;
+        Some(Ok(HeaderOption { kind, data, offset }))
     }
 }
 
