@@ -1,7 +1,7 @@
 use super::Decapsulate;
 use super::access::Access;
 use super::opened::{Inner, Opened, OuterMeta, OuterPacket};
-use super::pipeline::{Around, Checks, Switches, check_form, check_protocol, open, relayed_ecn};
+use super::pipeline::{Around, Checks, check_form, check_protocol, open, relayed_ecn};
 use super::policy::{EgressDscp, InnerPolicy, InnerTunnels};
 use crate::error::{Reason, Refused};
 use crate::packet::Flow;
@@ -73,7 +73,7 @@ impl<S, A> Receiver<S, A> {
             checks: Checks {
                 access,
                 max_depth: 1,
-                switches: Switches::empty(),
+                policy: InnerPolicy::DEFAULT,
             },
         }
     }
@@ -86,20 +86,21 @@ impl<S, A> Receiver<S, A> {
     }
 
     pub(super) const fn set_inner_policy(&mut self, policy: InnerPolicy) {
-        self.checks.switches = policy.switches();
+        self.checks.policy = policy;
     }
 
     /// Sets what becomes of the inner DSCP.
     #[inline]
-    pub const fn with_egress_dscp(self, dscp: EgressDscp) -> Self {
-        self.with_switch(Switches::UNIFORM_DSCP, matches!(dscp, EgressDscp::Uniform))
+    pub const fn with_egress_dscp(mut self, dscp: EgressDscp) -> Self {
+        self.checks.policy.egress_dscp = dscp;
+        self
     }
 
     /// Sets whether inner packets may be tunnel packets.
     #[inline]
-    pub const fn with_inner_tunnels(self, inner_tunnels: InnerTunnels) -> Self {
-        let refuse = matches!(inner_tunnels, InnerTunnels::Refuse);
-        self.with_switch(Switches::NO_TUNNELS, refuse)
+    pub const fn with_inner_tunnels(mut self, inner_tunnels: InnerTunnels) -> Self {
+        self.checks.policy.inner_tunnels = inner_tunnels;
+        self
     }
 
     /// Sets how many layers of one packet this host may open, over all passes of the packet; 1 by
@@ -113,14 +114,16 @@ impl<S, A> Receiver<S, A> {
 
     /// Allows inner packets to multicast groups.
     #[inline]
-    pub const fn allowing_multicast(self) -> Self {
-        self.with_switch(Switches::MULTICAST, true)
+    pub const fn allowing_multicast(mut self) -> Self {
+        self.checks.policy.allows_multicast = true;
+        self
     }
 
     /// Allows inner class E addresses, 240/4.
     #[inline]
-    pub const fn allowing_class_e(self) -> Self {
-        self.with_switch(Switches::CLASS_E, true)
+    pub const fn allowing_class_e(mut self) -> Self {
+        self.checks.policy.allows_class_e = true;
+        self
     }
 
     /// Allows inner packets from one of our own addresses: on a load balancer's backend that calls the
@@ -128,36 +131,31 @@ impl<S, A> Receiver<S, A> {
     /// ([`OuterPolicy::hairpin`](crate::encap::OuterPolicy::hairpin)). The access list must still allow
     /// the address.
     #[inline]
-    pub const fn allowing_own_source(self) -> Self {
-        self.with_switch(Switches::OWN_SOURCE, true)
+    pub const fn allowing_own_source(mut self) -> Self {
+        self.checks.policy.allows_own_source = true;
+        self
     }
 
     /// Allows inner packets to the peer itself. Use it only where the route to the peer cannot lead back
     /// into the tunnel: two such ends would send a packet back and forth until its TTL is 0. A load
     /// balancer's backend needs it if the service has the address that the balancer's tunnels start from.
     #[inline]
-    pub const fn allowing_destination_peer(self) -> Self {
-        self.with_switch(Switches::TO_PEER, true)
+    pub const fn allowing_destination_peer(mut self) -> Self {
+        self.checks.policy.allows_destination_peer = true;
+        self
     }
 
     /// Refuses inner packets that are shorter than the tunnel's payload.
     #[inline]
-    pub const fn with_exact_length(self) -> Self {
-        self.with_switch(Switches::EXACT_LENGTH, true)
+    pub const fn with_exact_length(mut self) -> Self {
+        self.checks.policy.exact_length = true;
+        self
     }
 
     /// Refuses inner packets from an address to itself, as in a LAND attack.
     #[inline]
-    pub const fn refusing_land(self) -> Self {
-        self.with_switch(Switches::NO_LAND, true)
-    }
-
-    const fn with_switch(mut self, switch: Switches, on: bool) -> Self {
-        self.checks.switches = if on {
-            self.checks.switches.union(switch)
-        } else {
-            self.checks.switches.difference(switch)
-        };
+    pub const fn refusing_land(mut self) -> Self {
+        self.checks.policy.refuses_land = true;
         self
     }
 }

@@ -81,10 +81,7 @@ impl<'a> HeaderOptions<'a> {
     /// An iterator over the option bytes of a header.
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            offset: 0,
-        }
+        Self { bytes, offset: 0 }
     }
 
     /// Whether there is a loose or strict source route. An invalid list is searched up to its first
