@@ -1,8 +1,9 @@
 use core::net::Ipv4Addr;
-use core::ops::{Add, Range};
+use core::ops::Range;
 
+use super::reassembly::Limits;
 use crate::error::ReassemblyError;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::{Ecn, Ipv4, Ipv4Flags, Ipv4Header, copy, reported_len};
 
 /// Room for the longest header, in front of the payload.
@@ -181,8 +182,13 @@ impl Slot {
         self.state = State::Discarded;
     }
 
-    pub(super) fn deadline(&self, timeout: Duration) -> Instant {
-        self.started.add(timeout)
+    /// Whether it is time to give up.
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
+    pub(super) fn is_late(&self, limits: &Limits, now: Instant) -> bool {
+        now >= self.started + limits.timeout
     }
 
     /// Whether the fragment belongs to the datagram of this slot (RFC 791 §3.2).

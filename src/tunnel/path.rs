@@ -183,7 +183,7 @@ impl Path {
     /// Whether the peer has been silent for so long; told once.
     pub(super) fn falls_silent(&mut self, now: Instant, after: Option<Duration>) -> bool {
         match after {
-            Some(after) if !self.is_silent && now >= self.heard + after => {
+            Some(after) if !self.is_silent && now.since(self.heard) >= after => {
                 self.is_silent = true;
                 true
             }
@@ -194,7 +194,7 @@ impl Path {
     /// Whether nothing has gone to the peer for so long; told again after the same time.
     pub(super) fn wants_keepalive(&mut self, now: Instant, after: Option<Duration>) -> bool {
         match after {
-            Some(after) if after > Duration::ZERO && now >= self.spoke + after => {
+            Some(after) if after > Duration::ZERO && now.since(self.spoke) >= after => {
                 self.spoke = now;
                 true
             }
