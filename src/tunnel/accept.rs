@@ -143,7 +143,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// Gives a packet an identification. Tells with which peer it counts.
-    #[cold]
     #[inline(never)]
     fn identify(&mut self, peer: PeerId, numbered: &mut PerPacket) -> Option<PeerId> {
         let counting = self.counting(peer);

@@ -366,7 +366,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// An ICMP error that is due about a packet, if it may be sent. It may be cut, as a quoted one is.
-    #[cold]
     #[inline(never)]
     pub(super) fn error_about(
         &mut self,
@@ -418,7 +417,6 @@ fn path_config<T: Encapsulate>(
     }
 }
 
-#[cold]
 fn begin_path<T: PeerTunnel>(
     path: &mut Path,
     config: &EndpointConfig,

@@ -96,7 +96,6 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     }
 
     /// What to do with a fragment. Only a peer's takes a place (RFC 8900 §6.1): its ports are not known yet.
-    #[cold]
     fn add_fragment(&mut self, outer: Ipv4<'_>) -> Inbound {
         let Self { core, reassembler } = self;
         let (source, destination) = (outer.header().source(), outer.header().destination());
@@ -128,7 +127,6 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     }
 
     /// The verdict on a datagram that is complete.
-    #[cold]
     fn judge_datagram(&mut self, slot: SlotId) -> Inbound {
         let Self { core, reassembler } = self;
         let reassembler = reassembler.as_mut();
@@ -268,7 +266,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 
     /// What to do with a packet that no peer's receiver has opened: `refusal` is who it may be from, and
     /// why that receiver has refused it.
-    #[cold]
     fn refuse_inbound(
         &mut self,
         outer: Ipv4<'_>,

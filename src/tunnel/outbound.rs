@@ -265,7 +265,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 
     /// The ICMP error that is due because an earlier packet did not get through. It stays due if it must not
     /// be sent to the source of this packet.
-    #[cold]
     fn notice(&mut self, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
         let now = self.now();
         let kind = self.path(peer)?.notice(now)?;
@@ -275,7 +274,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// What to do with a packet to this peer that does not go there in one piece, if it need not be dropped.
-    #[cold]
     fn refuse(
         &mut self,
         request: Request<'_>,
@@ -346,7 +344,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// Wraps the fragments of a packet that is split in place, one after the other.
-    #[cold]
+    // Apart, so that its memory is not there while the packet is judged.
+    #[inline(never)]
     fn send_fragments(
         &mut self,
         request: Request<'_>,

@@ -64,7 +64,6 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
 impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// An ICMP error to one of our own addresses (RFC 2003 §4). Its quote begins `quote_start` bytes behind
     /// the start of its packet.
-    #[cold]
     pub(super) fn report(&mut self, report: &Report<'_>, quote_start: usize) -> Inbound {
         let Some(header) = report.quote().header() else {
             return ignore(None, Cause::NotOurs);
@@ -95,7 +94,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         self.relay(peer, kind, inner, quote_start)
     }
 
-    #[cold]
     fn reported_mtu(&mut self, peer: PeerId, mtu: u16) -> Inbound {
         let now = self.now();
         if let Some((_, _, path)) = self.peer(peer) {
