@@ -46,11 +46,11 @@ const COPIED: u8 = 0x80;
 /// ```
 #[inline]
 pub fn plan(packet: &[u8], mtu: u16) -> Result<Plan, FragmentError> {
-    plan_parsed(Ipv4::parse_by_call(packet)?, mtu)
+    plan_parsed(&Ipv4::parse_by_call(packet)?, mtu)
 }
 
 /// [`plan`] for a packet with a valid header.
-pub(crate) fn plan_parsed(packet: Ipv4<'_>, mtu: u16) -> Result<Plan, FragmentError> {
+pub(crate) fn plan_parsed(packet: &Ipv4<'_>, mtu: u16) -> Result<Plan, FragmentError> {
     let header = packet.header();
     let (total_len, header_len) = (header.total_len(), header.header_len());
     let mut plan = Plan {

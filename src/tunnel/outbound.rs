@@ -9,7 +9,7 @@ use super::tally::{Event, Tally};
 use super::verdict::Outbound;
 use crate::encap::Encapsulate;
 use crate::error::{EncapError, ParseError};
-use crate::fragment::{self, Fragment};
+use crate::fragment::{self, Fragment, Plan};
 use crate::icmp::{IcmpError, Kind};
 use crate::mss::Patch;
 use crate::mtu::MIN_MTU;
@@ -268,9 +268,13 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     fn notice(&mut self, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
         let now = self.now();
         let kind = self.path(peer)?.notice(now)?;
-        let error = self.error_about(Some(peer), kind, packet).ok()?;
-        self.path(peer)?.forget_notice();
-        Some(error)
+        let error = self.error_about(Some(peer), kind, packet).ok();
+        if error.is_some() {
+            if let Some(path) = self.path(peer) {
+                path.forget_notice();
+            }
+        }
+        error
     }
 
     /// What to do with a packet to this peer that does not go there in one piece, if it need not be dropped.
@@ -281,66 +285,61 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         packet: &[u8],
         verdict: &mut Outbound,
     ) {
-        let Outbound::Drop {
-            cause: Cause::Encap(error),
-            ..
-        } = verdict
-        else {
+        let Outbound::Drop { cause, .. } = verdict else {
             return;
         };
-        let mtu = match error {
-            EncapError::TtlExpired => return self.answer(packet, Kind::TimeExceeded, verdict),
-            EncapError::FragmentationNeeded { mtu } => *mtu,
-            EncapError::TooLong { .. } => {
+        let mtu = match *cause {
+            Cause::Encap(EncapError::TtlExpired) => {
+                return self.answer(packet, Kind::TimeExceeded, verdict);
+            }
+            Cause::Encap(EncapError::FragmentationNeeded { mtu }) => mtu,
+            Cause::Encap(EncapError::TooLong { .. }) => {
                 let tunnel = self.peers.get(peer).map(|(tunnel, _)| tunnel);
                 tunnel.map_or(u16::MAX, |tunnel| inner_mtu(u16::MAX, tunnel))
             }
             _ => return,
         };
-        let Ok(parsed) = Ipv4::parse_by_call(packet) else {
+        let Ok(parsed) = &Ipv4::parse_by_call(packet) else {
             return;
         };
         let header = parsed.header();
         let segment_len = request.per_packet.segment_len();
         if u32::from(mtu) < MIN_MTU {
-            *verdict = dropped(peer, Cause::MtuTooSmall);
+            *cause = Cause::MtuTooSmall;
         } else if header.flags().contains(Ipv4Flags::DF) {
             self.answer(packet, Kind::FragmentationNeeded { mtu }, verdict);
         } else if segment_len.is_some_and(|len| len < header.total_len()) {
-            *verdict = dropped(peer, Cause::SegmentTooLong);
+            *cause = Cause::SegmentTooLong;
         } else {
-            self.split(request, peer, (parsed, packet), mtu, verdict);
+            let mut per_packet = PerPacket::new();
+            match self.split(request, peer, (parsed, mtu), &mut per_packet) {
+                Ok(plan) => {
+                    *verdict = Outbound::Split {
+                        peer,
+                        plan,
+                        per_packet,
+                        clamp: self.clamp_outbound(peer, packet, &per_packet),
+                    }
+                }
+                Err(refusal) => *cause = refusal,
+            }
         }
     }
 
-    /// How to split a packet that exceeds the inner MTU, if the tunnel takes its fragments.
+    /// How to split a packet that exceeds the inner MTU, if the tunnel takes its fragments. Writes the numbers of
+    /// the first.
     fn split(
         &mut self,
         request: Request<'_>,
         peer: PeerId,
-        (parsed, packet): (Ipv4<'_>, &[u8]),
-        mtu: u16,
-        verdict: &mut Outbound,
-    ) {
-        let plan = match fragment::plan_parsed(parsed, mtu) {
-            Ok(plan) => plan,
-            Err(error) => {
-                *verdict = dropped(peer, Cause::Fragment(error));
-                return;
-            }
-        };
-        let mut first = Facts::trusted_by_call(parsed.header());
+        (packet, mtu): (&Ipv4<'_>, u16),
+        numbered: &mut PerPacket,
+    ) -> Result<Plan, Cause> {
+        let plan = fragment::plan_parsed(packet, mtu).map_err(Cause::Fragment)?;
+        let mut first = Facts::trusted_by_call(packet.header());
         first.make_first_fragment(plan.first_len());
-        let mut per_packet = PerPacket::new();
-        *verdict = match self.number_fragment(request.per_packet, peer, &first, &mut per_packet) {
-            Ok(()) => Outbound::Split {
-                peer,
-                plan,
-                per_packet,
-                clamp: self.clamp_outbound(peer, packet, &per_packet),
-            },
-            Err(cause) => dropped(peer, cause),
-        }
+        self.number_fragment(request.per_packet, peer, &first, numbered)?;
+        Ok(plan)
     }
 
     /// Wraps the fragments of a packet that is split in place, one after the other.

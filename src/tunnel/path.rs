@@ -152,8 +152,12 @@ impl Path {
 
     /// What the source of a packet is to be told.
     pub(super) fn notice(&mut self, now: Instant) -> Option<Kind> {
-        self.notice = self.notice.filter(|(_, until)| now < *until);
-        self.notice.map(|(kind, _)| kind)
+        let (kind, until) = self.notice?;
+        if now < until {
+            return Some(kind);
+        }
+        self.notice = None;
+        None
     }
 
     /// It was told.
