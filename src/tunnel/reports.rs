@@ -9,7 +9,7 @@ use super::tally::Tally;
 use super::verdict::Inbound;
 use crate::encap::Encapsulate;
 use crate::error::Silence;
-use crate::icmp::{Kind, Relay, Report, ReportKind};
+use crate::icmp::{Kind, Report, ReportKind};
 use crate::packet::{Quote, Span};
 use crate::pmtu::{self, QuotedLen};
 use crate::time::Instant;
@@ -85,9 +85,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             self.expect(deadline.unwrap_or(Instant::MAX));
             Kind::FragmentationNeeded { mtu }
         } else {
-            match report.relayed(tunnel.overhead()) {
-                Ok(Relay::Tell(kind)) => kind,
-                Ok(_) => return self.learnt(peer),
+            match report.relayed_unreachable() {
+                Ok(kind) => kind,
                 Err(ignored) => return ignore(Some(peer), Cause::Ignored(ignored)),
             }
         };
