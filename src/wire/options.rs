@@ -89,7 +89,7 @@ impl<'a> HeaderOptions<'a> {
     #[inline]
     #[must_use]
     pub fn has_source_route(mut self) -> bool {
-        while let Some(Ok(option)) = self.next() {
+        while let Some(Ok(option)) = self.step() {
             if matches!(option.kind, HeaderOption::LSRR | HeaderOption::SSRR) {
                 return true;
             }
@@ -114,17 +114,14 @@ impl<'a> HeaderOptions<'a> {
         }
         Ok(None)
     }
-}
 
-impl<'a> Iterator for HeaderOptions<'a> {
-    type Item = Result<HeaderOption<'a>, ParseError>;
-
+    /// The next option, or the kind of one that is invalid.
     #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), inline)]
     #[cfg_attr(
         all(target_os = "none", not(target_pointer_width = "64")),
         inline(never)
     )]
-    fn next(&mut self) -> Option<Self::Item> {
+    pub(crate) fn step(&mut self) -> Option<Result<HeaderOption<'a>, u8>> {
         let offset = self.offset;
         let rest = self.bytes.get(offset..)?;
         let (&kind, behind) = rest.split_first()?;
@@ -139,10 +136,20 @@ impl<'a> Iterator for HeaderOptions<'a> {
         let end = offset.saturating_add(data.end);
         let Some(data) = rest.get(data) else {
             self.bytes = &[];
-            return Some(Err(ParseError::BadOption { kind }));
+            return Some(Err(kind));
         };
         self.offset = end;
         Some(Ok(HeaderOption { kind, data, offset }))
+    }
+}
+
+impl<'a> Iterator for HeaderOptions<'a> {
+    type Item = Result<HeaderOption<'a>, ParseError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let option = self.step()?;
+        Some(option.map_err(|kind| ParseError::BadOption { kind }))
     }
 }
 
