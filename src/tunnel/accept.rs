@@ -107,7 +107,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         })
     }
 
-    /// Writes the numbers of a packet, if the tunnel to this peer accepts it; they are used up then.
+    /// Writes the numbers of a packet, if the tunnel to this peer accepts it; they are used up then. Else it writes
+    /// why, in place: a cause is long to copy.
     #[inline(never)]
     pub(super) fn number(
         &mut self,
@@ -115,16 +116,23 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         peer: PeerId,
         facts: &Facts,
         numbered: &mut PerPacket,
-    ) -> Result<(), Cause> {
+        refusal: &mut Cause,
+    ) -> bool {
+        *refusal = Cause::NoPeer;
         let now = self.now();
-        let (tunnel, _, path) = self.peer(peer).ok_or(Cause::NoPeer)?;
+        let Some((tunnel, _, path)) = self.peer(peer) else {
+            return false;
+        };
         if is_own(tunnel, facts) {
-            return Err(Cause::RoutingLoop);
+            *refusal = Cause::RoutingLoop;
+            return false;
         }
         *numbered = path.numbered(path.mtu.current(), per_packet);
         let mut counting = None;
         loop {
-            let (tunnel, _, path) = self.peer(peer).ok_or(Cause::NoPeer)?;
+            let Some((tunnel, _, path)) = self.peer(peer) else {
+                return false;
+            };
             match longest(tunnel, facts, numbered) {
                 Ok(longest) => {
                     path.sent(now, facts.len(), longest);
@@ -133,13 +141,16 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
                 Err(EncapError::NoIdentification) if counting.is_none() => {
                     counting = self.identify(peer, numbered);
                 }
-                Err(error) => return Err(Cause::Encap(error)),
+                Err(error) => {
+                    *refusal = Cause::Encap(error);
+                    return false;
+                }
             }
         }
         if let Some(path) = counting.and_then(|counting| self.path(counting)) {
             path.use_ordinal();
         }
-        Ok(())
+        true
     }
 
     /// Gives a packet an identification. Tells with which peer it counts.
@@ -164,20 +175,21 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             .unwrap_or(peer)
     }
 
-    /// Writes the numbers of another fragment of a packet that is split.
+    /// [`number`](Self::number) of another fragment of a packet that is split.
     pub(super) fn number_fragment(
         &mut self,
         per_packet: &PerPacket,
         peer: PeerId,
         fragment: &Facts,
         numbered: &mut PerPacket,
-    ) -> Result<(), Cause> {
-        let taken = self.number(per_packet, peer, fragment, numbered);
-        if taken.is_ok() {
+        refusal: &mut Cause,
+    ) -> bool {
+        let is_numbered = self.number(per_packet, peer, fragment, numbered, refusal);
+        if is_numbered {
             let len = fragment.len_with(0);
             self.tally.count(Some(peer), Event::Fragments, len);
         }
-        taken
+        is_numbered
     }
 }
 

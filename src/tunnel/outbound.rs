@@ -118,11 +118,10 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     ) -> Option<PerPacket> {
         self.core.advance(now);
         let facts = Facts::trusted(fragment.header());
-        let mut numbered = PerPacket::new();
+        let (mut numbered, mut refusal) = (PerPacket::new(), Cause::NoPeer);
         self.core
-            .number_fragment(per_packet, peer, &facts, &mut numbered)
-            .ok()?;
-        Some(numbered)
+            .number_fragment(per_packet, peer, &facts, &mut numbered, &mut refusal)
+            .then_some(numbered)
     }
 }
 
@@ -234,26 +233,26 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             *verdict = Outbound::drop(None, Cause::NoPeer);
             return self.answer(packet, Kind::NetUnreachable, verdict);
         };
-        let checked = match self.peer(peer) {
-            Some((tunnel, ..)) => room.check(tunnel).map_err(Cause::Encap),
-            None => Err(Cause::NoPeer),
+        let mut cause = Cause::NoPeer;
+        let has_room = match self.peer(peer).map(|(tunnel, ..)| room.check(tunnel)) {
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                cause = Cause::Encap(error);
+                false
+            }
+            None => false,
         };
         let mut per_packet = PerPacket::new();
-        let numbered =
-            checked.and_then(|()| self.number(request.per_packet, peer, facts, &mut per_packet));
-        match numbered {
-            Ok(()) => {
-                *verdict = Outbound::Send {
-                    peer,
-                    per_packet,
-                    clamp: self.clamp_outbound(peer, packet, &per_packet),
-                    notice: self.notice(peer, packet),
-                }
-            }
-            Err(cause) => {
-                *verdict = dropped(peer, cause);
-                self.refuse(request, peer, packet, verdict);
-            }
+        if has_room && self.number(request.per_packet, peer, facts, &mut per_packet, &mut cause) {
+            *verdict = Outbound::Send {
+                peer,
+                per_packet,
+                clamp: self.clamp_outbound(peer, packet, &per_packet),
+                notice: self.notice(peer, packet),
+            };
+        } else {
+            *verdict = dropped(peer, cause);
+            self.refuse(request, peer, packet, verdict);
         }
     }
 
@@ -312,34 +311,38 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             *cause = Cause::SegmentTooLong;
         } else {
             let mut per_packet = PerPacket::new();
-            match self.split(request, peer, (parsed, mtu), &mut per_packet) {
-                Ok(plan) => {
-                    *verdict = Outbound::Split {
-                        peer,
-                        plan,
-                        per_packet,
-                        clamp: self.clamp_outbound(peer, packet, &per_packet),
-                    }
-                }
-                Err(refusal) => *cause = refusal,
+            if let Some(plan) = self.split(request, peer, (parsed, mtu), &mut per_packet, cause) {
+                *verdict = Outbound::Split {
+                    peer,
+                    plan,
+                    per_packet,
+                    clamp: self.clamp_outbound(peer, packet, &per_packet),
+                };
             }
         }
     }
 
     /// How to split a packet that exceeds the inner MTU, if the tunnel takes its fragments. Writes the numbers of
-    /// the first.
+    /// the first, or why it is not split.
     fn split(
         &mut self,
         request: Request<'_>,
         peer: PeerId,
         (packet, mtu): (&Ipv4<'_>, u16),
         numbered: &mut PerPacket,
-    ) -> Result<Plan, Cause> {
-        let plan = fragment::plan_parsed(packet, mtu).map_err(Cause::Fragment)?;
+        refusal: &mut Cause,
+    ) -> Option<Plan> {
+        let plan = match fragment::plan_parsed(packet, mtu) {
+            Ok(plan) => plan,
+            Err(error) => {
+                *refusal = Cause::Fragment(error);
+                return None;
+            }
+        };
         let mut first = Facts::trusted_by_call(packet.header());
         first.make_first_fragment(plan.first_len());
-        self.number_fragment(request.per_packet, peer, &first, numbered)?;
-        Ok(plan)
+        self.number_fragment(request.per_packet, peer, &first, numbered, refusal)
+            .then_some(plan)
     }
 
     /// Wraps the fragments of a packet that is split in place, one after the other.
@@ -367,13 +370,17 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
         let (buffer, span) = packet.parts_mut();
         let mut numbered = *per_packet;
-        let mut is_first = true;
+        let (mut is_first, mut refusal) = (true, Cause::NoPeer);
         while let Some(fragment) = fragments.advance() {
             let facts = Facts::trusted_by_call(fragment.header());
             let is_numbered = is_first
-                || self
-                    .number_fragment(request.per_packet, *peer, &facts, &mut numbered)
-                    .is_ok();
+                || self.number_fragment(
+                    request.per_packet,
+                    *peer,
+                    &facts,
+                    &mut numbered,
+                    &mut refusal,
+                );
             is_first = false;
             let written = fragment.write_in_place(buffer, span.start);
             let (true, Ok(inner)) = (is_numbered, written) else {
