@@ -1,9 +1,8 @@
 use core::net::Ipv4Addr;
 use core::ops::Range;
 
-use super::reassembly::Limits;
 use crate::error::ReassemblyError;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{Ecn, Ipv4, Ipv4Flags, Ipv4Header, copy, reported_len};
 
 /// Room for the longest header, in front of the payload.
@@ -187,8 +186,8 @@ impl Slot {
         all(target_os = "none", not(target_pointer_width = "64")),
         inline(never)
     )]
-    pub(super) fn is_late(&self, limits: &Limits, now: Instant) -> bool {
-        now >= self.started + limits.timeout
+    pub(super) fn is_late(&self, timeout: &Duration, now: Instant) -> bool {
+        now >= self.started + *timeout
     }
 
     /// Whether the fragment belongs to the datagram of this slot (RFC 791 §3.2).

@@ -373,17 +373,20 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let (mut is_first, mut refusal) = (true, Cause::NoPeer);
         while let Some(fragment) = fragments.advance() {
             let facts = Facts::trusted_by_call(fragment.header());
-            let is_numbered = is_first
-                || self.number_fragment(
+            // The verdict has the numbers of the first.
+            if !is_first
+                && !self.number_fragment(
                     request.per_packet,
                     *peer,
                     &facts,
                     &mut numbered,
                     &mut refusal,
-                );
+                )
+            {
+                return;
+            }
             is_first = false;
-            let written = fragment.write_in_place(buffer, span.start);
-            let (true, Ok(inner)) = (is_numbered, written) else {
+            let Ok(inner) = fragment.write_in_place(buffer, span.start) else {
                 return;
             };
             let mut fragment = Packet::new(buffer, inner);
