@@ -107,6 +107,10 @@ pub(crate) const fn halves(secret: u64) -> [u32; 2] {
 }
 
 /// A word in which every bit depends on every bit of `word`.
+#[cfg_attr(
+    all(target_os = "none", not(target_pointer_width = "64")),
+    inline(never)
+)]
 pub(crate) const fn mixed(word: u32) -> u32 {
     let word = (word ^ (word >> 16)).wrapping_mul(0x7feb_352d);
     let word = (word ^ (word >> 15)).wrapping_mul(0x846c_a68b);

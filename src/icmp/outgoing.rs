@@ -4,7 +4,8 @@ use super::{MIN_MTU, message};
 use crate::checksum::Sum;
 use crate::error::{ParseError, Silence};
 use crate::wire::{
-    FragmentOffset, Icmpv4Header, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, copy, is_unicast,
+    FragmentOffset, Icmpv4Header, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, copy, header_verifies,
+    is_unicast,
 };
 
 /// What an ICMP error says (RFC 792, RFC 1812 §5.2.7).
@@ -254,7 +255,9 @@ impl<'a> Offending<'a> {
             _ => Silence::Invalid,
         })?;
         let header = packet.header();
-        if !packet.verifies() || header.total_len() < u16::from(header.header_len()) {
+        if !header_verifies(bytes, header.header_len())
+            || header.total_len() < u16::from(header.header_len())
+        {
             return Err(Silence::Invalid);
         }
         let payload = packet.payload();

@@ -9,8 +9,8 @@ use crate::error::{ConfigError, ParseError};
 
 mod packet;
 
-pub(crate) use packet::Options;
 pub use packet::{Ipv4, Ipv4Mut, QuotedIpv4};
+pub(crate) use packet::{Options, header_verifies};
 
 /// The fixed 20 bytes of an IPv4 header (RFC 791 §3.1).
 ///
