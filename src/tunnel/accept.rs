@@ -8,7 +8,7 @@ use super::tally::{Event, Tally};
 use crate::encap::Encapsulate;
 use crate::error::EncapError;
 use crate::mss::{self, Patch};
-use crate::packet::{Facts, PerPacket, Rules};
+use crate::packet::{Facts, InnerChecksum, PerPacket, Rules};
 use crate::wire::IpProtocol;
 
 /// All rules, with the reason of an error.
@@ -218,22 +218,12 @@ fn is_own<T: PeerTunnel>(tunnel: &T, facts: &Facts) -> bool {
         && (facts.source(), facts.destination()) == tunnel.ends()
 }
 
-/// How to lower the MSS option of a packet to the peer.
-pub(super) fn clamp_outbound<T: PeerTunnel>(
-    peer: (&T, &PeerPolicy),
-    packet: &[u8],
-    per_packet: &PerPacket,
-) -> Option<Patch> {
-    let path_mtu = per_packet.link_mtu().unwrap_or(u16::MAX);
-    let patch = clamp(peer, path_mtu, packet)?;
-    Some(patch.with_inner_checksum(per_packet.inner_checksum()))
-}
-
 /// How to lower the MSS option of a packet, if that is above what fits the path.
 pub(super) fn clamp<T: PeerTunnel>(
     (tunnel, policy): (&T, &PeerPolicy),
     path_mtu: u16,
     packet: &[u8],
+    inner_checksum: InnerChecksum,
 ) -> Option<Patch> {
     let fits = inner_mtu(path_mtu, tunnel).saturating_sub(TCP_HEADERS);
     let limit = match policy.mss {
@@ -241,5 +231,5 @@ pub(super) fn clamp<T: PeerTunnel>(
         MssPolicy::Path => fits,
         MssPolicy::AtMost(most) => fits.min(most),
     };
-    mss::inspect(packet, limit)
+    Some(mss::inspect(packet, limit)?.with_inner_checksum(inner_checksum))
 }

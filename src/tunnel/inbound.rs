@@ -14,6 +14,7 @@ use crate::error::{Ignored, Reason, Refused};
 use crate::fragment::{Added, SlotId};
 use crate::icmp;
 use crate::mss::{self, Patch};
+use crate::packet::InnerChecksum;
 use crate::time::Instant;
 use crate::wire::{COMMON_FIRST, IpProtocol, Ipv4, is_unicast};
 
@@ -199,7 +200,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 
     fn clamp_restored(&mut self, peer: PeerId, inner: &[u8]) -> Option<Patch> {
         let (tunnel, policy, path) = self.peer(peer)?;
-        clamp((tunnel, policy), path.mtu.current(), inner)
+        clamp(
+            (tunnel, policy),
+            path.mtu.current(),
+            inner,
+            InnerChecksum::Complete,
+        )
     }
 
     /// What to do with a whole packet, which this slot has if it came in fragments.
@@ -243,7 +249,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             None
         } else {
             let inner = opened.span().get(packet).unwrap_or_default();
-            clamp((tunnel, policy), path.mtu.current(), inner)
+            clamp(
+                (tunnel, policy),
+                path.mtu.current(),
+                inner,
+                InnerChecksum::Complete,
+            )
         };
         if was_silent {
             // It may fall silent again.

@@ -1,6 +1,6 @@
 //! From the inner side to a peer.
 
-use super::accept::{ALL, Accepted, Need, Request, Room, clamp_outbound};
+use super::accept::{ALL, Accepted, Need, Request, Room, clamp};
 use super::cause::Cause;
 use super::endpoint::{Core, Endpoint, inner_mtu};
 use super::peer_tunnel::PeerTunnel;
@@ -259,7 +259,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// How to lower the MSS option of a packet to this peer.
     fn clamp_outbound(&self, peer: PeerId, packet: &[u8], numbered: &PerPacket) -> Option<Patch> {
         let found = self.peers.get(peer)?;
-        clamp_outbound(found, packet, numbered)
+        let path_mtu = numbered.link_mtu().unwrap_or(u16::MAX);
+        clamp(found, path_mtu, packet, numbered.inner_checksum())
     }
 
     /// The ICMP error that is due because an earlier packet did not get through. It stays due if it must not
