@@ -173,6 +173,7 @@ mod path;
 mod peer_table;
 mod peer_tunnel;
 mod peers;
+mod refusal;
 mod reports;
 mod socket;
 mod socket_tunnel;

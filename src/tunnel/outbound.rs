@@ -1,21 +1,19 @@
 //! From the inner side to a peer.
 
-use super::accept::{ALL, Accepted, Need, Request, Room, clamp};
+use super::accept::{ALL, Accepted, Need, Request, Room};
 use super::cause::Cause;
-use super::endpoint::{Core, Endpoint, inner_mtu};
+use super::endpoint::{Core, Endpoint};
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{PeerId, Peers};
 use super::tally::{Event, Tally};
 use super::verdict::Outbound;
 use crate::encap::Encapsulate;
-use crate::error::{EncapError, ParseError};
-use crate::fragment::{self, Fragment, Plan};
-use crate::icmp::{IcmpError, Kind};
-use crate::mss::Patch;
-use crate::mtu::MIN_MTU;
+use crate::error::ParseError;
+use crate::fragment::Fragment;
+use crate::icmp::Kind;
 use crate::packet::{Facts, Packet, PerPacket, Rules, Span};
 use crate::time::Instant;
-use crate::wire::{COMMON_FIRST, Ipv4, Ipv4Flags};
+use crate::wire::{COMMON_FIRST, Ipv4};
 
 /// Wraps a packet that was accepted, with room in front of it, and sends it.
 type Put<'a, T> = &'a mut dyn FnMut(&T, &mut Packet<'_>, &Facts, &PerPacket);
@@ -62,7 +60,7 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// [`overhead`](Encapsulate::overhead), also if it is split, and none behind it. For a static buffer there is
     /// [`mtu::Overhead`](crate::mtu::Overhead), which is `const`; 256 bytes are enough for four layers of any kind.
     /// Room comes first: with too little, each packet to the peer is dropped
-    /// ([`NoHeadroom`](EncapError::NoHeadroom)), also one that would have been answered.
+    /// ([`NoHeadroom`](crate::error::EncapError::NoHeadroom)), also one that would have been answered.
     ///
     /// An [`Answer`](Outbound::Answer) and a notice are left to the caller. The packet is still the inner one
     /// then, at its place, but for the TTL of one that is forwarded, and for the header if minimal encapsulation has
@@ -256,96 +254,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
     }
 
-    /// How to lower the MSS option of a packet to this peer.
-    fn clamp_outbound(&self, peer: PeerId, packet: &[u8], numbered: &PerPacket) -> Option<Patch> {
-        let found = self.peers.get(peer)?;
-        let path_mtu = numbered.link_mtu().unwrap_or(u16::MAX);
-        clamp(found, path_mtu, packet, numbered.inner_checksum())
-    }
-
-    /// The ICMP error that is due because an earlier packet did not get through. It stays due if it must not
-    /// be sent to the source of this packet.
-    fn notice(&mut self, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
-        let now = self.now();
-        let kind = self.path(peer)?.notice(now)?;
-        let error = self.error_about(Some(peer), kind, packet).ok();
-        if error.is_some() {
-            if let Some(path) = self.path(peer) {
-                path.forget_notice();
-            }
-        }
-        error
-    }
-
-    /// What to do with a packet to this peer that does not go there in one piece, if it need not be dropped.
-    fn refuse(
-        &mut self,
-        request: Request<'_>,
-        peer: PeerId,
-        packet: &[u8],
-        verdict: &mut Outbound,
-    ) {
-        let Outbound::Drop { cause, .. } = verdict else {
-            return;
-        };
-        let mtu = match *cause {
-            Cause::Encap(EncapError::TtlExpired) => {
-                return self.answer(packet, Kind::TimeExceeded, verdict);
-            }
-            Cause::Encap(EncapError::FragmentationNeeded { mtu }) => mtu,
-            Cause::Encap(EncapError::TooLong { .. }) => {
-                let tunnel = self.peers.get(peer).map(|(tunnel, _)| tunnel);
-                tunnel.map_or(u16::MAX, |tunnel| inner_mtu(u16::MAX, tunnel))
-            }
-            _ => return,
-        };
-        let Ok(parsed) = &Ipv4::parse_by_call(packet) else {
-            return;
-        };
-        let header = parsed.header();
-        let segment_len = request.per_packet.segment_len();
-        if u32::from(mtu) < MIN_MTU {
-            *cause = Cause::MtuTooSmall;
-        } else if header.flags().contains(Ipv4Flags::DF) {
-            self.answer(packet, Kind::FragmentationNeeded { mtu }, verdict);
-        } else if segment_len.is_some_and(|len| len < header.total_len()) {
-            *cause = Cause::SegmentTooLong;
-        } else {
-            let mut per_packet = PerPacket::new();
-            if let Some(plan) = self.split(request, peer, (parsed, mtu), &mut per_packet, cause) {
-                *verdict = Outbound::Split {
-                    peer,
-                    plan,
-                    per_packet,
-                    clamp: self.clamp_outbound(peer, packet, &per_packet),
-                };
-            }
-        }
-    }
-
-    /// How to split a packet that exceeds the inner MTU, if the tunnel takes its fragments. Writes the numbers of
-    /// the first, or why it is not split.
-    fn split(
-        &mut self,
-        request: Request<'_>,
-        peer: PeerId,
-        (packet, mtu): (&Ipv4<'_>, u16),
-        numbered: &mut PerPacket,
-        refusal: &mut Cause,
-    ) -> Option<Plan> {
-        let plan = match fragment::plan_parsed(packet, mtu) {
-            Ok(plan) => plan,
-            Err(error) => {
-                *refusal = Cause::Fragment(error);
-                return None;
-            }
-        };
-        let mut first = Facts::trusted_by_call(packet.header());
-        first.make_first_fragment(plan.first_len());
-        self.number_fragment(request.per_packet, peer, &first, numbered, refusal)
-            .then_some(plan)
-    }
-
     /// Wraps the fragments of a packet that is split in place, one after the other.
     // Apart, so that its memory is not there while the packet is judged.
     #[inline(never)]
@@ -394,23 +302,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             if let Some((tunnel, _)) = self.peers.get(*peer) {
                 put(tunnel, &mut fragment, &facts, &numbered);
             }
-        }
-    }
-
-    /// Instead of dropping the packet, an ICMP error to its source, or the reason why there is none.
-    fn answer(&mut self, packet: &[u8], kind: Kind, verdict: &mut Outbound) {
-        let Outbound::Drop { peer, cause } = verdict else {
-            return;
-        };
-        match self.error_about(*peer, kind, packet) {
-            Ok(error) => {
-                *verdict = Outbound::Answer {
-                    peer: *peer,
-                    error,
-                    cause: *cause,
-                }
-            }
-            Err(silence) => *cause = silence,
         }
     }
 
