@@ -55,6 +55,15 @@ const TOKEN: u32 = 1000;
 const MOST_DEBT: u32 = 1023;
 
 impl Bucket {
+    /// Of nobody: all zero, for memory without a value.
+    pub(crate) const UNKNOWN: Self = Self {
+        last: Instant::ZERO,
+        random: [0; 2],
+        tokens: 0,
+        per_second: 0,
+        burst: 0,
+    };
+
     /// A full bucket.
     #[inline]
     pub const fn new(config: BucketConfig) -> Self {

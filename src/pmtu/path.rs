@@ -119,6 +119,19 @@ const fn epoch(instant: Instant) -> u64 {
 const EPOCH: u64 = 1 << 15;
 
 impl PathMtu {
+    /// Of no path: all zero, for memory without a value.
+    pub(crate) const UNKNOWN: Self = Self {
+        seen: Instant::ZERO,
+        raise_at: Instant::ZERO,
+        raise_after: 0,
+        link_mtu: 0,
+        mtu: 0,
+        told: 0,
+        floor: 0,
+        longest: 0,
+        longest_before: 0,
+    };
+
     /// The path behind a link of `link_mtu` bytes, of which nothing is known yet: its MTU is the link's. A
     /// link MTU below 68 is taken for 68.
     #[inline]

@@ -1,7 +1,7 @@
 use super::peers::PeerId;
-use crate::icmp::{Bucket, BucketConfig, Kind};
+use crate::icmp::{Bucket, Kind};
 use crate::packet::PerPacket;
-use crate::pmtu::{PathMtu, PathMtuConfig, Prober};
+use crate::pmtu::{PathMtu, Prober};
 use crate::time::{Duration, Instant};
 
 /// How long an unreachable exit is remembered, to tell the source of the next packet (RFC 2003 §5). As in
@@ -16,8 +16,9 @@ pub struct Path {
     generation: Generation,
     pub(super) mtu: PathMtu,
     pub(super) bucket: Bucket,
-    /// What the source of the next packet is to be told, and until when.
-    notice: Option<(Kind, Instant)>,
+    /// What the source of the next packet is to be told, before this instant.
+    notice: Kind,
+    notice_until: Instant,
     /// When a packet came from the peer, and when one went there.
     heard: Instant,
     spoke: Instant,
@@ -32,29 +33,23 @@ pub struct Path {
     is_mtu_untold: bool,
 }
 
-/// An `Option<u32>` in one word, which is compared at once.
+/// An `Option<u32>` in one word, which is compared at once: 0 for none.
 type Generation = u64;
-const NO_GENERATION: Generation = u64::MAX;
 
 const fn generation(peer: PeerId) -> Generation {
     let [a, b, c, d] = peer.generation().to_be_bytes();
-    u64::from_be_bytes([0, 0, 0, 0, a, b, c, d])
+    u64::from_be_bytes([0, 0, 0, 1, a, b, c, d])
 }
 
 impl Path {
-    /// Nothing is known yet: what to fill the memory of an endpoint with.
-    ///
-    /// It is not all zero. In a firmware, keep paths in a static of their own: in one with other memory they would
-    /// move all of that from `.bss` to `.data`, and into flash.
+    /// Nothing is known yet: what to fill the memory of an endpoint with. It is all zero: in a firmware, a static of it
+    /// takes no flash.
     pub const EMPTY: Self = Self {
-        generation: NO_GENERATION,
-        mtu: PathMtu::new(u16::MAX, PathMtuConfig::STATIC),
-        bucket: Bucket::new(BucketConfig {
-            per_second: 0,
-            burst: 0,
-            key: 0,
-        }),
-        notice: None,
+        generation: 0,
+        mtu: PathMtu::UNKNOWN,
+        bucket: Bucket::UNKNOWN,
+        notice: Kind::NetUnreachable,
+        notice_until: Instant::ZERO,
         heard: Instant::ZERO,
         spoke: Instant::ZERO,
         sequence: 0,
@@ -104,7 +99,7 @@ impl Path {
     /// [`PathMtu::current`].
     #[inline(always)]
     pub(super) const fn is_quiet(&self, now: Instant) -> bool {
-        self.notice.is_none() && self.mtu.is_quiet(now)
+        now.as_millis() >= self.notice_until.as_millis() && self.mtu.is_quiet(now)
     }
 
     /// A packet of `inner_len` bytes went to the peer, whose longest part has `len` bytes on the wire. The path
@@ -147,22 +142,17 @@ impl Path {
 
     /// The exit cannot be reached: the source of the next packet will be told.
     pub(super) fn take_note(&mut self, now: Instant, kind: Kind) {
-        self.notice = Some((kind, now + NOTICE_TIME));
+        (self.notice, self.notice_until) = (kind, now + NOTICE_TIME);
     }
 
     /// What the source of a packet is to be told.
-    pub(super) fn notice(&mut self, now: Instant) -> Option<Kind> {
-        let (kind, until) = self.notice?;
-        if now < until {
-            return Some(kind);
-        }
-        self.notice = None;
-        None
+    pub(super) fn notice(&self, now: Instant) -> Option<Kind> {
+        (now < self.notice_until).then_some(self.notice)
     }
 
     /// It was told.
     pub(super) const fn forget_notice(&mut self) {
-        self.notice = None;
+        self.notice_until = Instant::ZERO;
     }
 
     /// The link has another MTU now.
