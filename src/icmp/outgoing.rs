@@ -201,17 +201,13 @@ impl IcmpError {
     #[must_use]
     pub fn header(&self, offending: &[u8]) -> Option<[u8; Self::HEADER_LEN]> {
         let quote = offending.get(..self.quote_len())?;
-        let mut ip = Ipv4Header::new(
+        let ip = Ipv4Header::composed(
             self.source,
             self.destination,
             IpProtocol::ICMP,
             self.quote_len.saturating_add(28),
+            (0xc0, self.identification, self.flags),
         );
-        ip.set_tos(0xc0);
-        ip.edit(|edit| {
-            edit.set_identification(self.identification)
-                .set_flags(Ipv4Flags::from_bits_truncate(self.flags));
-        });
         let [high, low] = Sum::new()
             .add_u16(u16::from_be_bytes([self.message_type, self.code]))
             .add_u16(self.mtu)

@@ -143,7 +143,7 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
                 verdict => verdict,
             },
             // Never: its header was made anew.
-            Err(error) => refused(None, Refused::outer(error)),
+            Err(_) => refused(None, Refused::new(Reason::OuterBadChecksum)),
         }
     }
 }
