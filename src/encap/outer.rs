@@ -241,8 +241,11 @@ impl Outer {
     }
 
     /// A fault of [`check`](Self::check) with its figures.
-    #[cold]
-    #[inline(never)]
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        cold,
+        inline(never)
+    )]
     pub(super) fn error(
         &self,
         fault: Fault,
@@ -410,8 +413,11 @@ impl Outer {
 
 /// Whether a packet is too long that exceeds this MTU or that of the link: not a super-packet whose
 /// segments fit, if 16 bits can say its length. It had `read_len` bytes, and has `len` with headers.
-#[cold]
-#[inline(never)]
+#[cfg_attr(
+    not(all(target_os = "none", not(target_pointer_width = "64"))),
+    cold,
+    inline(never)
+)]
 fn segments_exceed(max_len: u16, read_len: usize, len: usize, packet: &PerPacket) -> bool {
     match packet.segment_len() {
         Some(segment_len) if u16::try_from(len).is_ok() => {
