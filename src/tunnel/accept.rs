@@ -154,7 +154,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// Gives a packet an identification. Tells with which peer it counts.
-    #[inline(never)]
     fn identify(&mut self, peer: PeerId, numbered: &mut PerPacket) -> Option<PeerId> {
         let counting = self.counting(peer);
         let ordinal = self.path(counting)?.ordinal();

@@ -46,7 +46,10 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     }
 
     /// [`inbound`](Self::inbound) of any packet.
-    #[inline(never)]
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(never)
+    )]
     fn inbound_any(&mut self, now: Instant, packet: &[u8]) -> Inbound {
         self.core.advance(now);
         let verdict = self.judge_any(packet);

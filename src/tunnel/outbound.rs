@@ -164,7 +164,10 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// Wraps any packet, or its fragments, by `put`, which needs so much room in front of it.
-    #[inline(never)]
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(never)
+    )]
     pub(super) fn send_any(
         &mut self,
         request: Request<'_>,
@@ -218,7 +221,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// What to do with a valid packet. The verdicts are written in place: they are long to copy.
-    #[inline(never)]
     fn judge_outbound(
         &mut self,
         request: Request<'_>,
