@@ -325,9 +325,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// Whether a packet to one of our own addresses is for a tunnel, whoever sent it.
     fn is_for_tunnel(&self, outer: Ipv4<'_>) -> bool {
         let header = outer.header();
-        let number = Arrival::of(outer).number();
-        match (header.protocol(), number.map(u16::try_from)) {
-            (protocol @ (IpProtocol::UDP | IpProtocol::TCP), Some(Ok(port))) => {
+        match (header.protocol(), outer.payload().first_chunk()) {
+            (protocol @ (IpProtocol::UDP | IpProtocol::TCP), Some(&[_, _, high, low])) => {
+                let port = u16::from_be_bytes([high, low]);
                 self.peers.listens(header.destination(), protocol, port)
             }
             (protocol, _) => protocol.is_tunnel(),
