@@ -23,6 +23,8 @@ pub(super) struct Checks<A> {
     pub(super) access: A,
     pub(super) max_depth: u8,
     pub(super) policy: InnerPolicy,
+    /// Whether the common instance may be asked: it knows nothing strict. Known before packets come, where the policy is.
+    pub(super) are_common: bool,
 }
 
 /// What the checks of an inner packet need of the layers around it.
@@ -42,16 +44,6 @@ pub(super) struct Around {
 }
 
 impl<A: Access> Checks<A> {
-    /// Whether the common instance may be asked: it knows no strict switch.
-    #[inline(always)]
-    pub(super) const fn are_common(&self) -> bool {
-        let policy = &self.policy;
-        !(policy.exact_length
-            || policy.refuses_land
-            || policy.is_uniform()
-            || policy.refuses_tunnels())
-    }
-
     /// What else is allowed and refused, by this instance.
     #[inline(always)]
     const fn policy<const COMMON: bool>(&self) -> InnerPolicy {

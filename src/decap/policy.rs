@@ -78,6 +78,12 @@ impl InnerPolicy {
         refuses_land: false,
     };
 
+    /// Whether it asks for no check that most packets do not need.
+    #[inline(always)]
+    pub(super) const fn is_common(&self) -> bool {
+        !(self.exact_length || self.refuses_land || self.is_uniform() || self.refuses_tunnels())
+    }
+
     #[inline(always)]
     pub(super) const fn is_uniform(&self) -> bool {
         matches!(self.egress_dscp, EgressDscp::Uniform)

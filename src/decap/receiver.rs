@@ -74,6 +74,7 @@ impl<S, A> Receiver<S, A> {
                 access,
                 max_depth: 1,
                 policy: InnerPolicy::DEFAULT,
+                are_common: true,
             },
         }
     }
@@ -87,20 +88,27 @@ impl<S, A> Receiver<S, A> {
 
     pub(super) const fn set_inner_policy(&mut self, policy: InnerPolicy) {
         self.checks.policy = policy;
+        self.checks.are_common = policy.is_common();
     }
 
     /// Sets what becomes of the inner DSCP.
     #[inline]
-    pub const fn with_egress_dscp(mut self, dscp: EgressDscp) -> Self {
-        self.checks.policy.egress_dscp = dscp;
-        self
+    pub const fn with_egress_dscp(self, dscp: EgressDscp) -> Self {
+        let policy = InnerPolicy {
+            egress_dscp: dscp,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Sets whether inner packets may be tunnel packets.
     #[inline]
-    pub const fn with_inner_tunnels(mut self, inner_tunnels: InnerTunnels) -> Self {
-        self.checks.policy.inner_tunnels = inner_tunnels;
-        self
+    pub const fn with_inner_tunnels(self, inner_tunnels: InnerTunnels) -> Self {
+        let policy = InnerPolicy {
+            inner_tunnels,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Sets how many layers of one packet this host may open, over all passes of the packet; 1 by
@@ -114,16 +122,22 @@ impl<S, A> Receiver<S, A> {
 
     /// Allows inner packets to multicast groups.
     #[inline]
-    pub const fn allowing_multicast(mut self) -> Self {
-        self.checks.policy.allows_multicast = true;
-        self
+    pub const fn allowing_multicast(self) -> Self {
+        let policy = InnerPolicy {
+            allows_multicast: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Allows inner class E addresses, 240/4.
     #[inline]
-    pub const fn allowing_class_e(mut self) -> Self {
-        self.checks.policy.allows_class_e = true;
-        self
+    pub const fn allowing_class_e(self) -> Self {
+        let policy = InnerPolicy {
+            allows_class_e: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Allows inner packets from one of our own addresses: on a load balancer's backend that calls the
@@ -131,32 +145,44 @@ impl<S, A> Receiver<S, A> {
     /// ([`OuterPolicy::hairpin`](crate::encap::OuterPolicy::hairpin)). The access list must still allow
     /// the address.
     #[inline]
-    pub const fn allowing_own_source(mut self) -> Self {
-        self.checks.policy.allows_own_source = true;
-        self
+    pub const fn allowing_own_source(self) -> Self {
+        let policy = InnerPolicy {
+            allows_own_source: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Allows inner packets to the peer itself. Use it only where the route to the peer cannot lead back
     /// into the tunnel: two such ends would send a packet back and forth until its TTL is 0. A load
     /// balancer's backend needs it if the service has the address that the balancer's tunnels start from.
     #[inline]
-    pub const fn allowing_destination_peer(mut self) -> Self {
-        self.checks.policy.allows_destination_peer = true;
-        self
+    pub const fn allowing_destination_peer(self) -> Self {
+        let policy = InnerPolicy {
+            allows_destination_peer: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Refuses inner packets that are shorter than the tunnel's payload.
     #[inline]
-    pub const fn with_exact_length(mut self) -> Self {
-        self.checks.policy.exact_length = true;
-        self
+    pub const fn with_exact_length(self) -> Self {
+        let policy = InnerPolicy {
+            exact_length: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Refuses inner packets from an address to itself, as in a LAND attack.
     #[inline]
-    pub const fn refusing_land(mut self) -> Self {
-        self.checks.policy.refuses_land = true;
-        self
+    pub const fn refusing_land(self) -> Self {
+        let policy = InnerPolicy {
+            refuses_land: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 }
 
@@ -189,7 +215,7 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
 
     #[inline(always)]
     fn inspect_outer(&self, outer: OuterPacket<'_>) -> Result<Opened, Refused> {
-        if COMMON_FIRST && self.checks.are_common() && outer.restored().is_none() {
+        if COMMON_FIRST && self.checks.are_common && outer.restored().is_none() {
             if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
                 return Ok(opened);
             }
@@ -209,7 +235,7 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
             let opened = self.checks.inspect::<false, S>(&self.shim, &outer)?;
             return Ok(opened.into_inner(packet));
         }
-        if self.checks.are_common() {
+        if self.checks.are_common {
             if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
                 return Ok(opened.into_inner(packet));
             }

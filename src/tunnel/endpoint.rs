@@ -5,6 +5,7 @@ use super::identification::Identifications;
 use super::path::Path;
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{MtuPolicy, PeerId, PeerPolicy, Peers};
+use super::reassembly::Reassembly;
 use super::tally::{Event, Tally};
 use super::verdict::Change;
 use crate::encap::Encapsulate;
@@ -69,9 +70,9 @@ impl Default for EndpointConfig {
 ///
 /// See the [module](super) for an example and for who learns what.
 #[derive(Debug)]
-pub struct Endpoint<'m, P, C = ()> {
+pub struct Endpoint<'m, P, C = (), R = Option<Reassembler<'m>>> {
     pub(super) core: Core<'m, P, C>,
-    pub(super) reassembler: Option<Reassembler<'m>>,
+    pub(super) reassembler: R,
 }
 
 /// All of an endpoint but its fragments: a datagram that was joined is judged while it lies there.
@@ -120,10 +121,22 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
         self
     }
 
+    /// The same, which never joins outer fragments, as a type: nothing that does is linked then.
+    #[inline]
+    #[must_use]
+    pub fn without_reassembler(self) -> Endpoint<'m, P, C, ()> {
+        Endpoint {
+            core: self.core,
+            reassembler: (),
+        }
+    }
+}
+
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// The same, which counts what it does.
     #[inline]
     #[must_use]
-    pub fn with_tally<D: Tally>(self, tally: D) -> Endpoint<'m, P, D> {
+    pub fn with_tally<D: Tally>(self, tally: D) -> Endpoint<'m, P, D, R> {
         let core = self.core;
         Endpoint {
             core: Core {
@@ -232,7 +245,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     #[must_use]
     pub fn datagram(&mut self, slot: SlotId) -> Option<&mut [u8]> {
-        self.reassembler.as_mut()?.packet(slot)
+        self.reassembler.get_mut()?.packet(slot)
     }
 
     /// When to call [`expire`](Self::expire) next; `None` for never.
@@ -241,10 +254,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let held = self
-            .reassembler
-            .as_ref()
-            .and_then(Reassembler::next_deadline);
+        let held = self.reassembler.get().and_then(Reassembler::next_deadline);
         let deadline = self.core.deadline.min(held.unwrap_or(Instant::MAX));
         (deadline < Instant::MAX).then_some(deadline)
     }
@@ -255,7 +265,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     pub fn expire(&mut self, now: Instant, mut tell: impl FnMut(Change)) {
         let now = self.core.advance(now);
-        if let Some(reassembler) = &mut self.reassembler {
+        if let Some(reassembler) = self.reassembler.get_mut() {
             for _ in 0..reassembler.expire(now) {
                 self.core
                     .tally

@@ -6,6 +6,7 @@ use super::cause::Cause;
 use super::endpoint::{Core, Endpoint};
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{PeerAccess, PeerId, Peers};
+use super::reassembly::Reassembly;
 use super::reports::{ignore, quote_start};
 use super::tally::{Event, Tally};
 use super::verdict::Inbound;
@@ -18,7 +19,7 @@ use crate::packet::InnerChecksum;
 use crate::time::Instant;
 use crate::wire::{COMMON_FIRST, IpProtocol, Ipv4, is_unicast};
 
-impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// What to do with a packet from the network. Nothing is written.
     ///
     /// It must begin with its IPv4 header. Packets that are not for a tunnel of ours may be among them.
@@ -90,7 +91,7 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
                 opened,
                 clamp,
             } => {
-                let reassembler = self.reassembler.as_mut();
+                let reassembler = self.reassembler.get_mut();
                 let datagram = reassembler.and_then(|reassembler| reassembler.packet(*slot));
                 self.core
                     .write(*peer, opened, *clamp, datagram.unwrap_or_default());
@@ -104,7 +105,10 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
         let Self { core, reassembler } = self;
         let (source, destination) = (outer.header().source(), outer.header().destination());
         let (peer, reason) = if core.peers.is_local(destination) {
-            match (core.peers.with_outer_address(source, 0), reassembler) {
+            match (
+                core.peers.with_outer_address(source, 0),
+                reassembler.get_mut(),
+            ) {
                 (Some(peer), Some(reassembler)) => {
                     return match reassembler.add_parsed(core.now(), u32::from(source), outer) {
                         Ok(Added::Complete(slot)) => self.judge_datagram(slot),
@@ -133,7 +137,7 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// The verdict on a datagram that is complete.
     fn judge_datagram(&mut self, slot: SlotId) -> Inbound {
         let Self { core, reassembler } = self;
-        let reassembler = reassembler.as_mut();
+        let reassembler = reassembler.get_mut();
         let datagram = reassembler.and_then(|reassembler| reassembler.packet(slot));
         let datagram = datagram.unwrap_or_default();
         match Ipv4::parse_by_call(datagram) {

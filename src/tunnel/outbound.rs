@@ -5,6 +5,7 @@ use super::cause::Cause;
 use super::endpoint::{Core, Endpoint};
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{PeerId, Peers};
+use super::reassembly::Reassembly;
 use super::tally::{Event, Tally};
 use super::verdict::Outbound;
 use crate::encap::Encapsulate;
@@ -18,7 +19,7 @@ use crate::wire::{COMMON_FIRST, Ipv4};
 /// Wraps a packet that was accepted, with room in front of it, and sends it.
 type Put<'a, T> = &'a mut dyn FnMut(&T, &mut Packet<'_>, &Facts, &PerPacket);
 
-impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// What to do with a packet from the inner side. Nothing is written.
     ///
     /// `per_packet` has what the caller knows of the packet: for a super-packet the length of its segments,

@@ -5,6 +5,7 @@ use core::net::Ipv4Addr;
 use super::cause::Cause;
 use super::endpoint::{Core, Endpoint, inner_mtu};
 use super::peers::{PeerId, Peers};
+use super::reassembly::Reassembly;
 use super::tally::Tally;
 use super::verdict::Inbound;
 use crate::encap::Encapsulate;
@@ -19,7 +20,7 @@ use crate::wire::Ipv4Header;
 /// tells them apart.
 const MOST_BEHIND_ADDRESS: usize = 64;
 
-impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// The system refused to send a packet to this peer that is longer than `mtu` bytes (`EMSGSIZE`, or
     /// `SO_EE_ORIGIN_LOCAL` in a socket's error queue; see [sockets](super#sockets-of-the-host)). That is
     /// believed at once. The verdict is [`Inbound::Learnt`], also if that changes nothing, as on a path with a

@@ -6,6 +6,7 @@ use super::cause::Cause;
 use super::endpoint::{Core, Endpoint};
 use super::inbound::refused;
 use super::peers::{PeerAccess, Peers};
+use super::reassembly::Reassembly;
 use super::socket_tunnel::{Received, SocketTunnel};
 use super::tally::Tally;
 use super::verdict::{Inbound, Outbound};
@@ -14,7 +15,7 @@ use crate::error::{EncapError, Reason, Refused};
 use crate::packet::{Facts, InnerChecksum, Packet, PerPacket};
 use crate::time::Instant;
 
-impl<P: Peers, C: Tally> Endpoint<'_, P, C>
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R>
 where
     P::Tunnel: SocketTunnel,
 {

@@ -72,8 +72,8 @@ impl<'a> HeaderOption<'a> {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HeaderOptions<'a> {
-    bytes: &'a [u8],
-    /// Where the next option begins.
+    rest: &'a [u8],
+    /// Where that begins.
     offset: usize,
 }
 
@@ -81,7 +81,10 @@ impl<'a> HeaderOptions<'a> {
     /// An iterator over the option bytes of a header.
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, offset: 0 }
+        Self {
+            rest: bytes,
+            offset: 0,
+        }
     }
 
     /// Whether there is a loose or strict source route. An invalid list is searched up to its first
@@ -122,23 +125,24 @@ impl<'a> HeaderOptions<'a> {
         inline(never)
     )]
     pub(crate) fn step(&mut self) -> Option<Result<HeaderOption<'a>, u8>> {
-        let offset = self.offset;
-        let rest = self.bytes.get(offset..)?;
-        let (&kind, behind) = rest.split_first()?;
-        let data = match kind {
+        let (&kind, behind) = self.rest.split_first()?;
+        let (data_at, len) = match kind {
             0 => {
-                self.bytes = &[];
+                self.rest = &[];
                 return None;
             }
-            HeaderOption::NOP => 1..1,
-            _ => 2..behind.first().map_or(0, |len| usize::from(*len)),
+            HeaderOption::NOP => (1, 1),
+            _ => (2, behind.first().map_or(0, |len| usize::from(*len))),
         };
-        let end = offset.saturating_add(data.end);
-        let Some(data) = rest.get(data) else {
-            self.bytes = &[];
+        let option = self.rest.split_at_checked(len);
+        let option = option.and_then(|(option, rest)| Some((option.get(data_at..)?, rest)));
+        let Some((data, rest)) = option else {
+            self.rest = &[];
             return Some(Err(kind));
         };
-        self.offset = end;
+        let offset = self.offset;
+        self.rest = rest;
+        self.offset = offset.wrapping_add(len);
         Some(Ok(HeaderOption { kind, data, offset }))
     }
 }
