@@ -687,3 +687,27 @@ fn a_27_outer_fragments_are_refused_without_a_reassembler() {
     }
     let _ = delivered(&mut far, START, &outer);
 }
+
+/// The same of an endpoint that can never join any, though it could before.
+#[test]
+fn a_27_outer_fragments_are_refused_where_nobody_can_join_them() {
+    let mut near = with(
+        ipip(HERE, THERE).with_policy(COPY_DF),
+        FAR,
+        PeerPolicy::DEFAULT,
+        EndpointConfig::DEFAULT,
+    );
+    let mut far = joining(one(ipip(THERE, HERE), NEAR), 1, 2000).without_reassembler();
+    let outer = sent(&mut near, START, &inner(1400, false));
+    for fragment in oracle::fragments(&outer, 800).unwrap() {
+        let verdict = far.inbound(START, &fragment);
+        assert_eq!(
+            far.tally().last(),
+            refused(Reason::OuterFragment),
+            "{verdict:?}"
+        );
+    }
+    assert_eq!(far.next_deadline(), None);
+    let verdict = far.receive(START, &mut outer.clone());
+    assert!(matches!(verdict, Inbound::Deliver { .. }), "{verdict:?}");
+}

@@ -7,7 +7,8 @@ use ipencap::pmtu::{Prober, ProberConfig};
 use ipencap::shim::{Fou, IpIp};
 use ipencap::time::Instant;
 use ipencap::tunnel::{
-    Counters, Endpoint, Inbound, OnePeer, Outbound, Path, PeerTunnel, Peers, SocketTunnel,
+    Counters, Endpoint, Inbound, OnePeer, Outbound, Path, PeerTunnel, Peers, Reassembly,
+    SocketTunnel,
 };
 
 use super::Tunnels;
@@ -28,6 +29,19 @@ pub fn call(tunnels: &Tunnels, buffer: &mut [u8]) {
     run(black_box(OnePeer::new(fou, prefixes())), buffer, sockets);
     let stack: (Tunnel<IpIp>, Tunnel<Fou>) = (ipip, fou);
     run(black_box(OnePeer::new(stack, prefixes())), buffer, sockets);
+    never_joining(black_box(OnePeer::new(ipip, prefixes())));
+}
+
+fn never_joining<P: Peers>(peers: P) {
+    let mut paths = [Path::EMPTY; 2];
+    let end = Endpoint::new(peers, black_box(paths.as_mut_slice()), config());
+    let mut end = black_box(Endpoint::without_reassembler(end));
+    seen(Endpoint::inbound(&mut end, now(), bytes()));
+    let mut held: Option<Reassembler<'_>> = black_box(None);
+    seen(Reassembly::get(&held).is_some());
+    seen(Reassembly::get_mut(&mut held).is_some());
+    seen(Reassembly::get(&()).is_some());
+    seen(Reassembly::get_mut(&mut ()).is_some());
 }
 
 fn run<P: Peers>(peers: P, buffer: &mut [u8], sockets: impl Fn(&mut End<'_, P>, &mut [u8])) {
