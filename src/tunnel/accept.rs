@@ -85,7 +85,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             return None;
         }
         let now = self.now();
-        let (tunnel, path) = self.known(peer)?;
+        let (tunnel, path) = self.begun(peer)?;
         room.check(tunnel).ok()?;
         // Of a super-packet the longest part counts, not its whole length.
         if !path.is_quiet(now) || request.per_packet.segment_len().is_some() {

@@ -189,6 +189,7 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     #[must_use]
     pub fn inner_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
         self.core.advance(now);
+        let peer = self.core.named(peer)?;
         self.core.inner_mtu(peer)
     }
 
@@ -197,6 +198,7 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     #[must_use]
     pub fn path_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
         self.core.advance(now);
+        let peer = self.core.named(peer)?;
         Some(self.core.peer(peer)?.2.mtu.current())
     }
 
@@ -205,7 +207,7 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     #[inline]
     pub fn probe(&mut self, now: Instant, peer: PeerId, prober: &mut Prober) -> Option<Probe> {
         let now = self.core.advance(now);
-        let probe = prober.poll(now, &mut self.core.probed(peer)?.2.mtu);
+        let probe = prober.poll(now, &mut self.core.probed(self.core.named(peer)?)?.2.mtu);
         self.core.deadline = Instant::ZERO;
         probe
     }
@@ -214,7 +216,8 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     #[inline]
     pub fn on_confirmed(&mut self, now: Instant, peer: PeerId, prober: &mut Prober, len: u16) {
         let now = self.core.advance(now);
-        if let Some((_, _, path)) = self.core.probed(peer) {
+        let peer = self.core.named(peer);
+        if let Some((_, _, path)) = peer.and_then(|peer| self.core.probed(peer)) {
             path.on_confirmed(now, prober, len);
         }
         self.core.deadline = Instant::ZERO;
@@ -323,6 +326,13 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         now
     }
 
+    /// This peer that the caller names, if there is one.
+    #[inline(always)]
+    pub(super) fn named(&self, peer: PeerId) -> Option<PeerId> {
+        self.peers.get(peer)?;
+        Some(self.peers.known(peer))
+    }
+
     /// The instant of this call.
     #[inline(always)]
     pub(super) const fn now(&self) -> Instant {
@@ -337,7 +347,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 
     /// The tunnel to this peer, and what is known of its path, if anything is. Its MTU may be out of date.
     #[inline(always)]
-    pub(super) fn known(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &mut Path)> {
+    pub(super) fn begun(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &mut Path)> {
         let (tunnel, _) = self.peers.get(peer)?;
         let path = path_at(self.paths, peer).filter(|path| path.is_of(peer))?;
         Some((tunnel, path))

@@ -116,6 +116,7 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
         fragment: &Fragment,
     ) -> Option<PerPacket> {
         self.core.advance(now);
+        let peer = self.core.named(peer)?;
         let facts = Facts::trusted(fragment.header());
         let (mut numbered, mut refusal) = (PerPacket::new(), Cause::NoPeer);
         self.core
@@ -212,7 +213,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
                 if let Some(clamp) = clamp {
                     clamp.apply(packet.as_mut_slice());
                 }
-                if let Some((tunnel, _)) = self.peers.get(*peer) {
+                if let Some((tunnel, _)) = self.peers.get(self.peers.known(*peer)) {
                     put(tunnel, packet, facts, per_packet);
                 }
             }
@@ -276,6 +277,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         else {
             return;
         };
+        let peer = &self.peers.known(*peer);
         let mut fragments = plan.fragments_of(packet.as_slice());
         if let Some(clamp) = clamp {
             clamp.apply(packet.as_mut_slice());

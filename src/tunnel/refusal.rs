@@ -115,7 +115,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let Outbound::Drop { peer, cause } = verdict else {
             return;
         };
-        match self.error_about(*peer, kind, packet) {
+        match self.error_about(peer.map(|peer| self.peers.known(peer)), kind, packet) {
             Ok(error) => {
                 *verdict = Outbound::Answer {
                     peer: *peer,

@@ -29,6 +29,9 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     #[inline]
     pub fn local_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
         let now = self.core.advance(now);
+        let Some(peer) = self.core.named(peer) else {
+            return ignore(None, Cause::NoPeer);
+        };
         if let Some((_, _, path)) = self.core.peer(peer) {
             path.mtu.on_local(now, mtu);
             let deadline = path.mtu.next_deadline();
@@ -55,6 +58,9 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     #[inline]
     pub fn unreachable(&mut self, now: Instant, peer: PeerId) -> Inbound {
         let now = self.core.advance(now);
+        let Some(peer) = self.core.named(peer) else {
+            return ignore(None, Cause::NoPeer);
+        };
         if let Some((_, _, path)) = self.core.peer(peer) {
             path.take_note(now, Kind::HostUnreachable);
         }
@@ -95,6 +101,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     fn reported_mtu(&mut self, peer: PeerId, mtu: u16) -> Inbound {
+        let Some(peer) = self.named(peer) else {
+            return ignore(None, Cause::NoPeer);
+        };
         let now = self.now();
         if let Some((_, _, path)) = self.peer(peer) {
             if let pmtu::Effect::Ignored(reason) = path.mtu.on_unquoted_report(now, mtu) {
