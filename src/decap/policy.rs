@@ -80,17 +80,17 @@ impl InnerPolicy {
 
     /// Whether it asks for no check that most packets do not need.
     #[inline(always)]
-    pub(super) const fn is_common(&self) -> bool {
+    pub(super) const fn is_common(self) -> bool {
         !(self.exact_length || self.refuses_land || self.is_uniform() || self.refuses_tunnels())
     }
 
     #[inline(always)]
-    pub(super) const fn is_uniform(&self) -> bool {
+    pub(super) const fn is_uniform(self) -> bool {
         matches!(self.egress_dscp, EgressDscp::Uniform)
     }
 
     #[inline(always)]
-    pub(super) const fn refuses_tunnels(&self) -> bool {
+    pub(super) const fn refuses_tunnels(self) -> bool {
         matches!(self.inner_tunnels, InnerTunnels::Refuse)
     }
 }

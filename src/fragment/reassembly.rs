@@ -366,7 +366,7 @@ impl<'m> Reassembler<'m> {
     pub fn expire(&mut self, now: Instant) -> usize {
         let mut incomplete = 0usize;
         for slot in self.slots.iter_mut() {
-            if !slot.is_free() && slot.is_late(&self.limits.timeout, now) {
+            if !slot.is_free() && slot.is_late(self.limits.timeout, now) {
                 incomplete = incomplete.saturating_add(usize::from(slot.is_open()));
                 slot.free();
             }
@@ -377,7 +377,7 @@ impl<'m> Reassembler<'m> {
     /// Why the datagram at this place takes no more fragments, if it does not.
     fn over(&self, now: Instant, place: usize) -> Option<Eviction> {
         let slot = self.slots.get(place)?;
-        if slot.is_late(&self.limits.timeout, now) {
+        if slot.is_late(self.limits.timeout, now) {
             Some(Eviction::TimedOut)
         } else if slot.younger() > self.limits.max_distance {
             Some(Eviction::Overtaken)
@@ -435,7 +435,7 @@ impl<'m> Reassembler<'m> {
     fn preference(&self, now: Instant, peer: u32, slot: &Slot) -> u16 {
         let rank = if slot.is_free() {
             FREE
-        } else if slot.is_late(&self.limits.timeout, now) {
+        } else if slot.is_late(self.limits.timeout, now) {
             EXPIRED
         } else if slot.is_discarded() {
             DISCARDED

@@ -186,8 +186,8 @@ impl Slot {
         all(target_os = "none", not(target_pointer_width = "64")),
         inline(never)
     )]
-    pub(super) fn is_late(&self, timeout: &Duration, now: Instant) -> bool {
-        now >= self.started + *timeout
+    pub(super) fn is_late(&self, timeout: Duration, now: Instant) -> bool {
+        now >= self.started + timeout
     }
 
     /// Whether the fragment belongs to the datagram of this slot (RFC 791 §3.2).
