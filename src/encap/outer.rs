@@ -280,6 +280,19 @@ impl Outer {
         }
     }
 
+    /// [`error`](Self::error), which is left out where nobody reads it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn error_apart(
+        &self,
+        fault: Fault,
+        inner: Figures,
+        overhead: u16,
+        packet: &PerPacket,
+    ) -> EncapError {
+        self.error(fault, inner, overhead, packet)
+    }
+
     /// The facts of the outer packet, for the next tunnel around it.
     #[inline(always)]
     pub(super) const fn facts(&self, inner: &Facts, overhead: u16, rules: Rules) -> Facts {
