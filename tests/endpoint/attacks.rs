@@ -707,7 +707,8 @@ fn a_27_outer_fragments_are_refused_where_nobody_can_join_them() {
             "{verdict:?}"
         );
     }
-    assert_eq!(far.next_deadline(), None);
+    far.expire(START, |change| panic!("{change:?}"));
+    assert_eq!(far.next_deadline(), None, "nothing is held");
     let verdict = far.receive(START, &mut outer.clone());
     assert!(matches!(verdict, Inbound::Deliver { .. }), "{verdict:?}");
 }
