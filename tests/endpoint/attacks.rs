@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use ipencap::encap::{OuterPolicy, Role, Tunnel};
 use ipencap::error::{EncapError, Eviction, PathMtuIgnored, Reason, ReassemblyError, Refused};
 use ipencap::shim::{Fou, IpIp};
-use ipencap::tunnel::{Cause, EndpointConfig, Event, Inbound, Outbound, PeerPolicy, Peers};
+use ipencap::tunnel::{Cause, EndpointConfig, Event, Inbound, Outbound, PeerId, PeerPolicy, Peers};
 use ipencap_kit::oracle::{self, Plain};
 
 use crate::ends::{
@@ -537,6 +537,32 @@ fn i_01_i_08_errors_breed_no_errors() {
                 ..
             }
         ),
+        "{verdict:?}"
+    );
+}
+
+/// Nor does a handle that nobody gave reach an only peer.
+#[test]
+fn other_handles_do_not_reach_an_only_peer() {
+    let mut near = one(ipip(HERE, THERE), FAR);
+    let own = near.peers().at(0).unwrap();
+    for other in [PeerId::new(0, 1), PeerId::new(1, 0)] {
+        assert_eq!(near.inner_mtu(START, other), None);
+        assert_eq!(near.path_mtu(START, other), None);
+        let told = [
+            near.local_mtu(START, other, 600),
+            near.reported_mtu(START, other, 600),
+            near.unreachable(START, other),
+        ];
+        for verdict in told {
+            let cause = Cause::NoPeer;
+            assert_eq!(verdict, Inbound::Ignored { peer: None, cause });
+        }
+    }
+    assert_eq!(near.inner_mtu(START, own), Some(1480));
+    let (verdict, _) = send(&mut near, START, &inner(1480, true));
+    assert!(
+        matches!(verdict, Outbound::Send { notice: None, .. }),
         "{verdict:?}"
     );
 }
