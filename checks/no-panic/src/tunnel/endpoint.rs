@@ -38,10 +38,10 @@ fn never_joining<P: Peers>(peers: P) {
     let mut end = black_box(Endpoint::without_reassembler(end));
     seen(Endpoint::inbound(&mut end, now(), bytes()));
     let mut held: Option<Reassembler<'_>> = black_box(None);
-    seen(Reassembly::get(&held).is_some());
-    seen(Reassembly::get_mut(&mut held).is_some());
-    seen(Reassembly::get(&()).is_some());
-    seen(Reassembly::get_mut(&mut ()).is_some());
+    seen(<Option<Reassembler<'_>> as Reassembly<'_>>::get(&held).is_some());
+    seen(<Option<Reassembler<'_>> as Reassembly<'_>>::get_mut(&mut held).is_some());
+    seen(<() as Reassembly<'_>>::get(&()).is_some());
+    seen(<() as Reassembly<'_>>::get_mut(&mut ()).is_some());
 }
 
 fn run<P: Peers>(peers: P, buffer: &mut [u8], sockets: impl Fn(&mut End<'_, P>, &mut [u8])) {
