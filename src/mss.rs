@@ -179,7 +179,8 @@ impl Patch {
 /// none, or an option is invalid.
 fn first_above(options: &[u8], limit: u16) -> Option<usize> {
     let mut found = None;
-    for option in HeaderOptions::new(options) {
+    let mut options = HeaderOptions::new(options);
+    while let Some(option) = options.step() {
         let option = option.ok()?;
         if option.kind() == HeaderOption::TCP_MSS {
             let value = <[u8; 2]>::try_from(option.data()).ok()?;

@@ -42,12 +42,16 @@ fn policies(criterion: &mut Criterion) {
     struct Bench<'c>(&'c mut Criterion);
 
     impl Rows for Bench<'_> {
-        fn row<S: Shim + Debug + 'static>(&mut self, label: &str, services: &Services<Tunnel<S>>) {
+        fn row<S: Shim + Debug + 'static>(
+            &mut self,
+            label: &'static str,
+            services: Services<Tunnel<S>>,
+        ) {
             let mut ring = Ring::new(4096, INNER_LEN);
             to_vips(&mut ring);
             let ours = [contender::<_, Ours>("ipencap")];
             let (row, ring) = ((label, 4096), (&mut ring, Span::new(START, INNER_LEN)));
-            bench_batch(self.0, "services_policies", row, &ours, services, ring);
+            bench_batch(self.0, "services_policies", row, &ours, &services, ring);
         }
     }
 

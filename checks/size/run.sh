@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 . ../embedded/targets.sh
 
 targets=(thumbv7em-none-eabihf thumbv6m-none-eabi)
-programs=(header encap decap doors reasons udp fou checksum endpoint)
+programs=(header encap decap doors reasons udp fou checksum lean endpoint)
 prepare_targets "${targets[@]}"
 # Apart: the compiler's note of frame sizes is in no other build.
 target_dir=${CARGO_TARGET_DIR:-$PWD/../../target}/size
@@ -53,7 +53,7 @@ weigh() { # TARGET
     empty=$(code "$folder_of/empty")
     for program in "${programs[@]}"; do
         echo "$target $program code $(($(code "$folder_of/$program") - empty))"
-        case $program in encap | decap | endpoint) echo "$target $program stack $(stack "$folder_of/$program")" ;; esac
+        case $program in encap | decap | lean | endpoint) echo "$target $program stack $(stack "$folder_of/$program")" ;; esac
     done
 }
 

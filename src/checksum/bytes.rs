@@ -1,10 +1,10 @@
 //! Sums of byte slices in native byte order, with a loop for each kind of processor.
 //!
-//! | bytes | 64-bit | 32-bit |
-//! |---|---|---|
-//! | a 20-byte header | [`header_sum`], without a loop | the same |
-//! | multiples of 128 | `wide_sum`, vector code | [`chained_sum`] |
-//! | the remainder | [`chained_sum`] | [`chained_sum`] |
+//! | bytes | 64-bit | 32-bit | BPF |
+//! |---|---|---|---|
+//! | a 20-byte header | [`header_sum`], without a loop | the same | `sum_without_carries` |
+//! | multiples of 128 | `wide_sum`, vector code | [`chained_sum`] | `sum_without_carries` |
+//! | the remainder | [`chained_sum`] | [`chained_sum`] | `sum_without_carries` |
 //!
 //! For every length and alignment the result is the sum of RFC 1071 (`tests/laws.rs`).
 
@@ -78,6 +78,9 @@ struct Header {
 #[cfg(target_pointer_width = "64")]
 #[inline]
 pub(super) fn header_sum(header: &[u8; 20]) -> Word {
+    if cfg!(target_arch = "bpf") {
+        return sum_without_carries(header);
+    }
     let Header { words, last }: Header = zerocopy::transmute!(*header);
     let [first, second] = words.map(Word::from_ne_bytes);
     let last = Word::from(u32::from_ne_bytes(last));
@@ -105,6 +108,9 @@ const WIDE_LEN_MASK: usize = 0xf_ff80;
 #[cfg(target_pointer_width = "64")]
 #[inline(always)]
 pub(super) fn sum(bytes: &[u8]) -> Word {
+    if cfg!(target_arch = "bpf") {
+        return sum_without_carries(bytes);
+    }
     let (wide, rest) = match split_wide(bytes) {
         Some((left, right, rest)) => (wide_sum(left, right), rest),
         None => (0, bytes),
@@ -114,6 +120,19 @@ pub(super) fn sum(bytes: &[u8]) -> Word {
 #[cfg(not(target_pointer_width = "64"))]
 pub(super) fn sum(bytes: &[u8]) -> Word {
     chained_sum(bytes, bytes)
+}
+
+/// The sum for the Linux kernel, whose verifier follows both ways of each carry, to the end of the program: of halves of
+/// words, as no packet is long enough to make them overflow a word.
+#[cfg(target_pointer_width = "64")]
+#[inline]
+fn sum_without_carries(mut bytes: &[u8]) -> Word {
+    let mut sum: Word = 0;
+    while let Some((half, behind)) = bytes.split_first_chunk() {
+        sum = sum.wrapping_add(Word::from(u32::from_ne_bytes(*half)));
+        bytes = behind;
+    }
+    sum.wrapping_add(tiny_sum(bytes))
 }
 
 /// Splits off two equal parts of whole vectors; the third part is the remainder.

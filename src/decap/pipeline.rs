@@ -9,6 +9,7 @@ use core::net::Ipv4Addr;
 
 use super::access::Access;
 use super::opened::{Change, Opened, OuterPacket};
+use super::policy::InnerPolicy;
 use crate::error::{ParseError, Reason, Refused};
 use crate::packet::{Flow, Span};
 use crate::shim::Shim;
@@ -16,26 +17,14 @@ use crate::wire::{
     Dscp, Ecn, FragmentOffset, IpProtocol, Ipv4, Ipv4Header, Options, is_class_e, is_unicast,
 };
 
-bitflags::bitflags! {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub(super) struct Switches: u8 {
-        const MULTICAST = 1;
-        const CLASS_E = 2;
-        const TO_PEER = 4;
-        const EXACT_LENGTH = 8;
-        const NO_LAND = 16;
-        const UNIFORM_DSCP = 32;
-        const NO_TUNNELS = 64;
-        const OWN_SOURCE = 128;
-    }
-}
-
 /// What a receiver checks packets against.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Checks<A> {
     pub(super) access: A,
     pub(super) max_depth: u8,
-    pub(super) switches: Switches,
+    pub(super) policy: InnerPolicy,
+    /// Whether the common instance may be asked: it knows nothing strict. Known before packets come, where the policy is.
+    pub(super) are_common: bool,
 }
 
 /// What the checks of an inner packet need of the layers around it.
@@ -55,19 +44,14 @@ pub(super) struct Around {
 }
 
 impl<A: Access> Checks<A> {
-    /// Whether the common instance may be asked: it knows no strict switch.
+    /// What else is allowed and refused, by this instance.
     #[inline(always)]
-    pub(super) const fn are_common(&self) -> bool {
-        // One after the other: where the switches come from a policy, none but these are put together.
-        !(self.switches.contains(Switches::EXACT_LENGTH)
-            || self.switches.contains(Switches::NO_LAND)
-            || self.switches.contains(Switches::UNIFORM_DSCP)
-            || self.switches.contains(Switches::NO_TUNNELS))
-    }
-
-    #[inline(always)]
-    const fn has<const COMMON: bool>(&self, switch: Switches) -> bool {
-        !COMMON && self.switches.contains(switch)
+    const fn policy<const COMMON: bool>(&self) -> InnerPolicy {
+        if COMMON {
+            InnerPolicy::DEFAULT
+        } else {
+            self.policy
+        }
     }
 
     /// The whole pipeline.
@@ -156,21 +140,22 @@ impl<A: Access> Checks<A> {
         start: usize,
         reopens: impl Fn(Ipv4<'_>) -> bool,
     ) -> Result<Opened, Refused> {
+        let policy = self.policy::<COMMON>();
         check_form(
             inner,
-            around.must_fill || (inner.slack() > 0 && self.has::<COMMON>(Switches::EXACT_LENGTH)),
+            around.must_fill || (inner.slack() > 0 && policy.exact_length),
         )?;
         let exceeds_nesting = self
             .check_addresses::<COMMON>(around, inner, reopens)
             .map_err(Refused::new)?;
         let header = inner.header();
         let dscp = match around.dscp {
-            Some(dscp) if self.has::<COMMON>(Switches::UNIFORM_DSCP) => dscp,
+            Some(dscp) if policy.is_uniform() => dscp,
             _ => header.dscp(),
         };
         let opened = open(around.ecn, inner, start, dscp)?;
         let is_land = header.source() == header.destination();
-        if self.has::<COMMON>(Switches::NO_LAND) && is_land {
+        if policy.refuses_land && is_land {
             return Err(Refused::new(Reason::InnerSourceEqualsDestination));
         }
         Ok(Opened {
@@ -192,16 +177,12 @@ impl<A: Access> Checks<A> {
         reopens: impl Fn(Ipv4<'_>) -> bool,
     ) -> Result<bool, Reason> {
         let (source, destination) = (inner.header().source(), inner.header().destination());
-        let relaxed = if COMMON {
-            Switches::empty()
-        } else {
-            self.switches
-        };
-        if !may_be(source, relaxed.difference(Switches::MULTICAST)) {
+        let policy = self.policy::<COMMON>();
+        if !may_be(source, false, policy.allows_class_e) {
             return Err(Reason::InnerMartianSource);
         }
         let (is_source_local, is_destination_local) = self.access.are_local(source, destination);
-        if is_source_local && !relaxed.contains(Switches::OWN_SOURCE) {
+        if is_source_local && !policy.allows_own_source {
             return Err(Reason::InnerSourceIsLocal);
         }
         if COMMON {
@@ -215,11 +196,11 @@ impl<A: Access> Checks<A> {
         if !self.access.allows_inner(around.peer, source) {
             return Err(Reason::InnerSourceNotAllowed);
         }
-        if !may_be(destination, relaxed) {
+        if !may_be(destination, policy.allows_multicast, policy.allows_class_e) {
             return Err(Reason::InnerMartianDestination);
         }
         let loops = if destination == around.source {
-            !relaxed.contains(Switches::TO_PEER)
+            !policy.allows_destination_peer
         } else {
             self.access.is_endpoint(destination)
         };
@@ -240,7 +221,7 @@ impl<A: Access> Checks<A> {
     /// Whether the inner packet is a tunnel packet that counts against the nesting limit.
     fn nests(&self, inner: Ipv4<'_>, is_local: bool, reopens: impl Fn(Ipv4<'_>) -> bool) -> bool {
         if inner.header().protocol().is_tunnel() {
-            is_local || self.has::<false>(Switches::NO_TUNNELS)
+            is_local || self.policy.refuses_tunnels()
         } else {
             is_local && (reopens(inner) || self.has_tunnel_port(inner))
         }
@@ -273,12 +254,12 @@ fn parse<'b, const COMMON: bool>(
     }
 }
 
-/// Whether an address is unicast, or of a class that these switches allow.
+/// Whether an address is unicast, or of a class that is allowed.
 #[inline(always)]
-const fn may_be(address: Ipv4Addr, relaxed: Switches) -> bool {
+const fn may_be(address: Ipv4Addr, allows_multicast: bool, allows_class_e: bool) -> bool {
     is_unicast(address)
-        || (address.is_multicast() && relaxed.contains(Switches::MULTICAST))
-        || (is_class_e(address) && relaxed.contains(Switches::CLASS_E))
+        || (address.is_multicast() && allows_multicast)
+        || (is_class_e(address) && allows_class_e)
 }
 
 /// Whether this is a whole packet of this protocol.

@@ -1,7 +1,5 @@
 //! What a receiver makes of inner packets, as data.
 
-use super::pipeline::Switches;
-
 /// What becomes of the inner DSCP at decapsulation (RFC 2983 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -80,20 +78,20 @@ impl InnerPolicy {
         refuses_land: false,
     };
 
-    pub(super) const fn switches(self) -> Switches {
-        const fn when(is_set: bool, switch: Switches) -> Switches {
-            if is_set { switch } else { Switches::empty() }
-        }
-        let uniform = matches!(self.egress_dscp, EgressDscp::Uniform);
-        let refuse = matches!(self.inner_tunnels, InnerTunnels::Refuse);
-        when(uniform, Switches::UNIFORM_DSCP)
-            .union(when(refuse, Switches::NO_TUNNELS))
-            .union(when(self.allows_multicast, Switches::MULTICAST))
-            .union(when(self.allows_class_e, Switches::CLASS_E))
-            .union(when(self.allows_own_source, Switches::OWN_SOURCE))
-            .union(when(self.allows_destination_peer, Switches::TO_PEER))
-            .union(when(self.exact_length, Switches::EXACT_LENGTH))
-            .union(when(self.refuses_land, Switches::NO_LAND))
+    /// Whether it asks for no check that most packets do not need.
+    #[inline(always)]
+    pub(super) const fn is_common(self) -> bool {
+        !(self.exact_length || self.refuses_land || self.is_uniform() || self.refuses_tunnels())
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_uniform(self) -> bool {
+        matches!(self.egress_dscp, EgressDscp::Uniform)
+    }
+
+    #[inline(always)]
+    pub(super) const fn refuses_tunnels(self) -> bool {
+        matches!(self.inner_tunnels, InnerTunnels::Refuse)
     }
 }
 

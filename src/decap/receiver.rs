@@ -1,7 +1,7 @@
 use super::Decapsulate;
 use super::access::Access;
 use super::opened::{Inner, Opened, OuterMeta, OuterPacket};
-use super::pipeline::{Around, Checks, Switches, check_form, check_protocol, open, relayed_ecn};
+use super::pipeline::{Around, Checks, check_form, check_protocol, open, relayed_ecn};
 use super::policy::{EgressDscp, InnerPolicy, InnerTunnels};
 use crate::error::{Reason, Refused};
 use crate::packet::Flow;
@@ -73,7 +73,8 @@ impl<S, A> Receiver<S, A> {
             checks: Checks {
                 access,
                 max_depth: 1,
-                switches: Switches::empty(),
+                policy: InnerPolicy::DEFAULT,
+                are_common: true,
             },
         }
     }
@@ -86,20 +87,28 @@ impl<S, A> Receiver<S, A> {
     }
 
     pub(super) const fn set_inner_policy(&mut self, policy: InnerPolicy) {
-        self.checks.switches = policy.switches();
+        self.checks.policy = policy;
+        self.checks.are_common = policy.is_common();
     }
 
     /// Sets what becomes of the inner DSCP.
     #[inline]
     pub const fn with_egress_dscp(self, dscp: EgressDscp) -> Self {
-        self.with_switch(Switches::UNIFORM_DSCP, matches!(dscp, EgressDscp::Uniform))
+        let policy = InnerPolicy {
+            egress_dscp: dscp,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Sets whether inner packets may be tunnel packets.
     #[inline]
     pub const fn with_inner_tunnels(self, inner_tunnels: InnerTunnels) -> Self {
-        let refuse = matches!(inner_tunnels, InnerTunnels::Refuse);
-        self.with_switch(Switches::NO_TUNNELS, refuse)
+        let policy = InnerPolicy {
+            inner_tunnels,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Sets how many layers of one packet this host may open, over all passes of the packet; 1 by
@@ -114,13 +123,21 @@ impl<S, A> Receiver<S, A> {
     /// Allows inner packets to multicast groups.
     #[inline]
     pub const fn allowing_multicast(self) -> Self {
-        self.with_switch(Switches::MULTICAST, true)
+        let policy = InnerPolicy {
+            allows_multicast: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Allows inner class E addresses, 240/4.
     #[inline]
     pub const fn allowing_class_e(self) -> Self {
-        self.with_switch(Switches::CLASS_E, true)
+        let policy = InnerPolicy {
+            allows_class_e: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Allows inner packets from one of our own addresses: on a load balancer's backend that calls the
@@ -129,7 +146,11 @@ impl<S, A> Receiver<S, A> {
     /// the address.
     #[inline]
     pub const fn allowing_own_source(self) -> Self {
-        self.with_switch(Switches::OWN_SOURCE, true)
+        let policy = InnerPolicy {
+            allows_own_source: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Allows inner packets to the peer itself. Use it only where the route to the peer cannot lead back
@@ -137,28 +158,31 @@ impl<S, A> Receiver<S, A> {
     /// balancer's backend needs it if the service has the address that the balancer's tunnels start from.
     #[inline]
     pub const fn allowing_destination_peer(self) -> Self {
-        self.with_switch(Switches::TO_PEER, true)
+        let policy = InnerPolicy {
+            allows_destination_peer: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Refuses inner packets that are shorter than the tunnel's payload.
     #[inline]
     pub const fn with_exact_length(self) -> Self {
-        self.with_switch(Switches::EXACT_LENGTH, true)
+        let policy = InnerPolicy {
+            exact_length: true,
+            ..self.checks.policy
+        };
+        self.with_inner_policy(policy)
     }
 
     /// Refuses inner packets from an address to itself, as in a LAND attack.
     #[inline]
     pub const fn refusing_land(self) -> Self {
-        self.with_switch(Switches::NO_LAND, true)
-    }
-
-    const fn with_switch(mut self, switch: Switches, on: bool) -> Self {
-        self.checks.switches = if on {
-            self.checks.switches.union(switch)
-        } else {
-            self.checks.switches.difference(switch)
+        let policy = InnerPolicy {
+            refuses_land: true,
+            ..self.checks.policy
         };
-        self
+        self.with_inner_policy(policy)
     }
 }
 
@@ -191,7 +215,7 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
 
     #[inline(always)]
     fn inspect_outer(&self, outer: OuterPacket<'_>) -> Result<Opened, Refused> {
-        if COMMON_FIRST && self.checks.are_common() && outer.restored().is_none() {
+        if COMMON_FIRST && self.checks.are_common && outer.restored().is_none() {
             if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
                 return Ok(opened);
             }
@@ -211,7 +235,7 @@ impl<S: Shim, A: Access> Decapsulate for Receiver<S, A> {
             let opened = self.checks.inspect::<false, S>(&self.shim, &outer)?;
             return Ok(opened.into_inner(packet));
         }
-        if self.checks.are_common() {
+        if self.checks.are_common {
             if let Ok(opened) = self.checks.inspect::<true, S>(&self.shim, &outer) {
                 return Ok(opened.into_inner(packet));
             }

@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use super::policy::OuterPolicy;
 use crate::error::{ConfigError, EncapError, ParseError};
 use crate::packet::{Composed, Facts, Figures, PerPacket, Rules};
-use crate::shim::{PseudoHeader, fold, widened};
+use crate::shim::{PseudoHeader, fold, halves, widened};
 use crate::wire::{IpProtocol, Ipv4Header, is_unicast};
 
 mod words;
@@ -241,8 +241,11 @@ impl Outer {
     }
 
     /// A fault of [`check`](Self::check) with its figures.
-    #[cold]
-    #[inline(never)]
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        cold,
+        inline(never)
+    )]
     pub(super) fn error(
         &self,
         fault: Fault,
@@ -275,6 +278,19 @@ impl Outer {
                 }
             }
         }
+    }
+
+    /// [`error`](Self::error), which is left out where nobody reads it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn error_apart(
+        &self,
+        fault: Fault,
+        inner: Figures,
+        overhead: u16,
+        packet: &PerPacket,
+    ) -> EncapError {
+        self.error(fault, inner, overhead, packet)
     }
 
     /// The facts of the outer packet, for the next tunnel around it.
@@ -410,8 +426,11 @@ impl Outer {
 
 /// Whether a packet is too long that exceeds this MTU or that of the link: not a super-packet whose
 /// segments fit, if 16 bits can say its length. It had `read_len` bytes, and has `len` with headers.
-#[cold]
-#[inline(never)]
+#[cfg_attr(
+    not(all(target_os = "none", not(target_pointer_width = "64"))),
+    cold,
+    inline(never)
+)]
 fn segments_exceed(max_len: u16, read_len: usize, len: usize, packet: &PerPacket) -> bool {
     match packet.segment_len() {
         Some(segment_len) if u16::try_from(len).is_ok() => {
@@ -438,6 +457,10 @@ const fn beside(first: u32, second: u32) -> u64 {
 
 #[inline(always)]
 const fn end_around_add(left: u32, right: u32) -> u32 {
+    if cfg!(target_arch = "bpf") {
+        // The kernel's verifier follows both ways of a carry. There is none of sums of halves.
+        return halves(left).wrapping_add(halves(right));
+    }
     let (sum, carry) = left.overflowing_add(right);
     if carry { sum.wrapping_add(1) } else { sum }
 }

@@ -176,10 +176,11 @@ impl<S: Shim> Tunnel<S> {
         let len = inner.len_with(self.overhead());
         if let Err(fault) = self.outer.check(inner, len, packet, rules) {
             if rules.explain() {
-                let figures = inner.figures();
-                return Err(self
-                    .outer
-                    .error(fault, figures, self.overhead_len(), packet));
+                let (figures, overhead) = (inner.figures(), self.overhead_len());
+                return Err(match rules {
+                    Rules::HeadersOnly => self.outer.error_apart(fault, figures, overhead, packet),
+                    _ => self.outer.error(fault, figures, overhead, packet),
+                });
             }
             return Err(EncapError::TtlZero);
         }

@@ -46,11 +46,11 @@ const COPIED: u8 = 0x80;
 /// ```
 #[inline]
 pub fn plan(packet: &[u8], mtu: u16) -> Result<Plan, FragmentError> {
-    plan_parsed(Ipv4::parse_by_call(packet)?, mtu)
+    plan_parsed(&Ipv4::parse_by_call(packet)?, mtu)
 }
 
 /// [`plan`] for a packet with a valid header.
-pub(crate) fn plan_parsed(packet: Ipv4<'_>, mtu: u16) -> Result<Plan, FragmentError> {
+pub(crate) fn plan_parsed(packet: &Ipv4<'_>, mtu: u16) -> Result<Plan, FragmentError> {
     let header = packet.header();
     let (total_len, header_len) = (header.total_len(), header.header_len());
     let mut plan = Plan {
@@ -372,8 +372,12 @@ impl Fragment {
 /// The length of the header of every fragment but the first: [`Options::copied`], of which it needs no copy.
 fn copied_header_len(options: &[u8]) -> Result<u8, ParseError> {
     let mut len = 23u8;
-    for option in HeaderOptions::new(options) {
-        let option = option?;
+    let mut options = HeaderOptions::new(options);
+    while let Some(option) = options.step() {
+        let option = match option {
+            Ok(option) => option,
+            Err(kind) => return Err(ParseError::BadOption { kind }),
+        };
         if option.kind() & COPIED != 0 {
             len = len.saturating_add(u8::try_from(option.len()).unwrap_or(u8::MAX));
         }
@@ -426,7 +430,7 @@ impl Head {
         let (mut from, mut to) = (Ipv4Header::LEN, Ipv4Header::LEN);
         loop {
             let rest = self.0.get(from..end).unwrap_or_default();
-            let Some(Ok(option)) = HeaderOptions::new(rest).next() else {
+            let Some(Ok(option)) = HeaderOptions::new(rest).step() else {
                 break;
             };
             let (is_copied, next) = (

@@ -330,7 +330,11 @@ impl<'m> Reassembler<'m> {
 
     /// The complete datagram, an IPv4 packet with a right checksum, to pass on to
     /// [`decap`](crate::decap()). `None` if another fragment was added since.
-    #[inline]
+    #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), inline)]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
     #[must_use]
     pub fn packet(&mut self, slot: SlotId) -> Option<&mut [u8]> {
         if self.complete != slot {
@@ -346,7 +350,10 @@ impl<'m> Reassembler<'m> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let taken = self.slots.iter().filter(|slot| !slot.is_free());
-        taken.map(|slot| slot.deadline(self.limits.timeout)).min()
+        taken
+            .map(Slot::started)
+            .min()
+            .map(|oldest| oldest + self.limits.timeout)
     }
 
     /// Gives up the datagrams whose timeout is over, and returns how many of them were incomplete: count them
@@ -357,10 +364,9 @@ impl<'m> Reassembler<'m> {
     /// endpoint is silent (RFC 4213 §3.6).
     #[inline]
     pub fn expire(&mut self, now: Instant) -> usize {
-        let timeout = self.limits.timeout;
         let mut incomplete = 0usize;
         for slot in self.slots.iter_mut() {
-            if !slot.is_free() && now >= slot.deadline(timeout) {
+            if !slot.is_free() && slot.is_late(self.limits.timeout, now) {
                 incomplete = incomplete.saturating_add(usize::from(slot.is_open()));
                 slot.free();
             }
@@ -371,22 +377,13 @@ impl<'m> Reassembler<'m> {
     /// Why the datagram at this place takes no more fragments, if it does not.
     fn over(&self, now: Instant, place: usize) -> Option<Eviction> {
         let slot = self.slots.get(place)?;
-        if self.is_late(now, slot) {
+        if slot.is_late(self.limits.timeout, now) {
             Some(Eviction::TimedOut)
         } else if slot.younger() > self.limits.max_distance {
             Some(Eviction::Overtaken)
         } else {
             None
         }
-    }
-
-    /// Whether the timeout of the slot's datagram is over.
-    #[cfg_attr(
-        all(target_os = "none", not(target_pointer_width = "64")),
-        inline(never)
-    )]
-    fn is_late(&self, now: Instant, slot: &Slot) -> bool {
-        now >= slot.deadline(self.limits.timeout)
     }
 
     /// Frees the slot, and says what is to be counted for it.
@@ -438,7 +435,7 @@ impl<'m> Reassembler<'m> {
     fn preference(&self, now: Instant, peer: u32, slot: &Slot) -> u16 {
         let rank = if slot.is_free() {
             FREE
-        } else if self.is_late(now, slot) {
+        } else if slot.is_late(self.limits.timeout, now) {
             EXPIRED
         } else if slot.is_discarded() {
             DISCARDED

@@ -1,5 +1,5 @@
 use core::net::Ipv4Addr;
-use core::ops::{Add, Range};
+use core::ops::Range;
 
 use crate::error::ReassemblyError;
 use crate::time::{Duration, Instant};
@@ -181,8 +181,13 @@ impl Slot {
         self.state = State::Discarded;
     }
 
-    pub(super) fn deadline(&self, timeout: Duration) -> Instant {
-        self.started.add(timeout)
+    /// Whether it is time to give up.
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
+    pub(super) fn is_late(&self, timeout: Duration, now: Instant) -> bool {
+        now >= self.started + timeout
     }
 
     /// Whether the fragment belongs to the datagram of this slot (RFC 791 §3.2).

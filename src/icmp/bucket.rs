@@ -55,6 +55,15 @@ const TOKEN: u32 = 1000;
 const MOST_DEBT: u32 = 1023;
 
 impl Bucket {
+    /// Of nobody: all zero, for memory without a value.
+    pub(crate) const UNKNOWN: Self = Self {
+        last: Instant::ZERO,
+        random: [0; 2],
+        tokens: 0,
+        per_second: 0,
+        burst: 0,
+    };
+
     /// A full bucket.
     #[inline]
     pub const fn new(config: BucketConfig) -> Self {
@@ -122,6 +131,10 @@ pub(crate) const fn halves(secret: u64) -> [u32; 2] {
 }
 
 /// A word in which every bit depends on every bit of `word`.
+#[cfg_attr(
+    all(target_os = "none", not(target_pointer_width = "64")),
+    inline(never)
+)]
 pub(crate) const fn mixed(word: u32) -> u32 {
     let word = (word ^ (word >> 16)).wrapping_mul(0x7feb_352d);
     let word = (word ^ (word >> 15)).wrapping_mul(0x846c_a68b);

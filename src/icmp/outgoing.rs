@@ -4,7 +4,8 @@ use super::{MIN_MTU, message};
 use crate::checksum::Sum;
 use crate::error::{ParseError, Silence};
 use crate::wire::{
-    FragmentOffset, Icmpv4Header, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, copy, is_unicast,
+    FragmentOffset, Icmpv4Header, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, copy, header_verifies,
+    is_unicast,
 };
 
 /// What an ICMP error says (RFC 792, RFC 1812 §5.2.7).
@@ -200,17 +201,13 @@ impl IcmpError {
     #[must_use]
     pub fn header(&self, offending: &[u8]) -> Option<[u8; Self::HEADER_LEN]> {
         let quote = offending.get(..self.quote_len())?;
-        let mut ip = Ipv4Header::new(
+        let ip = Ipv4Header::composed(
             self.source,
             self.destination,
             IpProtocol::ICMP,
             self.quote_len.saturating_add(28),
+            (0xc0, self.identification, self.flags),
         );
-        ip.set_tos(0xc0);
-        ip.edit(|edit| {
-            edit.set_identification(self.identification)
-                .set_flags(Ipv4Flags::from_bits_truncate(self.flags));
-        });
         let [high, low] = Sum::new()
             .add_u16(u16::from_be_bytes([self.message_type, self.code]))
             .add_u16(self.mtu)
@@ -254,7 +251,9 @@ impl<'a> Offending<'a> {
             _ => Silence::Invalid,
         })?;
         let header = packet.header();
-        if !packet.verifies() || header.total_len() < u16::from(header.header_len()) {
+        if !header_verifies(bytes, header.header_len())
+            || header.total_len() < u16::from(header.header_len())
+        {
             return Err(Silence::Invalid);
         }
         let payload = packet.payload();

@@ -224,29 +224,38 @@ impl<'a> Report<'a> {
     /// `SourceQuench`, `Redirect`, `ParameterProblem`.
     #[inline]
     pub fn relayed(&self, overhead: usize) -> Result<Relay, Ignored> {
-        Ok(Relay::Tell(match self.kind {
-            ReportKind::NetUnreachable => Kind::NetUnreachable,
-            ReportKind::HostUnreachable
-            | ReportKind::ProtocolUnreachable
-            | ReportKind::Unreachable { .. }
-            | ReportKind::TimeExceeded
-            | ReportKind::ReassemblyTimeExceeded => Kind::HostUnreachable,
-            ReportKind::PortUnreachable if self.has_ports() => Kind::HostUnreachable,
-            ReportKind::PortUnreachable => return Err(Ignored::PortUnreachable),
-            ReportKind::FragmentationNeeded { mtu: 0 } => return Ok(Relay::TakeNote),
+        match self.kind {
+            ReportKind::FragmentationNeeded { mtu: 0 } => Ok(Relay::TakeNote),
             ReportKind::FragmentationNeeded { mtu } if mtu < MIN_MTU => {
-                return Err(Ignored::MtuBelowMinimum);
+                Err(Ignored::MtuBelowMinimum)
             }
             ReportKind::FragmentationNeeded { mtu } => {
                 let overhead = u16::try_from(overhead).unwrap_or(u16::MAX);
                 let mtu = mtu.saturating_sub(overhead).max(MIN_MTU);
-                Kind::FragmentationNeeded { mtu }
+                Ok(Relay::Tell(Kind::FragmentationNeeded { mtu }))
             }
-            ReportKind::SourceRouteFailed => return Err(Ignored::SourceRouteFailed),
-            ReportKind::SourceQuench => return Err(Ignored::SourceQuench),
-            ReportKind::Redirect => return Err(Ignored::Redirect),
-            ReportKind::ParameterProblem { .. } => return Err(Ignored::ParameterProblem),
-        }))
+            _ => self.relayed_unreachable().map(Relay::Tell),
+        }
+    }
+
+    /// [`relayed`](Self::relayed) of a report that is not about an MTU.
+    #[inline(always)]
+    pub(crate) fn relayed_unreachable(&self) -> Result<Kind, Ignored> {
+        match self.kind {
+            ReportKind::NetUnreachable => Ok(Kind::NetUnreachable),
+            ReportKind::PortUnreachable if !self.has_ports() => Err(Ignored::PortUnreachable),
+            ReportKind::SourceRouteFailed => Err(Ignored::SourceRouteFailed),
+            ReportKind::SourceQuench => Err(Ignored::SourceQuench),
+            ReportKind::Redirect => Err(Ignored::Redirect),
+            ReportKind::ParameterProblem { .. } => Err(Ignored::ParameterProblem),
+            ReportKind::HostUnreachable
+            | ReportKind::ProtocolUnreachable
+            | ReportKind::PortUnreachable
+            | ReportKind::FragmentationNeeded { .. }
+            | ReportKind::Unreachable { .. }
+            | ReportKind::TimeExceeded
+            | ReportKind::ReassemblyTimeExceeded => Ok(Kind::HostUnreachable),
+        }
     }
 
     /// Whether the quoted packet is of a protocol with ports.

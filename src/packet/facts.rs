@@ -90,21 +90,14 @@ impl Facts {
         }
     }
 
-    /// [`read_by`](Self::read_by) for programs that parse in several places: see [`Ipv4::parse_by_call`].
-    /// Without `reads_flow` nobody asks for the flow, the sum or a source route.
+    /// [`of`](Self::of) for programs that need it in several places. Without `reads_flow` nobody asks for the
+    /// flow, the sum or a source route.
     #[inline(always)]
-    pub(crate) fn read_by_call(
-        bytes: &[u8],
-        rules: Rules,
-        reads_flow: bool,
-    ) -> Result<Self, ParseError> {
-        if COMMON_FIRST {
-            return Self::read_by(bytes, rules);
-        }
-        match Ipv4::parse_by_call(bytes) {
-            Ok(packet) if reads_flow => Ok(Self::of_any(packet)),
-            Ok(packet) => Ok(Self::trusted(packet.header())),
-            Err(error) => Err(error),
+    pub(crate) fn of_by_call(packet: Ipv4<'_>, reads_flow: bool) -> Self {
+        if reads_flow {
+            Self::of_any(packet)
+        } else {
+            Self::trusted_by_call(packet.header())
         }
     }
 

@@ -119,6 +119,19 @@ const fn epoch(instant: Instant) -> u64 {
 const EPOCH: u64 = 1 << 15;
 
 impl PathMtu {
+    /// Of no path: all zero, for memory without a value.
+    pub(crate) const UNKNOWN: Self = Self {
+        seen: Instant::ZERO,
+        raise_at: Instant::ZERO,
+        raise_after: 0,
+        link_mtu: 0,
+        mtu: 0,
+        told: 0,
+        floor: 0,
+        longest: 0,
+        longest_before: 0,
+    };
+
     /// The path behind a link of `link_mtu` bytes, of which nothing is known yet: its MTU is the link's. A
     /// link MTU below 68 is taken for 68.
     #[inline]
@@ -366,7 +379,7 @@ impl PathMtu {
         not(all(target_os = "none", not(target_pointer_width = "64"))),
         inline(always)
     )]
-    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+    pub(crate) fn advance(&mut self, now: Instant) -> Instant {
         if self.is_due(now) {
             self.mtu = self.link_mtu;
             self.raise_at = Instant::MAX;

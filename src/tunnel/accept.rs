@@ -2,14 +2,13 @@
 
 use super::cause::Cause;
 use super::endpoint::{Core, inner_mtu};
-use super::path::Path;
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{MssPolicy, PeerId, PeerPolicy, Peers};
 use super::tally::{Event, Tally};
+use crate::encap::Encapsulate;
 use crate::error::EncapError;
 use crate::mss::{self, Patch};
-use crate::packet::{Facts, PerPacket, Rules};
-use crate::time::Instant;
+use crate::packet::{Facts, InnerChecksum, PerPacket, Rules};
 use crate::wire::IpProtocol;
 
 /// All rules, with the reason of an error.
@@ -18,21 +17,16 @@ pub(super) const ALL: Rules = Rules::Explained;
 /// The fixed IPv4 and TCP headers (RFC 6691 §2).
 const TCP_HEADERS: u16 = 40;
 
-/// A packet from the inner side, and what the caller says of it.
+/// What the caller says of a packet from the inner side.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
-    pub(super) now: Instant,
     pub(super) tenant: u32,
     pub(super) per_packet: &'a PerPacket,
 }
 
 impl<'a> Request<'a> {
-    pub(super) const fn new(now: Instant, tenant: u32, per_packet: &'a PerPacket) -> Self {
-        Self {
-            now,
-            tenant,
-            per_packet,
-        }
+    pub(super) const fn new(tenant: u32, per_packet: &'a PerPacket) -> Self {
+        Self { tenant, per_packet }
     }
 }
 
@@ -51,227 +45,185 @@ impl<T> Room<T> {
         have: usize::MAX,
         need: |_| Some(0),
     };
+
+    /// Whether there is enough of it.
+    #[inline(always)]
+    pub(super) fn check(&self, tunnel: &T) -> Result<(), EncapError> {
+        let need = (self.need)(tunnel).ok_or(EncapError::NoPayloadForm)?;
+        if need > self.have {
+            return Err(EncapError::NoHeadroom {
+                need: u16::try_from(need).unwrap_or(u16::MAX),
+                have: u16::try_from(self.have).unwrap_or(u16::MAX),
+            });
+        }
+        Ok(())
+    }
 }
 
-/// A packet that its tunnel accepts in one piece.
+/// A packet that its tunnel accepts in one piece, and about which there is no more to say than its numbers.
 pub(super) struct Accepted {
     pub(super) peer: PeerId,
     pub(super) facts: Facts,
     pub(super) per_packet: PerPacket,
-    pub(super) clamp: Option<Patch>,
-}
-
-/// Why a packet does not go to its peer in one piece.
-#[derive(Clone, Copy)]
-pub(super) struct Refusal {
-    /// The peer to which it would have gone.
-    pub(super) peer: Option<PeerId>,
-    pub(super) cause: Cause,
-}
-
-/// What is kept of the reason why a packet does not go to its peer in one piece.
-pub(super) trait Why {
-    fn new(peer: Option<PeerId>, cause: Cause) -> Self;
-}
-
-impl Why for Refusal {
-    #[inline]
-    fn new(peer: Option<PeerId>, cause: Cause) -> Self {
-        Self { peer, cause }
-    }
-}
-
-/// Nothing: the optimiser would keep the reason and the accepted packet in the same memory.
-impl Why for () {
-    #[inline]
-    fn new(_peer: Option<PeerId>, _cause: Cause) -> Self {}
 }
 
 impl<P: Peers, C: Tally> Core<'_, P, C> {
-    /// The packet with its numbers, if its tunnel accepts it by these rules.
-    ///
-    /// The common rules refuse, for whatever reason, a packet about which there is more to say than its
-    /// numbers. Nothing has changed then, and nobody reads the reason.
-    #[cfg_attr(
-        not(all(target_os = "none", not(target_pointer_width = "64"))),
-        inline(always)
-    )]
-    pub(super) fn accept<E: Why>(
+    /// The packet with its numbers, if its tunnel accepts it by the common rules. `None`, for whatever reason, if
+    /// there is more to say about it. Nothing has changed then.
+    #[inline(always)]
+    pub(super) fn accept_common(
         &mut self,
         request: Request<'_>,
         packet: &[u8],
         room: &Room<P::Tunnel>,
-        rules: Rules,
-    ) -> Result<Accepted, E> {
-        let now = request.now;
-        let facts = match Facts::read_by_call(packet, rules, P::Tunnel::READS_FLOW) {
-            Ok(facts) => facts,
-            Err(error) => return Err(E::new(None, Cause::Encap(error.into()))),
-        };
-        let Some(peer) = self.peers.owner(request.tenant, facts.destination()) else {
-            return Err(E::new(None, Cause::NoPeer));
-        };
-        let refusal = |cause| E::new(Some(peer), cause);
-        if rules.are_common() {
-            // First, so that the optimiser leaves out what is about packets inside.
-            if facts.protocol() == IpProtocol::IPENCAP
-                || self.path(peer).is_none()
-                || mss::may_lower(packet)
-            {
-                return Err(refusal(Cause::NoPeer));
-            }
+    ) -> Option<Accepted> {
+        let rules = Rules::Common;
+        let facts = Facts::read_by(packet, rules).ok()?;
+        let peer = self.peers.owner(request.tenant, facts.destination())?;
+        // First, so that the optimiser leaves out what is about packets inside.
+        if facts.protocol() == IpProtocol::IPENCAP || mss::may_lower(packet) {
+            return None;
         }
-        let Some((tunnel, _, path)) = self.peer(now, peer) else {
-            return Err(refusal(Cause::NoPeer));
-        };
-        let Some(need) = (room.need)(tunnel) else {
-            return Err(refusal(Cause::Encap(EncapError::NoPayloadForm)));
-        };
-        if need > room.have {
-            return Err(refusal(Cause::Encap(EncapError::NoHeadroom {
-                need: u16::try_from(need).unwrap_or(u16::MAX),
-                have: u16::try_from(room.have).unwrap_or(u16::MAX),
-            })));
+        let now = self.now();
+        let (tunnel, path) = self.begun(peer)?;
+        room.check(tunnel).ok()?;
+        // Of a super-packet the longest part counts, not its whole length.
+        if !path.is_quiet(now) || request.per_packet.segment_len().is_some() {
+            return None;
         }
-        let mut numbered = PerPacket::new();
-        let taken = if rules.are_common() {
-            // Of a super-packet the longest part counts, not its whole length.
-            if !path.is_quiet(now) || request.per_packet.segment_len().is_some() {
-                return Err(refusal(Cause::NoPeer));
-            }
-            take(
-                tunnel,
-                path,
-                (now, request.per_packet),
-                &facts,
-                rules,
-                &mut numbered,
-            )
-        } else {
-            self.number((now, request.per_packet), peer, &facts, &mut numbered)
-        };
-        if let Err(cause) = taken {
-            return Err(refusal(cause));
+        if is_own(tunnel, &facts) {
+            return None;
         }
-        let clamp = if rules.are_common() {
-            None
-        } else {
-            let found = self.peers.get(peer);
-            found.and_then(|found| clamp_outbound(found, packet, &numbered))
-        };
-        Ok(Accepted {
+        let mtu = path.mtu.current();
+        let numbered = path.numbered(mtu, request.per_packet);
+        let outer = tunnel.check(&facts, &numbered, rules).ok()?;
+        // Once more: to check the packet most tunnels need few of them, and registers are few.
+        let numbered = path.numbered(path.mtu.current(), request.per_packet);
+        path.sent(now, stream_len(tunnel, &facts), outer.len());
+        Some(Accepted {
             peer,
             facts,
             per_packet: numbered,
-            clamp,
         })
     }
 
-    /// Writes the numbers of a packet that the tunnel to this peer accepts; they are used up.
+    /// Writes the numbers of a packet, if the tunnel to this peer accepts it; they are used up then. Else it writes
+    /// why, in place: a cause is long to copy.
     #[inline(never)]
     pub(super) fn number(
         &mut self,
-        (now, per_packet): (Instant, &PerPacket),
+        per_packet: &PerPacket,
         peer: PeerId,
         facts: &Facts,
         numbered: &mut PerPacket,
-    ) -> Result<(), Cause> {
-        let (tunnel, _, path) = self.peer(now, peer).ok_or(Cause::NoPeer)?;
-        match take(tunnel, path, (now, per_packet), facts, ALL, numbered) {
-            Err(Cause::Encap(EncapError::NoIdentification)) => {}
-            taken => return taken,
+        refusal: &mut Cause,
+    ) -> bool {
+        *refusal = Cause::NoPeer;
+        let now = self.now();
+        let Some((tunnel, _, path)) = self.peer(peer) else {
+            return false;
+        };
+        if is_own(tunnel, facts) {
+            *refusal = Cause::RoutingLoop;
+            return false;
         }
-        // An outer header of it may be fragmented. Two peers at one address may have the same source,
-        // destination and protocol, for which no identification may come again soon (RFC 6864 §4.3). So all
-        // that are there count with the first.
-        let (_, destination) = tunnel.ends();
-        let first = self.peers.with_outer_address(destination, 0);
-        let first = first.filter(|first| self.peer(now, *first).is_some());
-        let counting = first.unwrap_or(peer);
-        let (_, _, path) = self.peer(now, counting).ok_or(Cause::NoPeer)?;
-        let ordinal = path.ordinal();
-        let identification = self.config.identifications.of(counting.place(), ordinal);
-        let identified = per_packet.with_identification(identification);
-        let (tunnel, _, path) = self.peer(now, peer).ok_or(Cause::NoPeer)?;
-        let taken = take(tunnel, path, (now, &identified), facts, ALL, numbered);
-        if taken.is_ok() {
-            if let Some((_, _, path)) = self.peer(now, counting) {
-                path.use_ordinal();
+        *numbered = path.numbered(path.mtu.current(), per_packet);
+        let mut counting = None;
+        loop {
+            let Some((tunnel, _, path)) = self.peer(peer) else {
+                return false;
+            };
+            match longest(tunnel, facts, numbered) {
+                Ok(longest) => {
+                    path.sent(now, stream_len(tunnel, facts), longest);
+                    break;
+                }
+                Err(EncapError::NoIdentification) if counting.is_none() => {
+                    counting = self.identify(peer, numbered);
+                }
+                Err(error) => {
+                    *refusal = Cause::Encap(error);
+                    return false;
+                }
             }
         }
-        taken
+        if let Some(path) = counting.and_then(|counting| self.path(counting)) {
+            path.use_ordinal();
+        }
+        true
     }
 
-    /// Writes the numbers of another fragment of a packet that is split.
+    /// Gives a packet an identification. Tells with which peer it counts.
+    fn identify(&mut self, peer: PeerId, numbered: &mut PerPacket) -> Option<PeerId> {
+        let counting = self.counting(peer);
+        let ordinal = self.path(counting)?.ordinal();
+        let identifications = &self.config.identifications;
+        let identification = identifications.of(counting.place(), ordinal);
+        *numbered = numbered.with_identification(identification);
+        Some(counting)
+    }
+
+    /// With which peer the packets to this one count that may be fragmented. Two peers at one address may have the
+    /// same source, destination and protocol, for which no identification may come again soon (RFC 6864 §4.3). So
+    /// all that are there count with the first.
+    fn counting(&mut self, peer: PeerId) -> PeerId {
+        let there = self.peers.get(peer).map(|(tunnel, _)| tunnel.ends().1);
+        let first = there.and_then(|there| self.peers.with_outer_address(there, 0));
+        first
+            .filter(|first| self.peer(*first).is_some())
+            .unwrap_or(peer)
+    }
+
+    /// The numbers of a packet that goes to this peer whatever is known of the path; they are used up.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn number_probe(&mut self, peer: PeerId, facts: &Facts) -> Option<PerPacket> {
+        let now = self.now();
+        let (tunnel, _, path) = self.peer(peer)?;
+        let numbered = path.numbered(u16::MAX, &PerPacket::new());
+        tunnel.check(facts, &numbered, ALL).ok()?;
+        path.count(now, stream_len(tunnel, facts));
+        Some(numbered)
+    }
+
+    /// [`number`](Self::number) of another fragment of a packet that is split.
     pub(super) fn number_fragment(
         &mut self,
-        request: (Instant, &PerPacket),
+        per_packet: &PerPacket,
         peer: PeerId,
         fragment: &Facts,
         numbered: &mut PerPacket,
-    ) -> Result<(), Cause> {
-        let taken = self.number(request, peer, fragment, numbered);
-        if taken.is_ok() {
+        refusal: &mut Cause,
+    ) -> bool {
+        let is_numbered = self.number(per_packet, peer, fragment, numbered, refusal);
+        if is_numbered {
             let len = fragment.len_with(0);
             self.tally.count(Some(peer), Event::Fragments, len);
         }
-        taken
+        is_numbered
     }
 }
 
-/// Writes the numbers of a packet, if the tunnel accepts it by these rules; they are used up then.
-#[cfg_attr(
-    not(all(target_os = "none", not(target_pointer_width = "64"))),
-    inline(always)
-)]
-#[cfg_attr(
-    all(target_os = "none", not(target_pointer_width = "64")),
-    inline(never)
-)]
-fn take<T: PeerTunnel>(
+/// The length of the longest outer packet that a packet becomes, if the tunnel accepts it. Of a super-packet a
+/// segment counts.
+#[inline(never)]
+fn longest<T: PeerTunnel>(
     tunnel: &T,
-    path: &mut Path,
-    (now, per_packet): (Instant, &PerPacket),
     facts: &Facts,
-    rules: Rules,
-    numbered: &mut PerPacket,
-) -> Result<(), Cause> {
-    if facts.protocol() == tunnel.arrival().protocol()
-        && (facts.source(), facts.destination()) == tunnel.ends()
-    {
-        return Err(Cause::RoutingLoop);
-    }
-    let mtu = if rules.are_common() {
-        path.mtu.current()
-    } else {
-        path.mtu.get(now)
-    };
-    *numbered = path.numbered(mtu, per_packet);
-    let outer = match tunnel.check(facts, numbered, rules) {
-        Ok(outer) => outer,
-        Err(error) => return Err(Cause::Encap(error)),
-    };
-    if rules.are_common() {
-        // Once more: to check the packet most tunnels need few of them, and registers are few.
-        *numbered = path.numbered(path.mtu.current(), per_packet);
-        path.sent_soon(now, stream_len(tunnel, facts), outer.len());
-        return Ok(());
-    }
-    let longest = match numbered.segment_len() {
+    numbered: &PerPacket,
+) -> Result<u32, EncapError> {
+    let len = tunnel.check(facts, numbered, ALL)?.len();
+    Ok(match numbered.segment_len() {
         Some(segment_len) => {
-            let overhead = outer.len().saturating_sub(facts.len());
-            u32::from(segment_len)
-                .saturating_add(overhead)
-                .min(outer.len())
+            let overhead = len.saturating_sub(facts.len());
+            u32::from(segment_len).saturating_add(overhead).min(len)
         }
-        None => outer.len(),
-    };
-    let longest = u16::try_from(longest).unwrap_or(u16::MAX);
-    path.sent(now, stream_len(tunnel, facts), longest);
-    Ok(())
+        None => len,
+    })
 }
 
 /// How many bytes of a TCP layer's stream the packet takes.
+#[inline(always)]
 fn stream_len<T: PeerTunnel>(tunnel: &T, inner: &Facts) -> u32 {
     let beside = tunnel.stream_overhead().unwrap_or(0);
     inner
@@ -279,15 +231,11 @@ fn stream_len<T: PeerTunnel>(tunnel: &T, inner: &Facts) -> u32 {
         .saturating_add(u32::try_from(beside).unwrap_or(0))
 }
 
-/// How to lower the MSS option of a packet to the peer.
-pub(super) fn clamp_outbound<T: PeerTunnel>(
-    peer: (&T, &PeerPolicy),
-    packet: &[u8],
-    per_packet: &PerPacket,
-) -> Option<Patch> {
-    let path_mtu = per_packet.link_mtu().unwrap_or(u16::MAX);
-    let patch = clamp(peer, path_mtu, packet)?;
-    Some(patch.with_inner_checksum(per_packet.inner_checksum()))
+/// Whether a packet is one that this very tunnel has written.
+#[inline(always)]
+fn is_own<T: PeerTunnel>(tunnel: &T, facts: &Facts) -> bool {
+    facts.protocol() == tunnel.arrival().protocol()
+        && (facts.source(), facts.destination()) == tunnel.ends()
 }
 
 /// How to lower the MSS option of a packet, if that is above what fits the path.
@@ -295,6 +243,7 @@ pub(super) fn clamp<T: PeerTunnel>(
     (tunnel, policy): (&T, &PeerPolicy),
     path_mtu: u16,
     packet: &[u8],
+    inner_checksum: InnerChecksum,
 ) -> Option<Patch> {
     let fits = inner_mtu(path_mtu, tunnel).saturating_sub(TCP_HEADERS);
     let limit = match policy.mss {
@@ -302,5 +251,5 @@ pub(super) fn clamp<T: PeerTunnel>(
         MssPolicy::Path => fits,
         MssPolicy::AtMost(most) => fits.min(most),
     };
-    mss::inspect(packet, limit)
+    Some(mss::inspect(packet, limit)?.with_inner_checksum(inner_checksum))
 }

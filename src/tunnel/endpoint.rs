@@ -5,6 +5,7 @@ use super::identification::Identifications;
 use super::path::Path;
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{MtuPolicy, PeerId, PeerPolicy, Peers};
+use super::reassembly::Reassembly;
 use super::tally::{Event, Tally};
 use super::verdict::Change;
 use crate::encap::Encapsulate;
@@ -69,9 +70,9 @@ impl Default for EndpointConfig {
 ///
 /// See the [module](super) for an example and for who learns what.
 #[derive(Debug)]
-pub struct Endpoint<'m, P, C = ()> {
+pub struct Endpoint<'m, P, C = (), R = Option<Reassembler<'m>>> {
     pub(super) core: Core<'m, P, C>,
-    pub(super) reassembler: Option<Reassembler<'m>>,
+    pub(super) reassembler: R,
 }
 
 /// All of an endpoint but its fragments: a datagram that was joined is judged while it lies there.
@@ -120,10 +121,22 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
         self
     }
 
+    /// The same, which never joins outer fragments, as a type: nothing that does is linked then.
+    #[inline]
+    #[must_use]
+    pub fn without_reassembler(self) -> Endpoint<'m, P, C, ()> {
+        Endpoint {
+            core: self.core,
+            reassembler: (),
+        }
+    }
+}
+
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// The same, which counts what it does.
     #[inline]
     #[must_use]
-    pub fn with_tally<D: Tally>(self, tally: D) -> Endpoint<'m, P, D> {
+    pub fn with_tally<D: Tally>(self, tally: D) -> Endpoint<'m, P, D, R> {
         let core = self.core;
         Endpoint {
             core: Core {
@@ -175,16 +188,27 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     #[must_use]
     pub fn inner_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
-        let now = self.core.advance(now);
-        self.core.inner_mtu(now, peer)
+        self.core.advance(now);
+        let peer = self.core.named(peer)?;
+        self.core.inner_mtu(peer)
     }
 
     /// The MTU of the path to this peer, in bytes. `None` if there is no such peer.
     #[inline]
     #[must_use]
     pub fn path_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
+        self.core.advance(now);
+        let peer = self.core.named(peer)?;
+        Some(self.core.peer(peer)?.2.mtu.current())
+    }
+
+    /// The length of a probe that tells whether the path MTU is right. A report about it is believed.
+    pub(super) fn probe_of_path_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
         let now = self.core.advance(now);
-        Some(self.core.peer(now, peer)?.2.mtu.get(now))
+        let path = &mut self.core.peer(peer)?.2.mtu;
+        let len = path.current();
+        path.sent(now, len);
+        Some(len)
     }
 
     /// The probe that a prober wants to send to this peer now (RFC 8899). Its result goes to
@@ -192,7 +216,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     pub fn probe(&mut self, now: Instant, peer: PeerId, prober: &mut Prober) -> Option<Probe> {
         let now = self.core.advance(now);
-        let probe = prober.poll(now, &mut self.core.peer(now, peer)?.2.mtu);
+        let probe = prober.poll(now, &mut self.core.probed(self.core.named(peer)?)?.2.mtu);
         self.core.deadline = Instant::ZERO;
         probe
     }
@@ -201,7 +225,8 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     pub fn on_confirmed(&mut self, now: Instant, peer: PeerId, prober: &mut Prober, len: u16) {
         let now = self.core.advance(now);
-        if let Some((_, _, path)) = self.core.peer(now, peer) {
+        let peer = self.core.named(peer);
+        if let Some((_, _, path)) = peer.and_then(|peer| self.core.probed(peer)) {
             path.on_confirmed(now, prober, len);
         }
         self.core.deadline = Instant::ZERO;
@@ -225,7 +250,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
                 continue;
             };
             if self.core.path(id).is_some() {
-                if let Some((tunnel, policy, path)) = self.core.peer(now, id) {
+                if let Some((tunnel, policy, path)) = self.core.peer(id) {
                     let (link_mtu, _) = path_config(link_mtu, tunnel, policy);
                     path.set_link_mtu(now, link_mtu);
                 }
@@ -239,7 +264,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     #[must_use]
     pub fn datagram(&mut self, slot: SlotId) -> Option<&mut [u8]> {
-        self.reassembler.as_mut()?.packet(slot)
+        self.reassembler.get_mut()?.packet(slot)
     }
 
     /// When to call [`expire`](Self::expire) next; `None` for never.
@@ -248,10 +273,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let held = self
-            .reassembler
-            .as_ref()
-            .and_then(Reassembler::next_deadline);
+        let held = self.reassembler.get().and_then(Reassembler::next_deadline);
         let deadline = self.core.deadline.min(held.unwrap_or(Instant::MAX));
         (deadline < Instant::MAX).then_some(deadline)
     }
@@ -262,7 +284,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
     #[inline]
     pub fn expire(&mut self, now: Instant, mut tell: impl FnMut(Change)) {
         let now = self.core.advance(now);
-        if let Some(reassembler) = &mut self.reassembler {
+        if let Some(reassembler) = self.reassembler.get_mut() {
             for _ in 0..reassembler.expire(now) {
                 self.core
                     .tally
@@ -274,7 +296,7 @@ impl<'m, P: Peers, C: Tally> Endpoint<'m, P, C> {
             let Some(peer) = self.core.peers.at(place) else {
                 continue;
             };
-            let Some((tunnel, policy, path)) = self.core.peer(now, peer) else {
+            let Some((tunnel, policy, path)) = self.core.peer(peer) else {
                 continue;
             };
             if let Some(mtu) = path.poll_mtu(now) {
@@ -320,30 +342,58 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         now
     }
 
+    /// This peer that the caller names, if there is one.
+    #[inline(always)]
+    pub(super) fn named(&self, peer: PeerId) -> Option<PeerId> {
+        self.peers.get(peer)?;
+        Some(self.peers.known(peer))
+    }
+
+    /// The instant of this call.
+    #[inline(always)]
+    pub(super) const fn now(&self) -> Instant {
+        self.latest
+    }
+
     /// What is known of the path to this peer, if anything is.
     #[inline(always)]
     pub(super) fn path(&mut self, peer: PeerId) -> Option<&mut Path> {
         path_at(self.paths, peer).filter(|path| path.is_of(peer))
     }
 
+    /// The tunnel to this peer, and what is known of its path, if anything is. Its MTU may be out of date.
+    #[inline(always)]
+    pub(super) fn begun(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &mut Path)> {
+        let (tunnel, _) = self.peers.get(peer)?;
+        let path = path_at(self.paths, peer).filter(|path| path.is_of(peer))?;
+        Some((tunnel, path))
+    }
+
     /// The tunnel to this peer, what is done for it, and what is known of its path: nothing yet, if the memory
-    /// is another peer's.
-    #[cfg_attr(
-        not(all(target_os = "none", not(target_pointer_width = "64"))),
-        inline(always)
-    )]
-    pub(super) fn peer(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-    ) -> Option<(&P::Tunnel, &PeerPolicy, &mut Path)> {
-        peer_of(&self.peers, self.paths, &self.config, now, peer)
+    /// is another peer's. Its [MTU](PathMtu::current) is that of now.
+    #[inline(never)]
+    pub(super) fn peer(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &PeerPolicy, &mut Path)> {
+        let now = self.latest;
+        let (tunnel, policy, path) = self.probed(peer)?;
+        path.mtu.advance(now);
+        Some((tunnel, policy, path))
+    }
+
+    /// [`peer`](Self::peer) for a prober, which knows better when a path MTU is raised.
+    #[inline(always)]
+    fn probed(&mut self, peer: PeerId) -> Option<(&P::Tunnel, &PeerPolicy, &mut Path)> {
+        let (tunnel, policy) = self.peers.get(peer)?;
+        let path = path_at(self.paths, peer)?;
+        if !path.is_of(peer) {
+            begin_path(path, &self.config, self.latest, peer, (tunnel, policy));
+        }
+        Some((tunnel, policy, path))
     }
 
     /// [`Endpoint::inner_mtu`].
-    pub(super) fn inner_mtu(&mut self, now: Instant, peer: PeerId) -> Option<u16> {
-        let (tunnel, _, path) = self.peer(now, peer)?;
-        Some(inner_mtu(path.mtu.get(now), tunnel))
+    pub(super) fn inner_mtu(&mut self, peer: PeerId) -> Option<u16> {
+        let (tunnel, _, path) = self.peer(peer)?;
+        Some(inner_mtu(path.mtu.current(), tunnel))
     }
 
     /// Something is due at `deadline`.
@@ -353,11 +403,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 
     /// An ICMP error that is due about a packet, if it may be sent and the bucket of its peer gives what it
     /// costs. The packet may be cut, as a quoted one is; then strangers may have made it up.
-    #[cold]
     #[inline(never)]
     pub(super) fn error_about(
         &mut self,
-        now: Instant,
         peer: Option<PeerId>,
         kind: Kind,
         offending: &[u8],
@@ -376,9 +424,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let path = peer.and_then(|peer| path_at(self.paths, peer).filter(|path| path.is_of(peer)));
         let bucket = path.map_or(&mut self.bucket, |path| &mut path.bucket);
         let may_send = if is_forgeable {
-            bucket.take_spare(now)
+            bucket.take_spare(self.latest)
         } else {
-            bucket.take(now)
+            bucket.take(self.latest)
         };
         if may_send {
             Ok(offending.error(kind, source, self.config.icmp_quote_len))
@@ -399,26 +447,6 @@ fn path_at(paths: &mut [Path], peer: PeerId) -> Option<&mut Path> {
     paths.get_mut(usize::try_from(peer.place()).ok()?)
 }
 
-/// [`Core::peer`] of its parts.
-#[cfg_attr(
-    not(all(target_os = "none", not(target_pointer_width = "64"))),
-    inline(always)
-)]
-pub(super) fn peer_of<'c, P: Peers>(
-    peers: &'c P,
-    paths: &'c mut [Path],
-    config: &EndpointConfig,
-    now: Instant,
-    peer: PeerId,
-) -> Option<(&'c P::Tunnel, &'c PeerPolicy, &'c mut Path)> {
-    let (tunnel, policy) = peers.get(peer)?;
-    let path = path_at(paths, peer)?;
-    if !path.is_of(peer) {
-        begin_path(path, config, now, peer, (tunnel, policy));
-    }
-    Some((tunnel, policy, path))
-}
-
 /// Where a path to this peer begins.
 fn path_config<T: Encapsulate>(
     link_mtu: u16,
@@ -432,7 +460,6 @@ fn path_config<T: Encapsulate>(
     }
 }
 
-#[cold]
 fn begin_path<T: PeerTunnel>(
     path: &mut Path,
     config: &EndpointConfig,

@@ -6,6 +6,7 @@ use super::cause::Cause;
 use super::endpoint::{Core, Endpoint};
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{PeerAccess, PeerId, Peers};
+use super::reassembly::Reassembly;
 use super::reports::{ignore, quote_start};
 use super::tally::{Event, Tally};
 use super::verdict::Inbound;
@@ -14,10 +15,11 @@ use crate::error::{Ignored, Reason, Refused};
 use crate::fragment::{Added, SlotId};
 use crate::icmp;
 use crate::mss::{self, Patch};
+use crate::packet::InnerChecksum;
 use crate::time::Instant;
 use crate::wire::{COMMON_FIRST, IpProtocol, Ipv4, is_unicast};
 
-impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// What to do with a packet from the network. Nothing is written.
     ///
     /// It must begin with its IPv4 header. Packets that are not for a tunnel of ours may be among them.
@@ -45,19 +47,22 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     }
 
     /// [`inbound`](Self::inbound) of any packet.
-    #[inline(never)]
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(never)
+    )]
     fn inbound_any(&mut self, now: Instant, packet: &[u8]) -> Inbound {
-        let now = self.core.advance(now);
-        let verdict = self.judge_any(now, packet);
+        self.core.advance(now);
+        let verdict = self.judge_any(packet);
         self.core.count_inbound(&verdict, packet.len());
         verdict
     }
 
-    fn judge_any(&mut self, now: Instant, packet: &[u8]) -> Inbound {
+    fn judge_any(&mut self, packet: &[u8]) -> Inbound {
         match Ipv4::parse_by_call(packet) {
             Err(error) => refused(None, Refused::outer(error)),
-            Ok(outer) if outer.header().is_fragment() => self.add_fragment(now, outer),
-            Ok(outer) => self.core.judge(now, outer, packet, None),
+            Ok(outer) if outer.header().is_fragment() => self.add_fragment(outer),
+            Ok(outer) => self.core.judge(outer, packet, None),
         }
     }
 
@@ -86,7 +91,7 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
                 opened,
                 clamp,
             } => {
-                let reassembler = self.reassembler.as_mut();
+                let reassembler = self.reassembler.get_mut();
                 let datagram = reassembler.and_then(|reassembler| reassembler.packet(*slot));
                 self.core
                     .write(*peer, opened, *clamp, datagram.unwrap_or_default());
@@ -96,15 +101,17 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     }
 
     /// What to do with a fragment. Only a peer's takes a place (RFC 8900 §6.1): its ports are not known yet.
-    #[cold]
-    fn add_fragment(&mut self, now: Instant, outer: Ipv4<'_>) -> Inbound {
+    fn add_fragment(&mut self, outer: Ipv4<'_>) -> Inbound {
         let Self { core, reassembler } = self;
         let (source, destination) = (outer.header().source(), outer.header().destination());
         let (peer, reason) = if core.peers.is_local(destination) {
-            match (core.peers.with_outer_address(source, 0), reassembler) {
+            match (
+                core.peers.with_outer_address(source, 0),
+                reassembler.get_mut(),
+            ) {
                 (Some(peer), Some(reassembler)) => {
-                    return match reassembler.add_parsed(now, u32::from(source), outer) {
-                        Ok(Added::Complete(slot)) => self.judge_datagram(now, slot),
+                    return match reassembler.add_parsed(core.now(), u32::from(source), outer) {
+                        Ok(Added::Complete(slot)) => self.judge_datagram(slot),
                         Ok(Added::Held { evicted }) => {
                             if let Some(evicted) = evicted {
                                 core.tally.count(None, Event::GivenUp(evicted.reason), 0);
@@ -128,14 +135,13 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     }
 
     /// The verdict on a datagram that is complete.
-    #[cold]
-    fn judge_datagram(&mut self, now: Instant, slot: SlotId) -> Inbound {
+    fn judge_datagram(&mut self, slot: SlotId) -> Inbound {
         let Self { core, reassembler } = self;
-        let reassembler = reassembler.as_mut();
+        let reassembler = reassembler.get_mut();
         let datagram = reassembler.and_then(|reassembler| reassembler.packet(slot));
         let datagram = datagram.unwrap_or_default();
         match Ipv4::parse_by_call(datagram) {
-            Ok(outer) => match core.judge(now, outer, datagram, Some(slot)) {
+            Ok(outer) => match core.judge(outer, datagram, Some(slot)) {
                 // Where the caller would look for the packet there is only its last fragment.
                 Inbound::HostsOwn => refused(None, Refused::new(Reason::NotTunnel)),
                 Inbound::Relay {
@@ -144,7 +150,7 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
                 verdict => verdict,
             },
             // Never: its header was made anew.
-            Err(error) => refused(None, Refused::outer(error)),
+            Err(_) => refused(None, Refused::new(Reason::OuterBadChecksum)),
         }
     }
 }
@@ -200,28 +206,26 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     fn clamp_restored(&mut self, peer: PeerId, inner: &[u8]) -> Option<Patch> {
-        let now = self.advance(Instant::ZERO);
-        let (tunnel, policy, path) = self.peer(now, peer)?;
-        clamp((tunnel, policy), path.mtu.get(now), inner)
+        let (tunnel, policy, path) = self.peer(peer)?;
+        clamp(
+            (tunnel, policy),
+            path.mtu.current(),
+            inner,
+            InnerChecksum::Complete,
+        )
     }
 
     /// What to do with a whole packet, which this slot has if it came in fragments.
-    fn judge(
-        &mut self,
-        now: Instant,
-        outer: Ipv4<'_>,
-        packet: &[u8],
-        slot: Option<SlotId>,
-    ) -> Inbound {
+    fn judge(&mut self, outer: Ipv4<'_>, packet: &[u8], slot: Option<SlotId>) -> Inbound {
         let peer = self.peers.sender(&Arrival::of(outer));
         let mut refusal = None;
         if let Some(peer) = peer {
             match &self.inspect(peer, packet) {
-                Ok(opened) => return self.deliver(now, peer, opened, packet, slot),
+                Ok(opened) => return self.deliver(peer, opened, packet, slot),
                 Err(error) => refusal = Some((peer, *error)),
             }
         }
-        self.refuse_inbound(now, outer, packet, refusal)
+        self.refuse_inbound(outer, packet, refusal)
     }
 
     fn inspect(&self, peer: PeerId, packet: &[u8]) -> Result<Opened, Refused> {
@@ -236,13 +240,13 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// The verdict on a packet that was opened.
     pub(super) fn deliver(
         &mut self,
-        now: Instant,
         peer: PeerId,
         opened: &Opened,
         packet: &[u8],
         slot: Option<SlotId>,
     ) -> Inbound {
-        let Some((tunnel, policy, path)) = self.peer(now, peer) else {
+        let now = self.now();
+        let Some((tunnel, policy, path)) = self.peer(peer) else {
             return refused(None, Refused::new(Reason::UnknownPeer));
         };
         let was_silent = path.is_silent();
@@ -252,7 +256,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             None
         } else {
             let inner = opened.span().get(packet).unwrap_or_default();
-            clamp((tunnel, policy), path.mtu.get(now), inner)
+            clamp(
+                (tunnel, policy),
+                path.mtu.current(),
+                inner,
+                InnerChecksum::Complete,
+            )
         };
         if was_silent {
             // It may fall silent again.
@@ -275,10 +284,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 
     /// What to do with a packet that no peer's receiver has opened: `refusal` is who it may be from, and
     /// why that receiver has refused it.
-    #[cold]
     fn refuse_inbound(
         &mut self,
-        now: Instant,
         outer: Ipv4<'_>,
         packet: &[u8],
         refusal: Option<(PeerId, Refused)>,
@@ -293,7 +300,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
         if header.protocol() == IpProtocol::ICMP {
             return match icmp::read_parsed(outer) {
-                Ok(report) => self.report(now, &report, quote_start(header)),
+                Ok(report) => self.report(&report, quote_start(header)),
                 Err(Ignored::NotAnError) => Inbound::HostsOwn,
                 Err(ignored) => ignore(None, Cause::Ignored(ignored)),
             };
@@ -325,9 +332,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// Whether a packet to one of our own addresses is for a tunnel, whoever sent it.
     fn is_for_tunnel(&self, outer: Ipv4<'_>) -> bool {
         let header = outer.header();
-        let number = Arrival::of(outer).number();
-        match (header.protocol(), number.map(u16::try_from)) {
-            (protocol @ (IpProtocol::UDP | IpProtocol::TCP), Some(Ok(port))) => {
+        match (header.protocol(), outer.payload().first_chunk()) {
+            (protocol @ (IpProtocol::UDP | IpProtocol::TCP), Some(&[_, _, high, low])) => {
+                let port = u16::from_be_bytes([high, low]);
                 self.peers.listens(header.destination(), protocol, port)
             }
             (protocol, _) => protocol.is_tunnel(),

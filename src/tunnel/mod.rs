@@ -29,7 +29,7 @@
 //! | say that the system refused a length (`EMSGSIZE`), or what its error queue holds | [`Endpoint::local_mtu`], [`Endpoint::reported_mtu`], [`Endpoint::unreachable`] |
 //! | hear of raised MTUs, due keepalives, silent peers | [`Endpoint::expire`], [`Endpoint::next_deadline`] |
 //! | join outer fragments | [`Endpoint::with_reassembler`] |
-//! | find the MTU of a path that filters ICMP | [`Endpoint::probe`] |
+//! | find the MTU of a path that filters ICMP | [`PathCheck`]; with probes of your own: [`Endpoint::probe`] |
 //! | count every packet | [`Endpoint::with_tally`], [`Counters`]; of your own: [`Tally`], [`Event::counters`] |
 //! | a tunnel of your own | [`PeerTunnel`] |
 //! | understand path MTU discovery through a tunnel | [`guide::mtu`](crate::guide::mtu) |
@@ -104,9 +104,9 @@
 //! [`Event`] and cause ([`Event::COUNT`] is 700); where that is too much, a [`Tally`] of your own counts what you
 //! want to know, and `()` nothing.
 //!
-//! In firmware, put [`Path`], [`PeerSlot`] and [`PrefixEntry`](crate::decap::PrefixEntry) into statics of their own.
-//! Their `EMPTY` is not all zero, so the linker puts the whole static into `.data`, and a copy of it into flash.
-//! Fragments, [`ArrivalEntry`] and [`Counters`] begin as zero: they lie in `.bss` and take no flash.
+//! In firmware, put [`PeerSlot`] and [`PrefixEntry`](crate::decap::PrefixEntry) into statics of their own. Their `EMPTY`
+//! is not all zero, so the linker puts the whole static into `.data`, and a copy of it into flash. [`Path`]s, fragments,
+//! [`ArrivalEntry`] and [`Counters`] begin as zero: they lie in `.bss` and take no flash.
 //!
 //! # Sockets of the host
 //!
@@ -170,9 +170,13 @@ mod identification;
 mod inbound;
 mod outbound;
 mod path;
+mod path_check;
+mod path_probe;
 mod peer_table;
 mod peer_tunnel;
 mod peers;
+mod reassembly;
+mod refusal;
 mod reports;
 mod socket;
 mod socket_tunnel;
@@ -185,9 +189,12 @@ pub use cause::Cause;
 pub use endpoint::{Endpoint, EndpointConfig};
 pub use identification::Identifications;
 pub use path::Path;
+pub use path_check::PathCheck;
+pub use path_probe::{ClosedPort, Echo, PathProbe};
 pub use peer_table::{PeerSlot, PeerTable};
 pub use peer_tunnel::{Around, LayersReceiver, PeerTunnel, TwoWay};
 pub use peers::{MssPolicy, MtuPolicy, OnePeer, PeerAccess, PeerId, PeerPolicy, Peers};
+pub use reassembly::Reassembly;
 pub use socket_tunnel::{Received, SocketTunnel};
 pub use tally::{Counters, Event, Tally};
 pub use verdict::{Change, Inbound, Outbound};

@@ -1,24 +1,25 @@
 //! From the inner side to a peer.
 
-use super::accept::{ALL, Accepted, Need, Refusal, Request, Room, clamp_outbound};
+use super::accept::{ALL, Accepted, Need, Request, Room};
 use super::cause::Cause;
-use super::endpoint::{Core, Endpoint, inner_mtu};
+use super::endpoint::{Core, Endpoint};
+use super::peer_tunnel::PeerTunnel;
 use super::peers::{PeerId, Peers};
+use super::reassembly::Reassembly;
 use super::tally::{Event, Tally};
 use super::verdict::Outbound;
 use crate::encap::Encapsulate;
-use crate::error::EncapError;
-use crate::fragment::{self, Fragment};
-use crate::icmp::{IcmpError, Kind};
-use crate::mtu::MIN_MTU;
+use crate::error::ParseError;
+use crate::fragment::Fragment;
+use crate::icmp::Kind;
 use crate::packet::{Facts, Packet, PerPacket, Rules, Span};
 use crate::time::Instant;
-use crate::wire::{COMMON_FIRST, Ipv4, Ipv4Flags};
+use crate::wire::{COMMON_FIRST, Ipv4};
 
 /// Wraps a packet that was accepted, with room in front of it, and sends it.
 type Put<'a, T> = &'a mut dyn FnMut(&T, &mut Packet<'_>, &Facts, &PerPacket);
 
-impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// What to do with a packet from the inner side. Nothing is written.
     ///
     /// `per_packet` has what the caller knows of the packet: the flow's hash, the state of its checksum, and for
@@ -43,17 +44,16 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
         per_packet: &PerPacket,
     ) -> Outbound {
         let core = &mut self.core;
-        let now = core.advance(now);
+        core.advance(now);
+        let request = Request::new(tenant, per_packet);
         if COMMON_FIRST {
-            let request = Request::new(now, tenant, per_packet);
-            let accepted = core.accept::<()>(request, packet, &Room::ENOUGH, Rules::Common);
-            if let Ok(accepted) = accepted {
+            if let Some(accepted) = core.accept_common(request, packet, &Room::ENOUGH) {
                 let (peer, per_packet) = (accepted.peer, accepted.per_packet);
                 core.tally.count(Some(peer), Event::Sent, packet.len());
                 return send(peer, per_packet);
             }
         }
-        core.outbound_any(Request::new(now, tenant, per_packet), packet)
+        core.outbound_any(request, packet)
     }
 
     /// Wraps a packet from the inner side in place, and passes on what goes to the peer: one outer packet, or
@@ -64,7 +64,7 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// [`mtu::Overhead`](crate::mtu::Overhead), which is `const`. 256 bytes are enough for four layers of at most
     /// 64 bytes each; TCP with 40 bytes of options takes 82, GUE with 31 private words 156.
     /// Room comes first: with too little, each packet to the peer is dropped
-    /// ([`NoHeadroom`](EncapError::NoHeadroom)), also one that would have been answered.
+    /// ([`NoHeadroom`](crate::error::EncapError::NoHeadroom)), also one that would have been answered.
     ///
     /// The caller sends an [`Answer`](Outbound::Answer) and a notice itself. Both quote the inner packet, which is
     /// still at its place. With [`Answer`](Outbound::Answer) and [`Drop`](Outbound::Drop) it is unchanged. With
@@ -91,9 +91,9 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
         per_packet: &PerPacket,
         mut out: impl FnMut(&mut [u8]),
     ) -> Outbound {
-        let now = self.core.advance(now);
+        self.core.advance(now);
+        let request = Request::new(tenant, per_packet);
         if COMMON_FIRST {
-            let request = Request::new(now, tenant, per_packet);
             if let Some(verdict) = self.core.send_common(request, packet, &mut out) {
                 return verdict;
             }
@@ -102,9 +102,11 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
             |tunnel: &P::Tunnel, packet: &mut Packet<'_>, facts: &Facts, numbered: &PerPacket| {
                 out(write(tunnel, packet, facts, numbered, ALL));
             };
-        let request = Request::new(now, tenant, per_packet);
         let need = |tunnel: &P::Tunnel| Some(tunnel.overhead());
-        self.core.send_any(request, packet, need, &mut put)
+        let mut verdict = Outbound::drop(None, Cause::NoPeer);
+        self.core
+            .send_any(request, packet, need, &mut put, &mut verdict);
+        verdict
     }
 
     /// What to wrap another fragment of a packet with that is [split](Outbound::Split). The caller has
@@ -117,14 +119,27 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
         per_packet: &PerPacket,
         fragment: &Fragment,
     ) -> Option<PerPacket> {
-        let now = self.core.advance(now);
+        self.core.advance(now);
+        let peer = self.core.named(peer)?;
         let facts = Facts::trusted(fragment.header());
-        let mut numbered = PerPacket::new();
-        let request = (now, per_packet);
+        let (mut numbered, mut refusal) = (PerPacket::new(), Cause::NoPeer);
         self.core
-            .number_fragment(request, peer, &facts, &mut numbered)
-            .ok()?;
-        Some(numbered)
+            .number_fragment(per_packet, peer, &facts, &mut numbered, &mut refusal)
+            .then_some(numbered)
+    }
+
+    /// What to wrap a packet with that goes to this peer beside [`send`](Self::send), as a
+    /// [probe](Self::probe) does that may be longer than what is known to pass. Its numbers are used up like those of
+    /// any packet: a receiver that keeps GRE's sequence takes both. It is not counted, but speaks for us like a
+    /// keepalive.
+    ///
+    /// `None` if there is no such peer, or its tunnel does not take the packet.
+    #[inline]
+    #[must_use]
+    pub fn number_probe(&mut self, now: Instant, peer: PeerId, probe: &[u8]) -> Option<PerPacket> {
+        self.core.advance(now);
+        let facts = Facts::read(probe).ok()?;
+        self.core.number_probe(peer, &facts)
     }
 }
 
@@ -132,15 +147,14 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// [`Endpoint::outbound_of`] of any packet.
     #[inline(never)]
     fn outbound_any(&mut self, request: Request<'_>, packet: &[u8]) -> Outbound {
-        let verdict = match &self.accept::<Refusal>(request, packet, &Room::ENOUGH, ALL) {
-            Ok(accepted) => Outbound::Send {
-                peer: accepted.peer,
-                per_packet: accepted.per_packet,
-                clamp: accepted.clamp,
-                notice: self.notice(request.now, accepted.peer, packet),
-            },
-            Err(refusal) => self.refuse(request, packet, *refusal),
-        };
+        let mut verdict = Outbound::drop(None, Cause::NoPeer);
+        match Ipv4::parse_by_call(packet) {
+            Ok(parsed) => {
+                let facts = Facts::of_by_call(parsed, P::Tunnel::READS_FLOW);
+                self.judge_outbound(request, packet, &facts, &Room::ENOUGH, &mut verdict);
+            }
+            Err(error) => verdict = invalid(error),
+        }
         self.count_outbound(&verdict, packet.len());
         verdict
     }
@@ -158,13 +172,11 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             need: |tunnel: &P::Tunnel| Some(tunnel.overhead()),
         };
         let len = packet.as_slice().len();
-        let accepted = self.accept::<()>(request, packet.as_slice(), &room, Rules::Common);
         let Accepted {
             peer,
             facts,
             per_packet,
-            ..
-        } = accepted.ok()?;
+        } = self.accept_common(request, packet.as_slice(), &room)?;
         let (tunnel, _) = self.peers.get(peer)?;
         out(write(tunnel, packet, &facts, &per_packet, Rules::Common));
         self.tally.count(Some(peer), Event::Sent, len);
@@ -172,133 +184,101 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// Wraps any packet, or its fragments, by `put`, which needs so much room in front of it.
-    #[inline(never)]
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(never)
+    )]
     pub(super) fn send_any(
         &mut self,
         request: Request<'_>,
         packet: &mut Packet<'_>,
         need: Need<P::Tunnel>,
         put: Put<'_, P::Tunnel>,
-    ) -> Outbound {
+        verdict: &mut Outbound,
+    ) {
         let room = Room {
             have: packet.headroom(),
             need,
         };
         let len = packet.as_slice().len();
-        let verdict = match &self.accept::<Refusal>(request, packet.as_slice(), &room, ALL) {
-            Ok(accepted) => {
-                let notice = self.notice(request.now, accepted.peer, packet.as_slice());
-                if let Some(clamp) = accepted.clamp {
-                    clamp.apply(packet.as_mut_slice());
-                }
-                if let Some((tunnel, _)) = self.peers.get(accepted.peer) {
-                    put(tunnel, packet, &accepted.facts, &accepted.per_packet);
-                }
-                Outbound::Send {
-                    peer: accepted.peer,
-                    per_packet: accepted.per_packet,
-                    clamp: accepted.clamp,
-                    notice,
-                }
+        match Ipv4::parse_by_call(packet.as_slice()) {
+            Ok(parsed) => {
+                let facts = Facts::of_by_call(parsed, P::Tunnel::READS_FLOW);
+                self.judge_outbound(request, packet.as_slice(), &facts, &room, verdict);
+                self.put(request, packet, &facts, verdict, put);
             }
-            Err(refusal) => {
-                let verdict = self.refuse(request, packet.as_slice(), *refusal);
-                self.send_fragments(request, packet, &verdict, put);
-                verdict
-            }
-        };
-        self.count_outbound(&verdict, len);
-        verdict
+            Err(error) => *verdict = invalid(error),
+        }
+        self.count_outbound(verdict, len);
     }
 
-    /// The ICMP error that is due because an earlier packet did not get through. It stays due if it must not
-    /// be sent to the source of this packet.
-    #[cold]
-    fn notice(&mut self, now: Instant, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
-        let kind = self.path(peer)?.notice(now)?;
-        let error = self.error_about(now, Some(peer), kind, packet, false);
-        let error = error.ok()?;
-        self.path(peer)?.forget_notice();
-        Some(error)
-    }
-
-    /// What to do with a packet that does not go to its peer in one piece.
-    #[cold]
-    fn refuse(&mut self, request: Request<'_>, packet: &[u8], refusal: Refusal) -> Outbound {
-        let Refusal { peer, cause } = refusal;
-        let kind = match (peer, cause) {
-            (None, Cause::NoPeer) => Kind::NetUnreachable,
-            (_, Cause::Encap(EncapError::TtlExpired)) => Kind::TimeExceeded,
-            (Some(peer), Cause::Encap(EncapError::FragmentationNeeded { mtu })) => {
-                return self.exceeds(request, peer, packet, (mtu, cause));
-            }
-            (Some(peer), Cause::Encap(EncapError::TooLong { .. })) => {
-                let tunnel = self.peers.get(peer).map(|(tunnel, _)| tunnel);
-                let mtu = tunnel.map_or(u16::MAX, |tunnel| inner_mtu(u16::MAX, tunnel));
-                return self.exceeds(request, peer, packet, (mtu, cause));
-            }
-            _ => return Outbound::Drop { peer, cause },
-        };
-        self.answer(request.now, peer, packet, (kind, cause))
-    }
-
-    /// What to do with a valid packet that exceeds the inner MTU.
-    fn exceeds(
+    /// Wraps a packet, or its fragments, as its verdict says.
+    fn put(
         &mut self,
         request: Request<'_>,
-        peer: PeerId,
-        packet: &[u8],
-        (mtu, cause): (u16, Cause),
-    ) -> Outbound {
-        let Ok(parsed) = Ipv4::parse_by_call(packet) else {
-            return dropped(peer, cause);
-        };
-        let header = parsed.header();
-        let segment_len = request.per_packet.segment_len();
-        if u32::from(mtu) < MIN_MTU {
-            dropped(peer, Cause::MtuTooSmall)
-        } else if header.flags().contains(Ipv4Flags::DF) {
-            let kind = Kind::FragmentationNeeded { mtu };
-            self.answer(request.now, Some(peer), packet, (kind, cause))
-        } else if segment_len.is_some_and(|len| len < header.total_len()) {
-            dropped(peer, Cause::SegmentTooLong)
-        } else {
-            self.split(request, peer, (parsed, packet), mtu)
+        packet: &mut Packet<'_>,
+        facts: &Facts,
+        verdict: &Outbound,
+        put: Put<'_, P::Tunnel>,
+    ) {
+        match verdict {
+            Outbound::Send {
+                peer,
+                per_packet,
+                clamp,
+                ..
+            } => {
+                if let Some(clamp) = clamp {
+                    clamp.apply(packet.as_mut_slice());
+                }
+                if let Some((tunnel, _)) = self.peers.get(self.peers.known(*peer)) {
+                    put(tunnel, packet, facts, per_packet);
+                }
+            }
+            Outbound::Split { .. } => self.send_fragments(request, packet, verdict, put),
+            _ => {}
         }
     }
 
-    /// How to split a packet that exceeds the inner MTU, if the tunnel takes its fragments.
-    fn split(
+    /// What to do with a valid packet. The verdicts are written in place: they are long to copy.
+    fn judge_outbound(
         &mut self,
         request: Request<'_>,
-        peer: PeerId,
-        (parsed, packet): (Ipv4<'_>, &[u8]),
-        mtu: u16,
-    ) -> Outbound {
-        let plan = match fragment::plan_parsed(parsed, mtu) {
-            Ok(plan) => plan,
-            Err(error) => return dropped(peer, Cause::Fragment(error)),
+        packet: &[u8],
+        facts: &Facts,
+        room: &Room<P::Tunnel>,
+        verdict: &mut Outbound,
+    ) {
+        let Some(peer) = self.peers.owner(request.tenant, facts.destination()) else {
+            *verdict = Outbound::drop(None, Cause::NoPeer);
+            return self.answer(packet, Kind::NetUnreachable, verdict);
         };
-        let mut first = Facts::trusted_by_call(parsed.header());
-        first.make_first_fragment(plan.first_len());
-        let mut per_packet = PerPacket::new();
-        let numbers = (request.now, request.per_packet);
-        match self.number_fragment(numbers, peer, &first, &mut per_packet) {
-            Ok(()) => {
-                let found = self.peers.get(peer);
-                Outbound::Split {
-                    peer,
-                    plan,
-                    per_packet,
-                    clamp: found.and_then(|found| clamp_outbound(found, packet, &per_packet)),
-                }
+        let mut cause = Cause::NoPeer;
+        let has_room = match self.peer(peer).map(|(tunnel, ..)| room.check(tunnel)) {
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                cause = Cause::Encap(error);
+                false
             }
-            Err(cause) => dropped(peer, cause),
+            None => false,
+        };
+        let mut per_packet = PerPacket::new();
+        if has_room && self.number(request.per_packet, peer, facts, &mut per_packet, &mut cause) {
+            *verdict = Outbound::Send {
+                peer,
+                per_packet,
+                clamp: self.clamp_outbound(peer, packet, &per_packet),
+                notice: self.notice(peer, packet),
+            };
+        } else {
+            *verdict = dropped(peer, cause);
+            self.refuse(request, peer, packet, verdict);
         }
     }
 
     /// Wraps the fragments of a packet that is split in place, one after the other.
-    #[cold]
+    // Apart, so that its memory is not there while the packet is judged.
+    #[inline(never)]
     fn send_fragments(
         &mut self,
         request: Request<'_>,
@@ -315,43 +295,36 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         else {
             return;
         };
+        let peer = &self.peers.known(*peer);
         let mut fragments = plan.fragments_of(packet.as_slice());
         if let Some(clamp) = clamp {
             clamp.apply(packet.as_mut_slice());
         }
         let (buffer, span) = packet.parts_mut();
         let mut numbered = *per_packet;
-        let mut is_first = true;
+        let (mut is_first, mut refusal) = (true, Cause::NoPeer);
         while let Some(fragment) = fragments.advance() {
             let facts = Facts::trusted_by_call(fragment.header());
-            let numbers = (request.now, request.per_packet);
-            let is_numbered = is_first
-                || self
-                    .number_fragment(numbers, *peer, &facts, &mut numbered)
-                    .is_ok();
+            // The verdict has the numbers of the first.
+            if !is_first
+                && !self.number_fragment(
+                    request.per_packet,
+                    *peer,
+                    &facts,
+                    &mut numbered,
+                    &mut refusal,
+                )
+            {
+                return;
+            }
             is_first = false;
-            let written = fragment.write_in_place(buffer, span.start);
-            let (true, Ok(inner)) = (is_numbered, written) else {
+            let Ok(inner) = fragment.write_in_place(buffer, span.start) else {
                 return;
             };
             let mut fragment = Packet::new(buffer, inner);
             if let Some((tunnel, _)) = self.peers.get(*peer) {
                 put(tunnel, &mut fragment, &facts, &numbered);
             }
-        }
-    }
-
-    /// An ICMP error to the source of the packet, or the reason why there is none.
-    fn answer(
-        &mut self,
-        now: Instant,
-        peer: Option<PeerId>,
-        packet: &[u8],
-        (kind, cause): (Kind, Cause),
-    ) -> Outbound {
-        match self.error_about(now, peer, kind, packet, false) {
-            Ok(error) => Outbound::Answer { peer, error, cause },
-            Err(cause) => Outbound::Drop { peer, cause },
         }
     }
 
@@ -363,6 +336,14 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             Outbound::Drop { peer, cause } => (peer, Event::DroppedOutbound(cause)),
         };
         self.tally.count(peer, event, len);
+    }
+}
+
+/// The verdict on what is no packet.
+fn invalid(error: ParseError) -> Outbound {
+    Outbound::Drop {
+        peer: None,
+        cause: Cause::Encap(error.into()),
     }
 }
 

@@ -1,24 +1,24 @@
 use super::peers::PeerId;
-use crate::icmp::{Bucket, BucketConfig, Kind};
+use crate::icmp::{Bucket, Kind};
 use crate::packet::PerPacket;
-use crate::pmtu::{PathMtu, PathMtuConfig, Prober};
+use crate::pmtu::{PathMtu, Prober};
 use crate::time::{Duration, Instant};
 
 /// How long an unreachable exit is remembered, to tell the source of the next packet (RFC 2003 §5). As in
 /// Linux.
 const NOTICE_TIME: Duration = Duration::from_secs(30);
 
-/// The state that an endpoint keeps for one peer: path MTU, sequence numbers, ICMP rate limit, and when packets
-/// were last sent and received. Give an [`Endpoint`](super::Endpoint) one for each place in
-/// [`Peers::capacity`](super::Peers::capacity). Cores that share peers have paths of their own.
+/// What an endpoint remembers of one peer: path MTU, numbers, ICMP errors and life. One for each place of
+/// the peers, in the caller's memory. Cores that share peers have paths of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
     /// The generation of the peer that all this is about; its place is that of the path.
     generation: Generation,
     pub(super) mtu: PathMtu,
     pub(super) bucket: Bucket,
-    /// What the source of the next packet is to be told, and until when.
-    notice: Option<(Kind, Instant)>,
+    /// What the source of the next packet is to be told, before this instant.
+    notice: Kind,
+    notice_until: Instant,
     /// When a packet came from the peer, and when one went there.
     heard: Instant,
     spoke: Instant,
@@ -33,29 +33,23 @@ pub struct Path {
     is_mtu_untold: bool,
 }
 
-/// An `Option<u32>` in one word, which is compared at once.
+/// An `Option<u32>` in one word, which is compared at once: 0 for none.
 type Generation = u64;
-const NO_GENERATION: Generation = u64::MAX;
 
 const fn generation(peer: PeerId) -> Generation {
     let [a, b, c, d] = peer.generation().to_be_bytes();
-    u64::from_be_bytes([0, 0, 0, 0, a, b, c, d])
+    u64::from_be_bytes([0, 0, 0, 1, a, b, c, d])
 }
 
 impl Path {
-    /// Nothing is known yet: what to fill the memory of an endpoint with.
-    ///
-    /// It is not all zero. In a firmware, keep paths in a static of their own: in one with other memory they would
-    /// move all of that from `.bss` to `.data`, and into flash.
+    /// Nothing is known yet: what to fill the memory of an endpoint with. It is all zero: in a firmware, a static of it
+    /// takes no flash.
     pub const EMPTY: Self = Self {
-        generation: NO_GENERATION,
-        mtu: PathMtu::new(u16::MAX, PathMtuConfig::STATIC),
-        bucket: Bucket::new(BucketConfig {
-            per_second: 0,
-            burst: 0,
-            key: 0,
-        }),
-        notice: None,
+        generation: 0,
+        mtu: PathMtu::UNKNOWN,
+        bucket: Bucket::UNKNOWN,
+        notice: Kind::NetUnreachable,
+        notice_until: Instant::ZERO,
         heard: Instant::ZERO,
         spoke: Instant::ZERO,
         sequence: 0,
@@ -105,32 +99,23 @@ impl Path {
     /// [`PathMtu::current`].
     #[inline(always)]
     pub(super) const fn is_quiet(&self, now: Instant) -> bool {
-        self.notice.is_none() && self.mtu.is_quiet(now)
+        now.as_millis() >= self.notice_until.as_millis() && self.mtu.is_quiet(now)
     }
 
-    /// [`sent`](Self::sent) on a path that is [quiet](Self::is_quiet).
+    /// A packet went to the peer that takes `stream_len` bytes of a TCP layer's stream; its longest part has `len`
+    /// bytes on the wire. The path MTU is [up to date](PathMtu::advance), or the path is [quiet](Self::is_quiet).
     #[inline(always)]
-    pub(super) fn sent_soon(&mut self, now: Instant, stream_len: u32, len: u32) {
+    pub(super) fn sent(&mut self, now: Instant, stream_len: u32, len: u32) {
         self.mtu.sent_soon(len);
         self.count(now, stream_len);
     }
 
+    /// A packet went to the peer, of whatever length.
     #[inline(always)]
-    const fn count(&mut self, now: Instant, stream_len: u32) {
+    pub(super) const fn count(&mut self, now: Instant, stream_len: u32) {
         self.spoke = now;
         self.sequence = self.sequence.wrapping_add(1);
         self.stream = self.stream.wrapping_add(stream_len);
-    }
-
-    /// A packet went to the peer that takes `stream_len` bytes of a TCP layer's stream; its longest part has `len`
-    /// bytes on the wire.
-    #[cfg_attr(
-        not(all(target_os = "none", not(target_pointer_width = "64"))),
-        inline(always)
-    )]
-    pub(super) fn sent(&mut self, now: Instant, stream_len: u32, len: u16) {
-        self.mtu.sent(now, len);
-        self.count(now, stream_len);
     }
 
     /// The number of the next packet that may be fragmented.
@@ -158,18 +143,17 @@ impl Path {
 
     /// The exit cannot be reached: the source of the next packet will be told.
     pub(super) fn take_note(&mut self, now: Instant, kind: Kind) {
-        self.notice = Some((kind, now + NOTICE_TIME));
+        (self.notice, self.notice_until) = (kind, now + NOTICE_TIME);
     }
 
     /// What the source of a packet is to be told.
-    pub(super) fn notice(&mut self, now: Instant) -> Option<Kind> {
-        self.notice = self.notice.filter(|(_, until)| now < *until);
-        self.notice.map(|(kind, _)| kind)
+    pub(super) fn notice(&self, now: Instant) -> Option<Kind> {
+        (now < self.notice_until).then_some(self.notice)
     }
 
     /// It was told.
     pub(super) const fn forget_notice(&mut self) {
-        self.notice = None;
+        self.notice_until = Instant::ZERO;
     }
 
     /// The link has another MTU now.
@@ -194,7 +178,7 @@ impl Path {
     /// Whether the peer has been silent for so long; told once.
     pub(super) fn falls_silent(&mut self, now: Instant, after: Option<Duration>) -> bool {
         match after {
-            Some(after) if !self.is_silent && now >= self.heard + after => {
+            Some(after) if !self.is_silent && now.since(self.heard) >= after => {
                 self.is_silent = true;
                 true
             }
@@ -205,7 +189,7 @@ impl Path {
     /// Whether nothing has gone to the peer for so long; told again after the same time.
     pub(super) fn wants_keepalive(&mut self, now: Instant, after: Option<Duration>) -> bool {
         match after {
-            Some(after) if after > Duration::ZERO && now >= self.spoke + after => {
+            Some(after) if after > Duration::ZERO && now.since(self.spoke) >= after => {
                 self.spoke = now;
                 true
             }

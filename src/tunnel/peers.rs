@@ -150,6 +150,13 @@ pub trait Peers {
     /// The tunnel to this peer, and what is done for it. `None` if the peer was removed.
     fn get(&self, peer: PeerId) -> Option<(&Self::Tunnel, &PeerPolicy)>;
 
+    /// The same peer, which these peers have named before. Where there is only one, it as a constant: then the
+    /// optimiser leaves out what tells peers apart.
+    #[inline]
+    fn known(&self, peer: PeerId) -> PeerId {
+        peer
+    }
+
     /// The peer of this tenant that has the longest prefix which holds the inner address.
     fn owner(&self, tenant: u32, inner_address: Ipv4Addr) -> Option<PeerId>;
 
@@ -195,6 +202,11 @@ impl<P: Peers + ?Sized> Peers for &P {
     #[inline]
     fn get(&self, peer: PeerId) -> Option<(&Self::Tunnel, &PeerPolicy)> {
         (**self).get(peer)
+    }
+
+    #[inline]
+    fn known(&self, peer: PeerId) -> PeerId {
+        (**self).known(peer)
     }
 
     #[inline]
@@ -317,6 +329,11 @@ impl<T: PeerTunnel> Peers for OnePeer<'_, T> {
     #[inline]
     fn get(&self, peer: PeerId) -> Option<(&T, &PeerPolicy)> {
         (peer == Self::ID).then_some((&self.tunnel, &self.policy))
+    }
+
+    #[inline]
+    fn known(&self, _peer: PeerId) -> PeerId {
+        Self::ID
     }
 
     #[inline]

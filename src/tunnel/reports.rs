@@ -5,11 +5,12 @@ use core::net::Ipv4Addr;
 use super::cause::Cause;
 use super::endpoint::{Core, Endpoint, inner_mtu};
 use super::peers::{PeerId, Peers};
+use super::reassembly::Reassembly;
 use super::tally::Tally;
 use super::verdict::Inbound;
 use crate::encap::Encapsulate;
 use crate::error::Silence;
-use crate::icmp::{Kind, Relay, Report, ReportKind};
+use crate::icmp::{Kind, Report, ReportKind};
 use crate::packet::{Quote, Span};
 use crate::pmtu::{self, QuotedLen};
 use crate::time::Instant;
@@ -19,7 +20,7 @@ use crate::wire::Ipv4Header;
 /// tells them apart.
 const MOST_BEHIND_ADDRESS: usize = 64;
 
-impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// The system refused to send a packet to this peer that is longer than `mtu` bytes (`EMSGSIZE`, or
     /// `SO_EE_ORIGIN_LOCAL` in a socket's error queue; see [sockets](super#sockets-of-the-host)). That is
     /// believed at once, also below the floor and on a path with a [static](super::MtuPolicy::Static) MTU, and holds
@@ -28,12 +29,15 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     #[inline]
     pub fn local_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
         let now = self.core.advance(now);
-        if let Some((_, _, path)) = self.core.peer(now, peer) {
+        let Some(peer) = self.core.named(peer) else {
+            return ignore(None, Cause::NoPeer);
+        };
+        if let Some((_, _, path)) = self.core.peer(peer) {
             path.mtu.on_local(now, mtu);
             let deadline = path.mtu.next_deadline();
             self.core.expect(deadline.unwrap_or(Instant::MAX));
         }
-        self.core.learnt(now, peer)
+        self.core.learnt(peer)
     }
 
     /// A router has told the system that the path to this peer has an MTU of `mtu` bytes, 0 if it knows none:
@@ -42,8 +46,8 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     /// path's floor. It is counted like a packet from the network.
     #[inline]
     pub fn reported_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
-        let now = self.core.advance(now);
-        let verdict = self.core.reported_mtu(now, peer, mtu);
+        self.core.advance(now);
+        let verdict = self.core.reported_mtu(peer, mtu);
         self.core.count_inbound(&verdict, 0);
         verdict
     }
@@ -54,30 +58,28 @@ impl<P: Peers, C: Tally> Endpoint<'_, P, C> {
     #[inline]
     pub fn unreachable(&mut self, now: Instant, peer: PeerId) -> Inbound {
         let now = self.core.advance(now);
-        if let Some((_, _, path)) = self.core.peer(now, peer) {
+        let Some(peer) = self.core.named(peer) else {
+            return ignore(None, Cause::NoPeer);
+        };
+        if let Some((_, _, path)) = self.core.peer(peer) {
             path.take_note(now, Kind::HostUnreachable);
         }
-        self.core.learnt(now, peer)
+        self.core.learnt(peer)
     }
 }
 
 impl<P: Peers, C: Tally> Core<'_, P, C> {
     /// An ICMP error to one of our own addresses (RFC 2003 §4). Its quote begins `quote_start` bytes behind
     /// the start of its packet.
-    #[cold]
-    pub(super) fn report(
-        &mut self,
-        now: Instant,
-        report: &Report<'_>,
-        quote_start: usize,
-    ) -> Inbound {
+    pub(super) fn report(&mut self, report: &Report<'_>, quote_start: usize) -> Inbound {
         let Some(header) = report.quote().header() else {
             return ignore(None, Cause::NotOurs);
         };
         let Some((peer, inner)) = self.quoted(report.quote(), header.destination()) else {
             return ignore(None, Cause::NotOurs);
         };
-        let Some((tunnel, _, path)) = self.peer(now, peer) else {
+        let now = self.now();
+        let Some((tunnel, _, path)) = self.peer(peer) else {
             return ignore(None, Cause::NotOurs);
         };
         let kind = if let ReportKind::FragmentationNeeded { mtu } = report.kind() {
@@ -85,30 +87,32 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             if let pmtu::Effect::Ignored(reason) = path.mtu.on_report(now, mtu, quoted) {
                 return ignore(Some(peer), Cause::PathMtu(reason));
             }
-            let mtu = inner_mtu(path.mtu.get(now), tunnel);
+            let mtu = inner_mtu(path.mtu.current(), tunnel);
             let deadline = path.mtu.next_deadline();
             self.expect(deadline.unwrap_or(Instant::MAX));
             Kind::FragmentationNeeded { mtu }
         } else {
-            match report.relayed(tunnel.overhead()) {
-                Ok(Relay::Tell(kind)) => kind,
-                Ok(_) => return self.learnt(now, peer),
+            match report.relayed_unreachable() {
+                Ok(kind) => kind,
                 Err(ignored) => return ignore(Some(peer), Cause::Ignored(ignored)),
             }
         };
-        self.relay(now, peer, kind, inner, quote_start)
+        self.relay(peer, kind, inner, quote_start)
     }
 
-    #[cold]
-    fn reported_mtu(&mut self, now: Instant, peer: PeerId, mtu: u16) -> Inbound {
-        if let Some((_, _, path)) = self.peer(now, peer) {
+    fn reported_mtu(&mut self, peer: PeerId, mtu: u16) -> Inbound {
+        let Some(peer) = self.named(peer) else {
+            return ignore(None, Cause::NoPeer);
+        };
+        let now = self.now();
+        if let Some((_, _, path)) = self.peer(peer) {
             if let pmtu::Effect::Ignored(reason) = path.mtu.on_unquoted_report(now, mtu) {
                 return ignore(Some(peer), Cause::PathMtu(reason));
             }
             let deadline = path.mtu.next_deadline();
             self.expect(deadline.unwrap_or(Instant::MAX));
         }
-        self.learnt(now, peer)
+        self.learnt(peer)
     }
 
     /// Tells the source of the quoted inner packet, or the next one that asks.
@@ -116,15 +120,14 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     #[inline(always)]
     fn relay(
         &mut self,
-        now: Instant,
         peer: PeerId,
         kind: Kind,
         inner: Inside<'_>,
         quote_start: usize,
     ) -> Inbound {
         // Whoever forges reports shall not use up what answers to our own sources need.
-        let error = self.error_about(now, Some(peer), kind, inner.packet, true);
-        let Some(inner_mtu) = self.inner_mtu(now, peer) else {
+        let error = self.error_about(Some(peer), kind, inner.packet, true);
+        let Some(inner_mtu) = self.inner_mtu(peer) else {
             return ignore(None, Cause::NotOurs);
         };
         let is_about_mtu = matches!(kind, Kind::FragmentationNeeded { .. });
@@ -141,7 +144,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             // The path MTU is known now: the next packet that does not fit is answered.
             Err(_) if is_about_mtu => Inbound::Learnt { peer, inner_mtu },
             Err(Cause::Silent(Silence::QuoteTooShort)) => {
-                if let Some((_, _, path)) = self.peer(now, peer) {
+                let now = self.now();
+                if let Some((_, _, path)) = self.peer(peer) {
                     path.take_note(now, kind);
                 }
                 Inbound::Learnt { peer, inner_mtu }
@@ -150,8 +154,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
     }
 
-    fn learnt(&mut self, now: Instant, peer: PeerId) -> Inbound {
-        match self.inner_mtu(now, peer) {
+    fn learnt(&mut self, peer: PeerId) -> Inbound {
+        match self.inner_mtu(peer) {
             Some(inner_mtu) => Inbound::Learnt { peer, inner_mtu },
             None => ignore(None, Cause::NoPeer),
         }

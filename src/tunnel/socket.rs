@@ -6,6 +6,7 @@ use super::cause::Cause;
 use super::endpoint::{Core, Endpoint};
 use super::inbound::refused;
 use super::peers::{PeerAccess, Peers};
+use super::reassembly::Reassembly;
 use super::socket_tunnel::{Received, SocketTunnel};
 use super::tally::Tally;
 use super::verdict::{Inbound, Outbound};
@@ -14,7 +15,7 @@ use crate::error::{EncapError, Reason, Refused};
 use crate::packet::{Facts, InnerChecksum, Packet, PerPacket};
 use crate::time::Instant;
 
-impl<P: Peers, C: Tally> Endpoint<'_, P, C>
+impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R>
 where
     P::Tunnel: SocketTunnel,
 {
@@ -46,7 +47,8 @@ where
         per_packet: &PerPacket,
         mut out: impl FnMut(&Facts, &mut [u8]),
     ) -> Outbound {
-        let request = Request::new(self.core.advance(now), tenant, per_packet);
+        self.core.advance(now);
+        let request = Request::new(tenant, per_packet);
         let mut put =
             |tunnel: &P::Tunnel, packet: &mut Packet<'_>, _: &Facts, numbered: &PerPacket| {
                 // The tunnel has accepted it, and there is room.
@@ -62,7 +64,9 @@ where
             return verdict;
         }
         let (room, span) = (P::Tunnel::payload_overhead, packet.span());
-        let verdict = self.core.send_any(request, packet, room, &mut put);
+        let mut verdict = Outbound::drop(None, Cause::NoPeer);
+        self.core
+            .send_any(request, packet, room, &mut put, &mut verdict);
         // A notice quotes the inner packet, not the datagram.
         packet.set_span(span);
         verdict
@@ -96,7 +100,7 @@ where
     P::Tunnel: SocketTunnel,
 {
     fn judge_payload(&mut self, now: Instant, meta: &OuterMeta, payload: &[u8]) -> Inbound {
-        let now = self.advance(now);
+        self.advance(now);
         let sender = self.peers.sender(&Arrival::of_payload(meta));
         let sender = sender.and_then(|peer| Some((peer, self.peers.get(peer)?)));
         let Some((peer, (tunnel, policy))) = sender else {
@@ -105,7 +109,7 @@ where
         let access = PeerAccess::new(&self.peers, peer, (tunnel, policy));
         let received = Received::new(meta, payload);
         match &tunnel.inspect_payload(access, policy.inner, received) {
-            Ok(opened) => self.deliver(now, peer, opened, payload, None),
+            Ok(opened) => self.deliver(peer, opened, payload, None),
             Err(error) => Inbound::Drop {
                 peer: Some(peer),
                 cause: Cause::Refused(*error),

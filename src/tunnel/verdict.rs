@@ -61,6 +61,15 @@ pub enum Outbound {
     },
 }
 
+impl Outbound {
+    /// Drop it.
+    // As a function: a constant is copied in one piece, padding included.
+    #[inline(always)]
+    pub(super) const fn drop(peer: Option<PeerId>, cause: Cause) -> Self {
+        Self::Drop { peer, cause }
+    }
+}
+
 /// What to do with a packet from the network.
 ///
 /// What is to be applied was applied already if the verdict is from [`receive`](super::Endpoint::receive) or

@@ -73,7 +73,7 @@ impl<'a> HeaderOption<'a> {
 #[must_use]
 pub struct HeaderOptions<'a> {
     rest: &'a [u8],
-    /// The offset of `rest` in the option bytes.
+    /// Where that begins.
     offset: usize,
 }
 
@@ -92,7 +92,7 @@ impl<'a> HeaderOptions<'a> {
     #[inline]
     #[must_use]
     pub fn has_source_route(mut self) -> bool {
-        while let Some(Ok(option)) = self.next() {
+        while let Some(Ok(option)) = self.step() {
             if matches!(option.kind, HeaderOption::LSRR | HeaderOption::SSRR) {
                 return true;
             }
@@ -118,30 +118,32 @@ impl<'a> HeaderOptions<'a> {
         Ok(None)
     }
 
-    fn split_next(&self) -> Option<Result<(HeaderOption<'a>, &'a [u8]), ParseError>> {
-        let (bytes, offset) = (self.rest, self.offset);
-        let (&kind, behind_kind) = bytes.split_first()?;
-        match kind {
-            0 => None,
-            HeaderOption::NOP => {
-                let data = &[];
-                Some(Ok((HeaderOption { kind, data, offset }, behind_kind)))
+    /// The next option, or the kind of one that is invalid.
+    #[cfg_attr(not(all(target_os = "none", not(target_pointer_width = "64"))), inline)]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
+    pub(crate) fn step(&mut self) -> Option<Result<HeaderOption<'a>, u8>> {
+        let (&kind, behind) = self.rest.split_first()?;
+        let (data_at, len) = match kind {
+            0 => {
+                self.rest = &[];
+                return None;
             }
-            _ => {
-                let length = behind_kind.first().map_or(0, |len| usize::from(*len));
-                let option = bytes.split_at_checked(length).and_then(|(option, rest)| {
-                    Some((
-                        HeaderOption {
-                            kind,
-                            data: option.get(2..)?,
-                            offset,
-                        },
-                        rest,
-                    ))
-                });
-                Some(option.ok_or(ParseError::BadOption { kind }))
-            }
-        }
+            HeaderOption::NOP => (1, 1),
+            _ => (2, behind.first().map_or(0, |len| usize::from(*len))),
+        };
+        let option = self.rest.split_at_checked(len);
+        let option = option.and_then(|(option, rest)| Some((option.get(data_at..)?, rest)));
+        let Some((data, rest)) = option else {
+            self.rest = &[];
+            return Some(Err(kind));
+        };
+        let offset = self.offset;
+        self.rest = rest;
+        self.offset = offset.wrapping_add(len);
+        Some(Ok(HeaderOption { kind, data, offset }))
     }
 }
 
@@ -150,15 +152,8 @@ impl<'a> Iterator for HeaderOptions<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.split_next();
-        self.rest = match next {
-            Some(Ok((option, rest))) => {
-                self.offset = option.offset.saturating_add(option.len());
-                rest
-            }
-            _ => &[],
-        };
-        next.map(|result| result.map(|(option, _)| option))
+        let option = self.step()?;
+        Some(option.map_err(|kind| ParseError::BadOption { kind }))
     }
 }
 

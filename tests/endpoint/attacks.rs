@@ -6,7 +6,7 @@ use ipencap::decap::{InnerPolicy, OuterMeta};
 use ipencap::encap::{AnyTunnel, OuterPolicy, Role, Tunnel};
 use ipencap::error::{EncapError, Eviction, PathMtuIgnored, Reason, ReassemblyError, Refused};
 use ipencap::shim::{Fou, IpIp, Tcp};
-use ipencap::tunnel::{Cause, EndpointConfig, Event, Inbound, Outbound, PeerPolicy, Peers};
+use ipencap::tunnel::{Cause, EndpointConfig, Event, Inbound, Outbound, PeerId, PeerPolicy, Peers};
 use ipencap::wire::{Ecn, IpProtocol, LengthPrefix};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -670,6 +670,32 @@ fn i_01_i_08_errors_breed_no_errors() {
     );
 }
 
+/// Nor does a handle that nobody gave reach an only peer.
+#[test]
+fn other_handles_do_not_reach_an_only_peer() {
+    let mut near = one(ipip(HERE, THERE), FAR);
+    let own = near.peers().at(0).unwrap();
+    for other in [PeerId::new(0, 1), PeerId::new(1, 0)] {
+        assert_eq!(near.inner_mtu(START, other), None);
+        assert_eq!(near.path_mtu(START, other), None);
+        let told = [
+            near.local_mtu(START, other, 600),
+            near.reported_mtu(START, other, 600),
+            near.unreachable(START, other),
+        ];
+        for verdict in told {
+            let cause = Cause::NoPeer;
+            assert_eq!(verdict, Inbound::Ignored { peer: None, cause });
+        }
+    }
+    assert_eq!(near.inner_mtu(START, own), Some(1480));
+    let (verdict, _) = send(&mut near, START, &inner(1480, true));
+    assert!(
+        matches!(verdict, Outbound::Send { notice: None, .. }),
+        "{verdict:?}"
+    );
+}
+
 /// The handle of a peer that was removed reaches nobody, not even the one that took its place.
 #[test]
 fn handles_of_removed_peers_reach_nobody() {
@@ -815,4 +841,29 @@ fn a_27_outer_fragments_are_refused_without_a_reassembler() {
         assert_eq!(far.tally().last(), refused(Reason::OuterFragment));
     }
     let _ = delivered(&mut far, START, &outer);
+}
+
+/// The same of an endpoint that can never join any, though it could before.
+#[test]
+fn a_27_outer_fragments_are_refused_where_nobody_can_join_them() {
+    let mut near = with(
+        ipip(HERE, THERE).with_policy(COPY_DF),
+        FAR,
+        PeerPolicy::DEFAULT,
+        EndpointConfig::DEFAULT,
+    );
+    let mut far = joining(one(ipip(THERE, HERE), NEAR), 1, 2000).without_reassembler();
+    let outer = sent(&mut near, START, &inner(1400, false));
+    for fragment in oracle::fragments(&outer, 800).unwrap() {
+        let verdict = far.inbound(START, &fragment);
+        assert_eq!(
+            far.tally().last(),
+            refused(Reason::OuterFragment),
+            "{verdict:?}"
+        );
+    }
+    far.expire(START, |change| panic!("{change:?}"));
+    assert_eq!(far.next_deadline(), None, "nothing is held");
+    let verdict = far.receive(START, &mut outer.clone());
+    assert!(matches!(verdict, Inbound::Deliver { .. }), "{verdict:?}");
 }

@@ -309,7 +309,7 @@ fn segments_follow<T: PeerTunnel + 'static>(tunnel: T, at: usize) {
         let mut buffer = room(&packet);
         let mut sent = Packet::new(&mut buffer, Span::new(200, packet.len()));
         let _ = sender.send(START, &mut sent, &SAID, |outer| {
-            segments.push(outer[at..].to_vec())
+            segments.push(outer[at..].to_vec());
         });
     }
     let number = |segment: &[u8]| u32::from_be_bytes(segment[4..8].try_into().unwrap());
@@ -333,7 +333,7 @@ fn the_segments_of_an_endpoint_follow_one_another() {
         let (ipip, _) = both(IpIp);
         segments_follow(outermost, 20);
         segments_follow(AnyTunnel::from(outermost), 20);
-        segments_follow(&*memory(outermost, 1).first().unwrap(), 20);
+        segments_follow(memory(outermost, 1).first().unwrap(), 20);
         segments_follow(TwoWay::new(outermost, IpIp), 20);
         segments_follow((inside, outermost), 20);
         segments_follow((further_in, ipip), 40);
@@ -345,7 +345,7 @@ fn the_segments_of_an_endpoint_follow_one_another() {
             AnyTunnel::from(inside),
             AnyTunnel::from(outermost),
         ];
-        segments_follow(&*memory(three, 1).as_flattened(), 20);
+        segments_follow(memory(three, 1).as_flattened(), 20);
     }
 }
 

@@ -20,6 +20,7 @@ mod icmp;
 mod identifications;
 mod kinds;
 mod lessons;
+mod path_check;
 mod peers;
 mod tenants;
 mod time;

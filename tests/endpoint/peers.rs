@@ -212,6 +212,7 @@ fn one_peer_is_a_small_table() {
     );
     let stale = PeerId::new(0, 1);
     assert!(one.get(stale).is_none() && table.get(stale).is_none());
+    assert_eq!((one.known(id), table.known(id)), (id, id));
     for address in [
         HERE,
         THERE,

@@ -1,10 +1,11 @@
 //! What comes with time: raised MTUs, keepalives, silent peers.
 
 use ipencap::decap::OuterMeta;
-use ipencap::encap::Tunnel;
+use ipencap::encap::{OuterPolicy, Tunnel};
 use ipencap::error::Reason;
+use ipencap::packet::Span;
 use ipencap::pmtu::{Prober, ProberConfig};
-use ipencap::shim::Fou;
+use ipencap::shim::{Fou, Gre};
 use ipencap::time::{Duration, Instant};
 use ipencap::tunnel::{Cause, Change, EndpointConfig, Inbound, PeerId, PeerPolicy, Peers};
 use ipencap::wire::{Ecn, IpProtocol};
@@ -182,4 +183,47 @@ fn o_07_a_prober_finds_the_mtu_of_a_silent_path() {
     assert_eq!(near.probe(now, stranger, &mut prober), None);
     near.on_confirmed(now, stranger, &mut prober, 1500);
     assert_eq!(near.path_mtu(now, peer), Some(1400));
+}
+
+/// RFC 2890 §2.2: a receiver that keeps order drops a packet with a number that it has passed. A probe that is longer
+/// than the path MTU takes one of its own, and no room of the other packets.
+#[test]
+fn a_probe_has_the_next_number() {
+    let gre = Tunnel::new(HERE, THERE, Gre::new().with_sequence()).unwrap();
+    let mut near = one(gre, FAR);
+    let peer = near.peers().at(0).unwrap();
+    let _ = near.local_mtu(START, peer, 1000);
+    let number = |outer: &[u8]| u32::from_be_bytes(*outer[24..].first_chunk().unwrap());
+    let mut numbers = vec![number(&sent(&mut near, START, &inner(60, true)))];
+    let probe = inner(1400, true);
+    let numbered = near.number_probe(START, peer, &probe).unwrap();
+    let mut buffer = [vec![0; 28], probe.clone()].concat();
+    let outer = ipencap::encap(&gre, &mut buffer, Span::new(28, 1400), &numbered).unwrap();
+    numbers.push(number(outer));
+    numbers.push(number(&sent(&mut near, START, &inner(60, true))));
+    assert_eq!(numbers, [0, 1, 2]);
+
+    assert_eq!(near.number_probe(START, peer, &probe[..40]), None);
+    let policy = OuterPolicy {
+        link_mtu: Some(1300),
+        ..gre.policy()
+    };
+    let mut mtu_of_its_own = one(gre.with_policy(policy), FAR);
+    let peer = mtu_of_its_own.peers().at(0).unwrap();
+    assert_eq!(mtu_of_its_own.number_probe(START, peer, &probe), None);
+}
+
+/// A tunnel through which only probes go needs no keepalives.
+#[test]
+fn a_probe_speaks_for_us() {
+    let policy = PeerPolicy {
+        keepalive: Some(Duration::from_secs(25)),
+        ..PeerPolicy::DEFAULT
+    };
+    let mut near = with(ipip(HERE, THERE), FAR, policy, EndpointConfig::DEFAULT);
+    let peer = near.peers().at(0).unwrap();
+    assert_eq!(changes(&mut near, START), []);
+    assert!(near.number_probe(at(20), peer, &inner(60, true)).is_some());
+    assert_eq!(changes(&mut near, at(25)), []);
+    assert_eq!(near.next_deadline(), Some(at(45)));
 }

@@ -19,7 +19,7 @@ use syn::visit::{self, Visit};
 
 /// `Debug` of what contains an `Ipv4Addr`: core keeps an unwrap for when a width is set.
 const ADDRESS: &str = "AnyTunnel Arrival Edge EndpointConfig Facts Flow IcmpError Inbound Inner LayersReceiver \
-    MinEnc OnePeer Outbound OuterMeta PeerSlot PeerTable PointToPoint Proven Received Report Tunnel TwoWay";
+    MinEnc OnePeer Outbound OuterMeta PathCheck PeerSlot PeerTable PointToPoint Proven Received Report Tunnel TwoWay";
 /// `Debug` of more than five fields: core compares how many names and values derive has written.
 const MANY_FIELDS: &str = "AnyReceiver Endpoint Fragment Fragments InnerPolicy Ipv4 Ipv4Edit Ipv4Header Ipv4Mut Opened \
     OuterPacket OuterPolicy Path PathMtu PeerPolicy PerPacket Prober Quote QuotedIpv4 Reassembler Receiver Slot Tcp TcpHeader";

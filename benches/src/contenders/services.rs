@@ -14,7 +14,7 @@ use ipencap::encap::{
 use ipencap::shim::{ChecksumPolicy, Gue, IpIp, Shim, SourcePort};
 use ipencap::wire::{Dscp, IpProtocol};
 use ipencap_balance::{
-    Balancer, Begun, Choice, Count, Member, Outcome, Pool, Set, Slot, Stage, State, Tables, Turn,
+    Backend, Balancer, Begun, Choice, Member, Outcome, Pool, Set, Slot, Stage, State, Tables, Turn,
     Vip, VipEntry, Vips, build, choose, table_len,
 };
 
@@ -35,12 +35,9 @@ pub const VIPS: u16 = 1000;
 /// How many backends each has for itself.
 pub const BACKENDS_EACH: u16 = 10;
 
-/// The balancer, and the tunnels as the peers are told them.
+/// The balancer, and the backends as the peers are told them, in lines of a cache as ours are.
 #[derive(Debug)]
-pub struct Services<T: 'static> {
-    balancer: RefCell<Balancer<'static, T>>,
-    layers: Vec<Layer>,
-}
+pub struct Services<T: 'static>(RefCell<(Balancer<'static, T>, Vec<Backend<Layer>>)>);
 
 /// The virtual IP of this number. Four ports of each address.
 pub fn vip(number: u16) -> Vip {
@@ -95,13 +92,14 @@ impl<T: 'static> Services<T> {
                 begun: Begun::new(sets.leak()),
                 seed: core::hint::black_box(0x9747_b28c),
             },
-            tunnels: layers.iter().map(tunnel).collect::<Vec<_>>().leak(),
-            counts: vec![Count::default(); layers.len()].leak(),
+            backends: layers
+                .iter()
+                .map(|layer| Backend::new(tunnel(layer)))
+                .collect::<Vec<_>>()
+                .leak(),
         };
-        Self {
-            balancer: RefCell::new(balancer),
-            layers,
-        }
+        let theirs = layers.into_iter().map(Backend::new).collect();
+        Self(RefCell::new((balancer, theirs)))
     }
 }
 
@@ -222,7 +220,11 @@ pub fn policies() -> [(&'static str, OuterPolicy); 11] {
 /// Something that is done with the balancer of each row.
 pub trait Rows {
     /// Does it. All tunnels have this shim and policy, and nine backends in ten this state.
-    fn row<S: Shim + Debug + 'static>(&mut self, label: &str, services: &Services<Tunnel<S>>);
+    fn row<S: Shim + Debug + 'static>(
+        &mut self,
+        label: &'static str,
+        services: Services<Tunnel<S>>,
+    );
 }
 
 /// Every policy, state and tunnel.
@@ -243,7 +245,7 @@ pub fn each_row(rows: &mut impl Rows) {
 
 fn row<S: Shim + Debug + 'static>(
     rows: &mut impl Rows,
-    label: &str,
+    label: &'static str,
     state: State,
     policy: OuterPolicy,
     shim: S,
@@ -254,7 +256,7 @@ fn row<S: Shim + Debug + 'static>(
             .expect("addresses of documentation")
             .with_policy(policy)
     };
-    rows.row(label, &Services::new(layer, state, tunnel));
+    rows.row(label, Services::new(layer, state, tunnel));
 }
 
 /// Ours: `Balancer::forward`.
@@ -264,7 +266,7 @@ pub struct Ours;
 impl<T: Encapsulate + 'static> PacketWork<Services<T>> for Ours {
     #[inline(always)]
     fn run(services: &Services<T>, buffer: &mut [u8], packet: Span) -> usize {
-        match services.balancer.borrow_mut().forward(buffer, packet) {
+        match services.0.borrow_mut().0.forward(buffer, packet) {
             Outcome::Send { outer, .. } => outer.start,
             _ => REFUSED,
         }
@@ -293,20 +295,19 @@ impl<T: Debug + 'static, P: Peer> PacketWork<Services<T>> for Theirs<P> {
             port,
             protocol: IpProtocol(seen.protocol),
         };
-        let mut balancer = services.balancer.borrow_mut();
+        let (balancer, backends) = &mut *services.0.borrow_mut();
         let hash = flow_hash(&seen, bytes, balancer.tables.seed);
         // Nobody asks for the stage of a UDP flow.
         let choice = choose(&mut balancer.tables, vip, hash, || Stage::Unknown);
         let Choice::Backend(backend) = choice else {
             return REFUSED;
         };
-        let count = &mut balancer.counts[usize::from(backend)];
-        count.packets += 1;
-        count.bytes += u64::from(seen.total_len);
-        let layer = &services.layers[usize::from(backend)];
+        let backend = &mut backends[usize::from(backend)];
+        backend.count.packets += 1;
+        backend.count.bytes += u64::from(seen.total_len);
         let start = packet.start - 20;
         let outer = &mut buffer[start..];
-        P::write_ipv4(outer, layer, 4, seen.tos, seen.total_len + 20);
+        P::write_ipv4(outer, &backend.tunnel, 4, seen.tos, seen.total_len + 20);
         start
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use ipencap::Span;
 use ipencap::checksum::Sum;
 use ipencap::wire::{IpProtocol, Ipv4Header};
-use ipencap_balance::{Balancer, Begun, Count, Outcome, Tables};
+use ipencap_balance::{Backend, Balancer, Begun, Outcome, Tables};
 use ipencap_xdp::balance::{Balance, Layout};
 use ipencap_xdp::{Config, Failure};
 use ipencap_xdp_maps::BalanceConfig;
@@ -126,13 +126,12 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
         fill(&config, &mut program)?;
         let mut memory = Vec::new();
         let mut sets = vec![[0; 8]; 64];
-        let mut counts = vec![Count::default(); layout.backends.len()];
-        let tunnels: Result<Vec<_>, _> = layout
+        let backends: Result<Vec<_>, _> = layout
             .backends
             .iter()
-            .map(|&backend| balance.tunnel_to(backend))
+            .map(|&backend| balance.tunnel_to(backend).map(Backend::new))
             .collect();
-        let tunnels = tunnels.map_err(|error| Failure::of("tunnel", &error))?;
+        let mut backends = backends.map_err(|error| Failure::of("tunnel", &error))?;
         let mut native = Balancer {
             tables: Tables {
                 vips: layout.vips(&mut memory)?,
@@ -140,8 +139,7 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
                 begun: Begun::new(&mut sets),
                 seed: SEED,
             },
-            tunnels: &tunnels,
-            counts: &mut counts,
+            backends: &mut backends,
         };
         let (mut sent, mut errors) = (0, 0);
         let mut different = Vec::new();
@@ -183,6 +181,8 @@ pub fn check(objects: &Path, bench: bool) -> Result<bool, Failure> {
         passes &= different.is_empty() && (sent, errors) == (3000, 3000);
         passes &= spread(&layout);
         if bench {
+            let executed = program.executed(objects, &packet(1, vip(0), 100))?;
+            println!("balance_{kind}: executes {executed} instructions for a packet");
             passes &= measure(objects, kind, &config, vips)?;
         }
     }

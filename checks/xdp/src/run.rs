@@ -8,6 +8,8 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use ipencap_xdp::{Failure, Object};
 use ipencap_xdp_maps::{COUNTERS, Counter, DROPPED};
 
+use crate::interpreter;
+
 /// The Ethernet header in front of every packet.
 pub const ETHERNET: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
 
@@ -93,6 +95,23 @@ impl Program {
             .map_err(|error| Failure::of("test_run", &error))?;
         out.truncate(usize::try_from(done.data_size_out).unwrap());
         Ok((done.return_value, out))
+    }
+
+    /// How many instructions of the program, of the object file in `folder`, are executed for a packet that it takes.
+    pub fn executed(&mut self, folder: &Path, packet: &[u8]) -> Result<u64, Failure> {
+        let Done::Taken(action, ethernet, bytes) = self.run(packet)? else {
+            return Err(Failure::new("the packet is not taken"));
+        };
+        let path = folder.join(format!("{}.o", self.object.name()));
+        let frame = [&ETHERNET[..], packet].concat();
+        let ran = interpreter::run(&self.object, &path, self.object.name(), &frame)?;
+        let expected = (action, [ethernet, bytes].concat());
+        assert_eq!(
+            (ran.action, ran.frame),
+            expected,
+            "the interpreter, and the kernel"
+        );
+        Ok(ran.instructions)
     }
 
     /// Runs the program on a packet. Panics where action, bytes and counters contradict each other.

@@ -110,7 +110,8 @@ pub fn time(program: &mut Program, packet: &[u8], action: u32, runs: u32) -> Res
 /// All six, beside C. Fails where one takes more times as long as it may.
 pub fn table(objects: &Path, c: &Path) -> Result<bool, Failure> {
     println!(
-        "| program | instructions, ours / C | verified, ours / C | ns, ours / C | ratio |\n|---|---|---|---|---|"
+        "| program | instructions, ours / C | verified, ours / C | executed, ours / C | ns, ours / C | ratio |\n\
+         |---|---|---|---|---|---|"
     );
     let mut passes = true;
     for (job, most) in MOST {
@@ -124,11 +125,13 @@ pub fn table(objects: &Path, c: &Path) -> Result<bool, Failure> {
             let [ours, theirs] = [plain[0].run(&packet)?, plain[1].run(&packet)?];
             assert_eq!(ours, theirs, "{job}_{kind}: other bytes than C");
             let mut sizes = Vec::new();
-            for program in &mut plain {
+            for (program, folder) in plain.iter_mut().zip([objects, c]) {
+                let executed = program.executed(folder, &packet)?;
                 let info = program.object.program()?.info();
                 let info = info.map_err(|error| Failure::of("info", &error))?;
                 let len = info.size_translated().unwrap_or_default() / 8;
-                sizes.push((len, info.verified_instruction_count().unwrap_or_default()));
+                let verified = info.verified_instruction_count().unwrap_or_default();
+                sizes.push((len, verified, executed));
             }
             let bench = objects.join("bench");
             let mut programs = [
@@ -146,8 +149,8 @@ pub fn table(objects: &Path, c: &Path) -> Result<bool, Failure> {
             let [ours, theirs] = [best[0] - best[1], best[2] - best[3]];
             let ratio = ours / theirs;
             println!(
-                "| {job}_{kind} | {} / {} | {} / {} | {ours} / {theirs} | {ratio:.2} |",
-                sizes[0].0, sizes[1].0, sizes[0].1, sizes[1].1
+                "| {job}_{kind} | {} / {} | {} / {} | {} / {} | {ours} / {theirs} | {ratio:.2} |",
+                sizes[0].0, sizes[1].0, sizes[0].1, sizes[1].1, sizes[0].2, sizes[1].2
             );
             if ratio > most {
                 println!("{job}_{kind}: more than {most} times the time of C");

@@ -128,12 +128,9 @@ fn event(object: &Map<String, Value>) -> Result<Event, String> {
 
 /// A whole number from 0, also as some programs write it: 5.0.
 fn whole(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| {
-        let number = value.as_f64()?;
-        // Up to here every whole number has a double of its own.
-        let is_whole = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
-        is_whole.then_some(number as u64)
-    })
+    // As text a double that is whole has neither point nor exponent.
+    let rounded = || value.as_f64()?.to_string().parse().ok();
+    value.as_u64().or_else(rounded)
 }
 
 fn packet(key: &str, value: &Value) -> Result<Vec<u8>, String> {

@@ -4,7 +4,9 @@ use ipencap::time::Instant;
 
 /// The same instant; what is before the start of smoltcp's clock is its start.
 pub(crate) fn endpoint_time(timestamp: smoltcp::time::Instant) -> Instant {
-    Instant::from_millis(u64::try_from(timestamp.total_millis()).unwrap_or_default())
+    // Divided without a sign, as smoltcp does elsewhere: that links no other division.
+    let micros = u64::try_from(timestamp.total_micros()).unwrap_or_default();
+    Instant::from_millis(micros / 1000)
 }
 
 /// The same instant; what is behind the end of smoltcp's clock is its end.

@@ -135,9 +135,9 @@ pub mod embassy;
 mod error;
 mod interface;
 mod losses;
+#[cfg(not(feature = "path-check"))]
+mod no_path_check;
 mod outgoing;
-#[cfg_attr(not(feature = "path-check"), path = "no_path_check.rs")]
-mod path_check;
 mod queue;
 mod ring;
 mod sending;
@@ -147,7 +147,7 @@ mod sockets;
 pub use buffer::Buffer;
 pub use device::{TunnelDevice, TxToken};
 pub use error::SetUpError;
-pub use losses::Losses;
 #[cfg(feature = "path-check")]
-pub use path_check::PathCheck;
+pub use ipencap::tunnel::PathCheck;
+pub use losses::Losses;
 pub use queue::{RxToken, TunnelQueue, TxToken as QueueTxToken};

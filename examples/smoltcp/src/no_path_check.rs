@@ -1,4 +1,4 @@
-//! In place of [`PathCheck`](crate::PathCheck) without the feature: there is none, so the compiler leaves out what is done
+//! In place of [`ipencap::tunnel::PathCheck`] without the feature: there is none, so the compiler leaves out what is done
 //! with one.
 
 use ipencap::time::Instant;
@@ -8,14 +8,19 @@ use ipencap::tunnel::{Endpoint, PeerId, Peers, Tally};
 pub(crate) enum PathCheck {}
 
 impl PathCheck {
-    pub(crate) const fn poll_at(self) -> Instant {
-        match self {}
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "as the other takes itself"
+    )]
+    pub(crate) const fn next_deadline(&self) -> Option<Instant> {
+        match *self {}
     }
 
-    pub(crate) const fn step<P: Peers, C: Tally>(
+    pub(crate) const fn poll<P: Peers, C: Tally>(
         self,
         _: Instant,
         _: &mut Endpoint<'_, P, C>,
+        _: u32,
     ) -> Option<(PeerId, u16)> {
         match self {}
     }

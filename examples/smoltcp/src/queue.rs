@@ -6,6 +6,8 @@ use ipencap::encap::Encapsulate;
 use ipencap::icmp::IcmpError;
 use ipencap::packet::Facts;
 use ipencap::time::Instant;
+#[cfg(feature = "path-check")]
+use ipencap::tunnel::PathCheck;
 use ipencap::tunnel::{Endpoint, Inbound, Peers, SocketTunnel, Tally};
 use smoltcp::iface::Interface;
 use smoltcp::phy::{self, Checksum, Device, DeviceCapabilities, Medium};
@@ -15,8 +17,9 @@ use crate::clock::{endpoint_time, smoltcp_time};
 use crate::error::SetUpError;
 use crate::interface::renew;
 use crate::losses::{Losses, count};
+#[cfg(not(feature = "path-check"))]
+use crate::no_path_check::PathCheck;
 use crate::outgoing::Outgoing;
-use crate::path_check::PathCheck;
 use crate::sending::{Sending, Way, Wrap, wrap_packet, wrap_payload};
 
 /// The least MTU of IPv4 (RFC 791 §3.2).
@@ -181,13 +184,16 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     }
 
     /// When the stack is to be polled next though nothing comes, for what is due here: probes of the path. The stack's
-    /// own [`poll_at`](Interface::poll_at) does not know of them.
+    /// own [`poll_at`](Interface::poll_at) does not know of them. While no packet to the network has room nothing is
+    /// due: a probe goes when [`send`](Self::send) has made room.
     #[inline]
     #[must_use]
     pub fn poll_at(&self) -> Option<smoltcp::time::Instant> {
         self.check
             .as_ref()
-            .map(|check| smoltcp_time(check.poll_at()))
+            .filter(|_| self.outgoing.has_room())
+            .and_then(PathCheck::next_deadline)
+            .map(smoltcp_time)
     }
 
     /// Passes packets to the network, whole outer packets for a raw socket, as long as `put` takes them: it returns
@@ -245,7 +251,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
         };
         loop {
             if let Some(check) = check.as_mut().filter(|_| !outgoing.is_full())
-                && let Some((peer, len)) = check.step(now, way.endpoint)
+                && let Some((peer, len)) = check.poll(now, way.endpoint, 0)
             {
                 let place = (*headroom, usize::from(len));
                 let _kept = outgoing.enqueue_one_with(|probe| {

@@ -1,11 +1,11 @@
 //! What becomes of the first packet in the queue to the network.
 
-use ipencap::encap::Encapsulate;
 use ipencap::fragment::Fragments;
 use ipencap::icmp::IcmpError;
 use ipencap::packet::{Facts, PerPacket, Rules, Span};
 use ipencap::time::Instant;
-use ipencap::tunnel::{Endpoint, Outbound, PeerId, Peers, SocketTunnel, Tally};
+use ipencap::tunnel::{Endpoint, Outbound, PeerId, PeerTunnel, Peers, SocketTunnel, Tally};
+use ipencap::wire::Ipv4Header;
 
 use crate::buffer::Buffer;
 use crate::losses::{Losses, count};
@@ -41,12 +41,18 @@ pub(crate) type Wrap<T, const N: usize> =
     fn(&T, &mut Buffer<N>, &PerPacket) -> Result<Option<Facts>, ()>;
 
 /// Wraps a packet into a whole outer packet.
-pub(crate) fn wrap_packet<T: Encapsulate, const N: usize>(
+pub(crate) fn wrap_packet<T: PeerTunnel, const N: usize>(
     tunnel: &T,
     packet: &mut Buffer<N>,
     per_packet: &PerPacket,
 ) -> Result<Option<Facts>, ()> {
-    let facts = Facts::read(packet.packet()).map_err(drop)?;
+    let facts = if T::READS_FLOW {
+        Facts::read(packet.packet()).map_err(drop)?
+    } else {
+        // The endpoint has read it, and there is no more to know.
+        let header = packet.packet().first_chunk().ok_or(())?;
+        Facts::trusted(&Ipv4Header::from_bytes(*header))
+    };
     let overhead = tunnel.overhead();
     let start = packet.span().start.checked_sub(overhead).ok_or(())?;
     let len = usize::try_from(facts.len()).map_err(drop)?;
@@ -209,14 +215,8 @@ impl Sending {
         packet: &mut Buffer<N>,
         way: &mut Way<'_, '_, P, C, N>,
     ) -> bool {
-        let per_packet = PerPacket::new();
-        let facts = Facts::read(packet.packet());
-        let tunnel = way.endpoint.peers().get(peer).map(|(tunnel, _)| tunnel);
-        let (Ok(facts), Some(tunnel)) = (facts, tunnel) else {
-            return false;
-        };
-        let fits = tunnel.check(&facts, &per_packet, Rules::Explained).is_ok();
-        fits && self.wrap(peer, &per_packet, packet, way)
+        let numbered = way.endpoint.number_probe(way.now, peer, packet.packet());
+        numbered.is_some_and(|per_packet| self.wrap(peer, &per_packet, packet, way))
     }
 
     /// Wraps the next fragment, if there is one.

@@ -21,7 +21,7 @@ use ipencap::fragment::{self, Limits, Reassembler, Slot};
 use ipencap::icmp::{self, IcmpError, Kind, ReportKind};
 use ipencap::packet::{Packet, PerPacket, Span};
 use ipencap::pmtu::ProberConfig;
-use ipencap::shim::{Fou, IpIp};
+use ipencap::shim::{Fou, Gre, IpIp};
 use ipencap::time::Duration;
 use ipencap::tunnel::{
     ArrivalEntry, Cause, Counters, Endpoint, EndpointConfig, Event, Inbound, MtuPolicy, OnePeer,
@@ -663,6 +663,51 @@ fn an_answer_that_comes_again_does_not_make_probes_lost() {
     assert_eq!(probes(&mut queue, 1), [48]);
     let _counted = queue.receive(Instant::from_secs(1), &answer);
     assert_eq!(probes(&mut queue, 1), [1500]);
+}
+
+/// A board sleeps until then, so it must not lie in the past.
+#[test]
+fn a_board_may_sleep_while_no_probe_can_be_sent() {
+    // Somebody else's address.
+    let elsewhere = memory("10.3.0.0/16".parse::<Prefix>().unwrap(), 1);
+    let peers = OnePeer::new(ipip(), elsewhere);
+    let end = Endpoint::new(peers, memory(Path::EMPTY, 1), EndpointConfig::DEFAULT)
+        .with_tally(Counters::new());
+    let buffers = || memory(Buffer::EMPTY, 2);
+    let mut queue: Queue<_> = TunnelQueue::new(end, buffers(), buffers(), NOW).unwrap();
+    queue.set_path_check(Some(PathCheck::new(INNER_HERE, INNER_THERE)));
+    for second in 0..5 {
+        assert_eq!(probes(&mut queue, second), []);
+        assert_eq!(queue.poll_at(), Some(Instant::from_secs(second + 1)));
+    }
+
+    // Nothing has room, because the network takes nothing.
+    let mut queue = queue_of::<_, 1500>(ipip(), 1);
+    queue.set_path_check(Some(PathCheck::new(INNER_HERE, INNER_THERE)));
+    assert_eq!(queue.poll_at(), Some(NOW));
+    transmit(&mut queue, &inner(true, 100, Ipv4Flags::DF));
+    queue.send(NOW, |_| false);
+    assert_eq!(queue.poll_at(), None);
+    // The packet goes, and the probe behind it.
+    assert_eq!(probes(&mut queue, 3), [120, 48]);
+    assert_eq!(queue.poll_at(), Some(Instant::from_secs(4)));
+}
+
+/// A receiver that keeps order takes probes and other packets.
+#[test]
+fn probes_are_numbered_like_other_packets() {
+    let gre = Tunnel::new(HERE, THERE, Gre::new().with_sequence()).unwrap();
+    let mut queue = queue_of::<_, 1500>(gre, 2);
+    queue.set_path_check(Some(PathCheck::new(INNER_HERE, INNER_THERE)));
+    let mut sequences: Vec<u32> = Vec::new();
+    for _ in 0..2 {
+        transmit(&mut queue, &inner(true, 100, Ipv4Flags::DF));
+        for outer in sent(&mut queue) {
+            sequences.push(u32::from_be_bytes(*outer[24..].first_chunk().unwrap()));
+        }
+    }
+    // Two packets, and a probe.
+    assert_eq!(sequences, [0, 1, 2]);
 }
 
 #[test]

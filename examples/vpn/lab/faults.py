@@ -82,7 +82,11 @@ class Faults:
         """Gateway B gets another address; both files say so, and are read again."""
         outer = {"a": OUTER["a"], "b": SPARE["b"]}
         for end in "ba":
-            self.vpns[end].reload(config(end, self.carrier, outer, peer=peer_keys(end)))
+            vpn = self.vpns[end]
+            first = len(vpn.lines)
+            vpn.reload(config(end, self.carrier, outer, peer=peer_keys(end)))
+            # The new address is gone for a moment when the old one is removed: no socket can be opened there then.
+            vpn.wait_line(lambda line: "the file is read again" in line, 2, first)
         # The old address is no more.
         self.lab.ip("gwb", f"address delete {OUTER['b']}/24 dev r2", f"address replace {SPARE['b']}/24 dev r2",
                     "route replace default via 203.0.113.1")

@@ -15,6 +15,7 @@ DIRECTIONS = {">": False, "<": True}
 GOALS = [("fou", 0.35, "vxlan"), ("fou", 4, "openvpn"), ("fou", 4, "fastd"), ("fou", 2.2, "plain copy")]
 WITHOUT_OFFLOAD = 0.9
 MOST_CALLS = 0.1
+CALL_RUNS = 3
 
 
 def run(options, program):
@@ -44,7 +45,9 @@ def run(options, program):
         for one, iperf in opened:
             if isinstance(one, Ours):
                 try:
-                    results[one.name]["calls"] = one.calls(iperf)
+                    # What else the machine does decides how much has come when a program looks.
+                    counts = [one.calls(iperf) for _ in range(CALL_RUNS if one.group == "ours" else 1)]
+                    results[one.name]["calls"] = {end: statistics.median(count[end] for count in counts) for end in "ab"}
                 except Exception as error:
                     problems.append(f"{one.name}: its system calls are not counted: {error}")
     finally:

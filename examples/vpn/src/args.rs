@@ -80,9 +80,9 @@ fn one_peer(of: &mut ArgMatches, routes: bool) -> Result<(Config, Vec<String>), 
 
 fn draft(of: &mut ArgMatches, routes: bool) -> Result<(Config, Vec<Wrong>), Wrong> {
     let texts = placed::<String>(of, "tunnel", TUNNEL);
-    let layers = Layers::read(&texts, TUNNEL)?;
+    let mut layers = Layers::read(&texts, TUNNEL)?;
     let mut allowed = placed::<Prefix>(of, "allowed", ALLOWED);
-    allowed.extend(layers.inner(&texts));
+    allowed.append(&mut layers.inner);
     let mut warnings = Vec::new();
     if allowed.is_empty() {
         warnings.push(Wrong::new(
@@ -108,7 +108,6 @@ fn draft(of: &mut ArgMatches, routes: bool) -> Result<(Config, Vec<Wrong>), Wron
             allowed,
             mtu: Placed::new(MtuPolicy::Discover(PathMtuConfig::DEFAULT), TUNNEL),
             mss: MssPolicy::default(),
-            reassemble: false,
             keepalive: None,
             probe: Probe::Default,
         }],

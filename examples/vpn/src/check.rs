@@ -4,12 +4,11 @@ use core::fmt::Write as _;
 
 use ipencap::tunnel::{MssPolicy, MtuPolicy};
 use ipencap_cli::failure::{Failure, print};
-use ipencap_cli::tunnel::Spec;
 use serde_json::{Value, json};
 
 use crate::config::{Carrier, Config, Peer};
 use crate::cost::Cost;
-use crate::peers::over_stream;
+use crate::layers;
 
 /// Prints the configuration for people, or as one JSON object.
 pub(crate) fn run(config: &Config, warnings: &[String], as_json: bool) -> Result<(), Failure> {
@@ -21,9 +20,7 @@ pub(crate) fn run(config: &Config, warnings: &[String], as_json: bool) -> Result
 }
 
 fn cost(config: &Config, peer: &Peer) -> Cost {
-    let layers = peer.tunnel.iter().map(Spec::tunnel).collect();
-    let stack = over_stream(layers, peer.carrier);
-    let cost = Cost::of(&stack, config.interface.link_mtu, peer.mtu);
+    let cost = Cost::of(&peer.stack, config.interface.link_mtu, peer.mtu);
     let most = match peer.mss {
         MssPolicy::AtMost(most) => u32::from(most),
         _ => u32::MAX,
@@ -36,7 +33,7 @@ fn cost(config: &Config, peer: &Peer) -> Cost {
 
 /// `ipip in fou`: the innermost first.
 fn stack(peer: &Peer) -> String {
-    let kinds: Vec<&str> = peer.tunnel.iter().map(Spec::kind).collect();
+    let kinds: Vec<&str> = peer.text.iter().map(|text| layers::kind(text)).collect();
     kinds.join(" in ")
 }
 

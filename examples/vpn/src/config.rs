@@ -3,9 +3,9 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
-use ipencap::decap::Prefix;
+use ipencap::decap::{InnerPolicy, Prefix};
+use ipencap::encap::AnyTunnel;
 use ipencap::tunnel::{MssPolicy, MtuPolicy, PeerTunnel};
-use ipencap_cli::tunnel::Spec;
 
 /// All of it.
 #[derive(Clone, Debug)]
@@ -35,12 +35,13 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     /// The specifications as they were written, the first one innermost.
     pub(crate) text: Vec<String>,
-    pub(crate) tunnel: Vec<Spec>,
+    /// The layers as the endpoint has them.
+    pub(crate) stack: Box<[AnyTunnel]>,
+    pub(crate) inner_policy: InnerPolicy,
     pub(crate) carrier: Carrier,
     pub(crate) allowed: Vec<Prefix>,
     pub(crate) mtu: MtuPolicy,
     pub(crate) mss: MssPolicy,
-    pub(crate) reassemble: bool,
     pub(crate) keepalive: Option<Duration>,
     /// An inner address that answers pings, to find the path MTU where routers are silent (RFC 8899).
     pub(crate) probe: Option<Ipv4Addr>,
@@ -49,33 +50,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// The outermost addresses: ours, and the peer's.
     pub(crate) fn ends(&self) -> (Ipv4Addr, Ipv4Addr) {
-        match self.carrier {
-            Carrier::Udp { local, remote, .. } | Carrier::Tcp { local, remote, .. } => {
-                (*local.ip(), *remote.ip())
-            }
-            Carrier::Raw { local, .. } => {
-                let remote = self.tunnel.last().map(|spec| spec.tunnel().ends().1);
-                (local, remote.unwrap_or(Ipv4Addr::UNSPECIFIED))
-            }
-        }
-    }
-}
-
-impl PartialEq for Peer {
-    fn eq(&self, other: &Self) -> bool {
-        let settings = |peer: &Self| {
-            (
-                peer.mtu,
-                peer.mss,
-                peer.reassemble,
-                peer.keepalive,
-                peer.probe,
-            )
-        };
-        self.name == other.name
-            && self.text == other.text
-            && self.allowed == other.allowed
-            && settings(self) == settings(other)
+        (*self.stack).ends()
     }
 }
 

@@ -7,24 +7,17 @@ use std::os::fd::{AsFd, BorrowedFd};
 use ipencap::tunnel::PeerId;
 use nix::errno::Errno;
 use tun_rs::{
-    DeviceBuilder, IDEAL_BATCH_SIZE, SyncDevice, VIRTIO_NET_HDR_LEN, VirtioNetHdr, handle_gro,
+    DeviceBuilder, ExpandBuffer, GROTable, IDEAL_BATCH_SIZE, SyncDevice, VIRTIO_NET_HDR_LEN,
+    VirtioNetHdr,
 };
 
 use crate::config::Interface;
-use crate::sockets::{MAX_LEN, zeroed};
+use crate::sockets::MAX_LEN;
 
 /// The free bytes in front of each packet: four layers of IPv4 and TCP with timestamps take 208.
 pub(crate) const HEADROOM: usize = 256;
 /// Packets that are written at once.
 pub(crate) const BATCH: usize = IDEAL_BATCH_SIZE;
-
-/// Whether the device takes packets, as the last ones showed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Up,
-    Down,
-    UpAgain,
-}
 
 /// A TUN device.
 pub(crate) struct Tun {
@@ -36,9 +29,8 @@ pub(crate) struct Tun {
     queue: Vec<Vec<u8>>,
     /// Whose packets are queued, in their order.
     owners: Vec<Option<PeerId>>,
-    /// Which of the queued packets are written, those behind them having been merged into them.
-    writes: Vec<usize>,
-    state: State,
+    /// A megabyte that is used again and again: to make it costs more than to merge.
+    merger: Merger,
 }
 
 impl Tun {
@@ -63,12 +55,11 @@ impl Tun {
             name: device.name()?,
             device,
             raw: vec![0; VIRTIO_NET_HDR_LEN + MAX_LEN],
-            segments: zeroed(count, segment_room(mtu)),
+            segments: segments(count, mtu),
             lengths: vec![0; count],
             queue: Vec::new(),
             owners: Vec::new(),
-            writes: Vec::new(),
-            state: State::Up,
+            merger: Merger::default(),
         })
     }
 
@@ -80,22 +71,13 @@ impl Tun {
         self.device.if_index()
     }
 
-    /// Whether somebody has set the device down and up again, told once. Its routes went when it went down.
-    pub(crate) fn is_up_again(&mut self) -> bool {
-        let is_up_again = self.state == State::UpAgain;
-        if is_up_again {
-            self.state = State::Up;
-        }
-        is_up_again
-    }
-
     pub(crate) fn has_offload(&self) -> bool {
         self.device.tcp_gso()
     }
 
     pub(crate) fn set_mtu(&mut self, mtu: u16) -> io::Result<()> {
         self.device.set_mtu(mtu)?;
-        self.segments = zeroed(self.segments.len(), segment_room(mtu));
+        self.segments = segments(self.segments.len(), mtu);
         Ok(())
     }
 
@@ -154,34 +136,22 @@ impl Tun {
     pub(crate) fn flush(&mut self, mut lose: impl FnMut(PeerId, u64, u64)) -> io::Result<()> {
         let mut owners = core::mem::take(&mut self.owners);
         let packets = &mut self.queue[..owners.len()];
-        self.writes.clear();
-        if self.device.tcp_gso() {
+        let has_header = self.device.tcp_gso();
+        if has_header {
             // The device's own `send_multiple` does this, too, but does not tell which packets were not taken.
-            let (mut tcp, mut udp) = Default::default();
-            let writes = &mut self.writes;
-            handle_gro(
-                packets,
-                VIRTIO_NET_HDR_LEN,
-                &mut tcp,
-                &mut udp,
-                self.device.udp_gso(),
-                writes,
-            )?;
-        } else {
-            self.writes.extend(0..packets.len());
+            self.merger.merge(packets, self.device.udp_gso())?;
         }
         let mut result = Ok(());
-        for &index in &self.writes {
-            match self.device.send(&packets[index]) {
-                Ok(_) if self.state == State::Down => self.state = State::UpAgain,
+        for (index, packet) in packets.iter().enumerate() {
+            if has_header && is_merged(packet) {
+                continue;
+            }
+            match self.device.send(packet) {
                 Ok(_) => {}
                 Err(error) => {
                     if let Some(peer) = owners[index] {
-                        let (count, bytes) = merged(&packets[index], self.device.tcp_gso());
+                        let (count, bytes) = merged(packet, has_header);
                         lose(peer, count, bytes);
-                    }
-                    if error.raw_os_error() == Some(Errno::EIO as i32) {
-                        self.state = State::Down;
                     }
                     if !is_passing(&error) {
                         result = Err(error);
@@ -203,9 +173,41 @@ impl Tun {
     }
 }
 
-/// What a packet of the device takes, and some more: somebody may raise its MTU.
-fn segment_room(mtu: u16) -> usize {
-    HEADROOM + usize::from(mtu.max(2048))
+/// Merges packets of one flow.
+#[derive(Default)]
+struct Merger(GROTable);
+
+/// In place of the header of a packet that has become part of another. No header begins like this.
+const MERGED: [u8; VIRTIO_NET_HDR_LEN] = [0xff; VIRTIO_NET_HDR_LEN];
+
+impl Merger {
+    /// Merges packets that have room for a header in front. Those that are part of others then are
+    /// [merged](is_merged), the others have a header.
+    fn merge<B: ExpandBuffer>(&mut self, packets: &mut [B], with_udp: bool) -> io::Result<()> {
+        for packet in &mut *packets {
+            if let Some(header) = packet.as_mut().first_chunk_mut() {
+                *header = MERGED;
+            }
+        }
+        self.0.apply_gro(packets, VIRTIO_NET_HDR_LEN, with_udp)
+    }
+}
+
+fn is_merged(packet: &[u8]) -> bool {
+    packet.first_chunk() == Some(&MERGED)
+}
+
+/// Buffers for segments of a super-packet. The first is for packets that come whole, too, and holds the longest:
+/// somebody may raise the MTU of the device, and the others have some room for that only. None takes memory until it is
+/// written.
+fn segments(count: usize, mtu: u16) -> Vec<Vec<u8>> {
+    let room = |number| match number {
+        0 => MAX_LEN,
+        _ => usize::from(mtu.max(2048)),
+    };
+    (0..count)
+        .map(|number| vec![0; HEADROOM + room(number)])
+        .collect()
 }
 
 /// ICMP errors for inner hosts come through the device from its own address. Linux drops packets that come from
@@ -264,4 +266,101 @@ pub(crate) struct Segments<'a> {
     pub(crate) lengths: &'a [usize],
     /// Whether there was a packet that could not be split.
     pub(crate) is_unreadable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use ipencap::checksum::Sum;
+    use ipencap::wire::{IpProtocol, Ipv4Header};
+
+    use super::*;
+
+    /// A device whose MTU somebody has raised has long packets.
+    #[test]
+    fn a_whole_packet_of_any_length_has_room() {
+        for count in [1, BATCH] {
+            let segments = segments(count, 1472);
+            assert_eq!(segments.len(), count);
+            assert_eq!(segments[0].len(), HEADROOM + MAX_LEN);
+        }
+    }
+
+    /// A segment of a TCP connection, behind room for a header.
+    fn segment(port: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
+        let (source, destination) = (Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 2, 0, 2));
+        let tcp_len = u16::try_from(20 + payload.len()).unwrap();
+        let mut tcp = vec![0, port, 0, 80];
+        tcp.extend(sequence.to_be_bytes());
+        tcp.extend([0, 0, 0, 1, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+        tcp.extend(payload);
+        let mut pseudo = [source.octets(), destination.octets()].concat();
+        pseudo.extend([0, 6]);
+        pseudo.extend(tcp_len.to_be_bytes());
+        let checksum = Sum::new().add_bytes(&pseudo).add_bytes(&tcp).checksum();
+        tcp[16..18].copy_from_slice(&checksum.to_be_bytes());
+        let header = Ipv4Header::new(source, destination, IpProtocol::TCP, 20 + tcp_len);
+        let mut packet = Vec::with_capacity(VIRTIO_NET_HDR_LEN + MAX_LEN);
+        packet.resize(VIRTIO_NET_HDR_LEN, 0);
+        packet.extend(header.as_bytes());
+        packet.extend(tcp);
+        packet
+    }
+
+    /// Each packet is written once: by itself, or in the one that it was merged into, whatever came before.
+    #[test]
+    fn every_packet_is_written_once() {
+        let mut merger = Merger::default();
+        for round in 0..3 {
+            let at = |number: u32| 1000 * round + 100 * number;
+            let mut packets = vec![
+                segment(1, at(0), &[1; 100]),
+                segment(2, at(7), &[2; 100]),
+                segment(1, at(1), &[3; 100]),
+                // Before what has come.
+                segment(2, at(6), &[4; 100]),
+                // Wrong checksums, of one that may be merged and of one that another may be merged into.
+                segment(1, at(2), &[5; 100]),
+                segment(3, at(0), &[6; 100]),
+                segment(3, at(1), &[7; 100]),
+                // No payload, no TCP.
+                segment(4, at(0), &[]),
+                [vec![0; VIRTIO_NET_HDR_LEN], vec![0x45; 28]].concat(),
+            ];
+            let checksum_at = VIRTIO_NET_HDR_LEN + 20 + 16;
+            packets[4][checksum_at] ^= 1;
+            packets[5][checksum_at] ^= 1;
+            merger.merge(&mut packets, true).unwrap();
+            let written: Vec<_> = packets.iter().filter(|packet| !is_merged(packet)).collect();
+            let payloads: Vec<Vec<u8>> = written
+                .iter()
+                .map(|packet| {
+                    let mut kinds = packet.get(50..).unwrap_or_default().to_vec();
+                    kinds.dedup();
+                    kinds.retain(|kind| (1..8).contains(kind));
+                    kinds.dedup();
+                    kinds
+                })
+                .collect();
+            let counts: Vec<u64> = written
+                .iter()
+                .map(|packet| merged(packet, true).0)
+                .collect();
+            assert_eq!(
+                (payloads, counts),
+                (
+                    vec![
+                        vec![1, 3],
+                        vec![4, 2],
+                        vec![5],
+                        vec![6],
+                        vec![7],
+                        vec![],
+                        vec![],
+                    ],
+                    vec![2, 2, 1, 1, 1, 1, 1],
+                ),
+                "round {round}"
+            );
+        }
+    }
 }

@@ -4,6 +4,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use ipencap::decap::Prefix;
+use ipencap::encap::AnyTunnel;
 use ipencap::tunnel::{MssPolicy, MtuPolicy};
 
 use crate::config::{Carrier, Config, Interface, Peer};
@@ -36,7 +37,6 @@ pub(crate) struct DraftPeer {
     pub(crate) allowed: Vec<Placed<Prefix>>,
     pub(crate) mtu: Placed<MtuPolicy>,
     pub(crate) mss: MssPolicy,
-    pub(crate) reassemble: bool,
     pub(crate) keepalive: Option<Placed<Duration>>,
     pub(crate) probe: Probe,
 }
@@ -65,6 +65,11 @@ impl DraftPeer {
         }
     }
 
+    /// The layers as the endpoint will have them.
+    pub(crate) fn stack(&self) -> &[AnyTunnel] {
+        &self.layers.stack
+    }
+
     /// The place of the outermost specification.
     pub(crate) fn outermost(&self) -> Place {
         self.texts.last().map_or(self.place, |text| text.place)
@@ -88,12 +93,12 @@ impl Draft {
             probe: peer.probe(),
             name: peer.name.value,
             text: values(peer.texts),
-            tunnel: peer.layers.tunnel,
+            stack: peer.layers.stack,
+            inner_policy: peer.layers.inner_policy,
             carrier: peer.layers.carrier,
             allowed: values(peer.allowed),
             mtu: peer.mtu.value,
             mss: peer.mss,
-            reassemble: peer.reassemble,
             keepalive: peer.keepalive.map(|keepalive| keepalive.value),
         });
         let config = Config {

@@ -10,7 +10,8 @@ use ipencap::icmp::IcmpError;
 use ipencap::packet::{Packet, Span};
 use ipencap::time::Instant;
 use ipencap::tunnel::{
-    Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, Peers,
+    Arrival, Endpoint, EndpointConfig, Inbound, Outbound, Path, PeerId, PeerTable, PeerTunnel,
+    Peers,
 };
 use ipencap::wire::{Ecn, IpProtocol};
 use serde_json::Value;
@@ -18,7 +19,8 @@ use serde_json::Value;
 use crate::config::{Carrier, Config, Interface};
 use crate::device::{HEADROOM, Tun};
 use crate::ledger::Ledger;
-use crate::peers::{Member, Room, Stack, Stacks};
+use crate::peers::{Check, Member, Room, Stack, Stacks};
+use crate::sockets::batch::BATCH;
 use crate::sockets::errors::{PathError, PathErrorKind};
 use crate::sockets::{MAX_LEN, NotSent, Owner, Refusal, mtu_to};
 use crate::ways::{Ways, connection_meta};
@@ -33,7 +35,11 @@ pub(crate) type End = Endpoint<'static, PeerTable<'static, Stack>, Ledger>;
 /// The middle of the program.
 pub(crate) struct Engine {
     pub(crate) endpoint: End,
+    /// What the endpoint has been told of the link.
+    pub(crate) link_mtu: u16,
     pub(crate) members: Vec<Option<Member>>,
+    /// No check of a path is due before. To ask each of a thousand is too much for each packet.
+    pub(crate) checks_due: Instant,
     pub(crate) ways: Ways,
     pub(crate) stacks: Stacks,
     pub(crate) room: Room,
@@ -48,7 +54,9 @@ impl Engine {
         let room = Room::for_peers(&config.peers);
         Self {
             endpoint: endpoint(&config.interface, room, link_mtu),
+            link_mtu,
             members: (0..room.peers).map(|_| None).collect(),
+            checks_due: Instant::MAX,
             ways,
             stacks: Stacks::default(),
             room,
@@ -110,18 +118,27 @@ impl Engine {
         let member = self.members.get_mut(place).and_then(Option::as_mut);
         let (ways, lost) = (&mut self.ways, &mut self.lost);
         let number = self.endpoint.tally().from_tun;
+        let len = u16::try_from(packet.as_slice().len()).unwrap_or(u16::MAX);
         let said = PerPacket::new();
         let verdict = match member {
             None => self.endpoint.send(now, packet, &said, |_| ()),
             Some(Member {
-                id, peer, check, ..
+                id, carrier, check, ..
             }) => {
-                let owner = Owner { peer: *id, number };
+                if let Some(check) = check {
+                    check.on_sent(now, packet.as_slice());
+                    hasten(&mut self.checks_due, check);
+                }
+                let owner = Owner {
+                    peer: *id,
+                    number,
+                    len,
+                };
                 let no_socket = NotSent {
                     owner,
                     why: Refusal::Unreachable,
                 };
-                let verdict = match peer.carrier {
+                match *carrier {
                     Carrier::Raw { protocol, local } => {
                         let mut raw = ways.raw(protocol, local);
                         self.endpoint
@@ -149,21 +166,16 @@ impl Engine {
                         let mut connection = ways.connection(*id);
                         self.endpoint
                             .send_payload(now, packet, &said, |_, payload| {
-                                let is_queued =
-                                    connection.as_mut().is_some_and(|to| to.queue(payload));
-                                if !is_queued {
-                                    let why = Refusal::Full;
+                                let queued = match &mut connection {
+                                    Some(connection) => connection.queue(owner, payload),
+                                    None => Err(Refusal::Unreachable),
+                                };
+                                if let Err(why) = queued {
                                     lost.push(NotSent { owner, why });
                                 }
                             })
                     }
-                };
-                if let (Outbound::Send { .. } | Outbound::Split { .. }, Some(check)) =
-                    (&verdict, check)
-                {
-                    check.on_sent(now);
                 }
-                verdict
             }
         };
         match verdict {
@@ -176,13 +188,14 @@ impl Engine {
     /// Passes what a UDP socket has received to the inner side.
     pub(crate) fn pass_udp(&mut self, index: usize, tun: &mut Tun) -> io::Result<()> {
         let now = self.now();
-        let Self {
-            endpoint,
-            members,
-            ways,
-            ..
-        } = self;
-        let Some(udp) = ways.udp_at(index) else {
+        let mut inside = Inside {
+            endpoint: &mut self.endpoint,
+            members: &mut self.members,
+            checks_due: &mut self.checks_due,
+            tun,
+            now,
+        };
+        let Some(udp) = self.ways.udp_at(index) else {
             return Ok(());
         };
         for _ in 0..MOST_CALLS {
@@ -199,14 +212,15 @@ impl Engine {
                 let empty = datagrams.bytes.is_empty().then_some(&mut [][..]);
                 let payloads = datagrams.bytes.chunks_mut(datagrams.stride);
                 for payload in payloads.chain(empty) {
-                    endpoint.tally_mut().from_network += 1;
+                    inside.endpoint.tally_mut().from_network += 1;
                     if payload == NAT_KEEPALIVE {
-                        let peer = endpoint.peers().sender(&Arrival::of_payload(&meta));
-                        endpoint.tally_mut().keepalive(peer);
+                        let peers = inside.endpoint.peers();
+                        let peer = peers.sender(&Arrival::of_payload(&meta));
+                        inside.endpoint.tally_mut().keepalive(peer);
                         continue;
                     }
-                    let verdict = endpoint.receive_payload(now, &meta, payload);
-                    inbound(endpoint, members, now, &verdict, payload, tun)?;
+                    let verdict = inside.endpoint.receive_payload(now, &meta, payload);
+                    inside.take(&verdict, payload)?;
                 }
                 Ok(())
             })?;
@@ -214,71 +228,90 @@ impl Engine {
                 break;
             }
         }
-        flush(tun, endpoint)
+        inside.flush()
     }
 
     /// Passes what a raw socket has received to the inner side.
     pub(crate) fn pass_raw(&mut self, index: usize, tun: &mut Tun) -> io::Result<()> {
         let now = self.now();
-        let Self {
-            endpoint,
-            members,
-            ways,
-            ..
-        } = self;
-        let Some(raw) = ways.raw_at(index) else {
+        let mut inside = Inside {
+            endpoint: &mut self.endpoint,
+            members: &mut self.members,
+            checks_due: &mut self.checks_due,
+            tun,
+            now,
+        };
+        let Some(raw) = self.ways.raw_at(index) else {
             return Ok(());
         };
-        for packet in raw.receive() {
-            let verdict = endpoint.receive(now, packet);
-            if verdict != Inbound::HostsOwn {
-                endpoint.tally_mut().from_network += 1;
+        for _ in 0..MOST_CALLS {
+            let mut received = 0;
+            for packet in raw.receive() {
+                received += 1;
+                let verdict = inside.endpoint.receive(now, packet);
+                if verdict != Inbound::HostsOwn {
+                    inside.endpoint.tally_mut().from_network += 1;
+                }
+                inside.take(&verdict, packet)?;
             }
-            inbound(endpoint, members, now, &verdict, packet, tun)?;
+            if received < BATCH {
+                break;
+            }
         }
-        flush(tun, endpoint)
+        inside.flush()
     }
 
     /// Passes what a connection has received to the inner side.
     pub(crate) fn pass_connection(&mut self, place: usize, tun: &mut Tun) -> io::Result<()> {
         let now = self.now();
-        let Self {
-            endpoint,
-            members,
-            ways,
-            scratch,
-            ..
-        } = self;
-        let Some(connection) = ways.connection_at(place) else {
+        let mut inside = Inside {
+            endpoint: &mut self.endpoint,
+            members: &mut self.members,
+            checks_due: &mut self.checks_due,
+            tun,
+            now,
+        };
+        let Some(connection) = self.ways.connection_at(place) else {
             return Ok(());
         };
+        let member = inside.members.get(place).and_then(Option::as_ref);
+        let peer = member.map(|member| member.id);
         let meta = connection_meta(connection, Ecn::NotEct);
         let mut frames = Vec::new();
         for _ in 0..MOST_CALLS {
-            let has_more = connection.read(scratch, &mut frames);
+            let read = connection.read(&mut self.scratch, &mut frames);
             for frame in &mut frames {
-                endpoint.tally_mut().from_network += 1;
-                let verdict = endpoint.receive_payload(now, &meta, frame);
-                inbound(endpoint, members, now, &verdict, frame, tun)?;
+                inside.endpoint.tally_mut().from_network += 1;
+                let verdict = inside.endpoint.receive_payload(now, &meta, frame);
+                inside.take(&verdict, frame)?;
             }
             frames.clear();
-            if !has_more {
-                break;
+            match (read, peer) {
+                (Ok(true), _) => {}
+                (Err(error), Some(peer)) => {
+                    inside.endpoint.tally_mut().unframed(peer, error.name());
+                    break;
+                }
+                _ => break,
             }
         }
-        flush(tun, endpoint)
+        inside.flush()
     }
 
     /// What a socket's error queue says.
     pub(crate) fn on_path_error(&mut self, error: PathError) {
         let now = self.now();
         // With a socket for ICMP the endpoint sees the whole message.
-        let is_seen = self.ways.sees_icmp();
+        let is_seen = self.ways.sees_icmp(error.local);
         for number in 0.. {
             let peers = self.endpoint.peers();
             let Some(peer) = peers.with_outer_address(error.destination, number) else {
                 break;
             };
+            let tunnel = peers.get(peer);
+            if tunnel.is_none_or(|(stack, _)| stack.ends().0 != error.local) {
+                continue;
+            }
             match error.kind {
                 PathErrorKind::LocalMtu(mtu) => {
                     let _ = self.endpoint.local_mtu(now, peer, mtu);
@@ -306,12 +339,17 @@ impl Engine {
                 continue;
             }
             asked = Some(peer);
-            let ends = self.member(peer).map(|member| member.ends);
+            let ends = self
+                .endpoint
+                .peers()
+                .get(peer)
+                .map(|(stack, _)| stack.ends());
             if let Some(Ok(mtu)) = ends.map(|(local, remote)| mtu_to(local, remote)) {
                 let _ = self.endpoint.local_mtu(now, peer, mtu);
             }
         }
-        self.endpoint.tally_mut().all_sent();
+        let waiting = self.ways.first_waiting();
+        self.endpoint.tally_mut().all_sent(waiting);
     }
 
     /// The counters, as JSON.
@@ -320,7 +358,7 @@ impl Engine {
         let mut peers = Vec::new();
         for member in self.members.iter().flatten() {
             let inner_mtu = self.endpoint.inner_mtu(now, member.id).unwrap_or_default();
-            peers.push((member.id, member.peer.name.clone(), inner_mtu));
+            peers.push((member.id, member.name.to_string(), inner_mtu));
         }
         self.endpoint.tally().json(peers.into_iter())
     }
@@ -329,12 +367,11 @@ impl Engine {
 /// An endpoint without peers.
 pub(crate) fn endpoint(interface: &Interface, room: Room, link_mtu: u16) -> End {
     let paths = Vec::leak(vec![Path::EMPTY; room.peers]);
-    let icmp_source = interface.addresses.first().map(|(address, _)| *address);
     let seed = crate::random();
     let defaults = EndpointConfig::DEFAULT;
     let endpoint_config = EndpointConfig {
         link_mtu,
-        icmp_source,
+        icmp_source: icmp_source(interface),
         identifications: ipencap::tunnel::Identifications::keyed(seed),
         icmp_rate: ipencap::icmp::BucketConfig {
             key: seed.rotate_left(32),
@@ -345,40 +382,63 @@ pub(crate) fn endpoint(interface: &Interface, room: Room, link_mtu: u16) -> End 
     Endpoint::new(room.table(), paths, endpoint_config).with_tally(Ledger::default())
 }
 
-/// Does what the endpoint says of a packet from the network.
-fn inbound(
-    endpoint: &mut End,
-    members: &mut [Option<Member>],
+/// What ICMP errors to inner sources come from.
+pub(crate) fn icmp_source(interface: &Interface) -> Option<Ipv4Addr> {
+    interface.addresses.first().map(|(address, _)| *address)
+}
+
+/// Where packets from the network go.
+struct Inside<'e> {
+    endpoint: &'e mut End,
+    members: &'e mut [Option<Member>],
+    checks_due: &'e mut Instant,
+    tun: &'e mut Tun,
     now: Instant,
-    verdict: &Inbound,
-    bytes: &[u8],
-    tun: &mut Tun,
-) -> io::Result<()> {
-    match verdict {
-        Inbound::Deliver { peer, opened, .. } => {
-            let inner = opened.span().get(bytes).unwrap_or_default();
-            endpoint.tally_mut().delivered(*peer, inner.len());
-            let member = members
-                .get_mut(peer.place() as usize)
-                .and_then(Option::as_mut);
-            if let Some(check) = member.and_then(|member| member.check.as_mut())
-                && let Some(len) = check.answer(inner)
-            {
-                if let Some(prober) = check.prober() {
-                    if len > 0 {
-                        endpoint.on_confirmed(now, *peer, prober, len);
-                    }
-                    check.on_confirmed(now);
+}
+
+impl Inside<'_> {
+    /// Does what the endpoint says of a packet from the network.
+    fn take(&mut self, verdict: &Inbound, bytes: &[u8]) -> io::Result<()> {
+        match verdict {
+            Inbound::Deliver { peer, opened, .. } => {
+                let inner = opened.span().get(bytes).unwrap_or_default();
+                self.endpoint.tally_mut().delivered(*peer, inner.len());
+                if self.answers(*peer, inner) {
+                    return Ok(());
                 }
-                return Ok(());
+                put(self.tun, self.endpoint, Some(*peer), inner)
             }
-            put(tun, endpoint, Some(*peer), inner)
+            Inbound::Relay { error, quoted, .. } => {
+                let quoted = quoted.get(bytes).unwrap_or_default();
+                put(self.tun, self.endpoint, None, &written(error, quoted))
+            }
+            _ => Ok(()),
         }
-        Inbound::Relay { error, quoted, .. } => {
-            let quoted = quoted.get(bytes).unwrap_or_default();
-            put(tun, endpoint, None, &written(error, quoted))
+    }
+
+    /// Whether it answers a ping of ours.
+    fn answers(&mut self, peer: PeerId, inner: &[u8]) -> bool {
+        let place = peer.place() as usize;
+        let member = self.members.get_mut(place).and_then(Option::as_mut);
+        let Some(check) = member.and_then(|member| member.check.as_mut()) else {
+            return false;
+        };
+        let answers = check.answers(self.now, self.endpoint, peer, inner);
+        if answers {
+            hasten(self.checks_due, check);
         }
-        _ => Ok(()),
+        answers
+    }
+
+    fn flush(self) -> io::Result<()> {
+        flush(self.tun, self.endpoint)
+    }
+}
+
+/// The check may be due before all others.
+fn hasten(checks_due: &mut Instant, check: &Check) {
+    if let Some(due) = check.next_deadline() {
+        *checks_due = due.min(*checks_due);
     }
 }
 

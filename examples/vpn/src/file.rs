@@ -14,6 +14,7 @@ use toml::de::DeTable;
 use crate::config::Config;
 use crate::draft::{Draft, DraftInterface, DraftPeer, Probe};
 use crate::layers::Layers;
+use crate::parts;
 use crate::place::{Place, Placed, Wrong};
 use crate::table::{Lines, Table};
 use crate::values;
@@ -58,6 +59,40 @@ pub(crate) fn read(path: &Path, routes: bool) -> Result<(Config, Vec<String>), F
 
 fn draft(text: &str, routes: bool) -> Result<Draft, Wrong> {
     let lines = Lines::of(text);
+    match in_parts(text, &lines, routes) {
+        Some(draft) => draft,
+        None => at_once(text, &lines, routes),
+    }
+}
+
+/// `None` for a file that has to be read at once: it is not TOML, or it has peers in another form than `[[peer]]`.
+fn in_parts(text: &str, lines: &Lines, routes: bool) -> Option<Result<Draft, Wrong>> {
+    let parts = parts::cut(text);
+    let root = Table::new(DeTable::parse(&parts.rest).ok()?, "the file", lines, 0);
+    if root.has("peer") {
+        return None;
+    }
+    let mut draft = match read_root(root, routes) {
+        Ok(draft) => draft,
+        Err(wrong) => return Some(Err(wrong)),
+    };
+    for part in parts.peers {
+        let begin = part.start;
+        let part = DeTable::parse(text.get(part)?).ok()?;
+        let mut part = Table::new(part, "the file", lines, begin);
+        let peer = part.tables("peer", "[[peer]]").and_then(|mut tables| {
+            let table = tables.pop();
+            table.map(read_peer).transpose()
+        });
+        match peer {
+            Ok(peer) => draft.peers.extend(peer),
+            Err(wrong) => return Some(Err(wrong)),
+        }
+    }
+    Some(Ok(draft))
+}
+
+fn at_once(text: &str, lines: &Lines, routes: bool) -> Result<Draft, Wrong> {
     let root = DeTable::parse(text).map_err(|error| {
         let place = lines.place(error.span().map_or(0, |span| span.start));
         Wrong::new(
@@ -65,7 +100,10 @@ fn draft(text: &str, routes: bool) -> Result<Draft, Wrong> {
             format!("this is not TOML: {}: correct the line", error.message()),
         )
     })?;
-    let mut root = Table::new(root, "the file", &lines);
+    read_root(Table::new(root, "the file", lines, 0), routes)
+}
+
+fn read_root(mut root: Table<'_>, routes: bool) -> Result<Draft, Wrong> {
     root.known(&["interface", "peer"])?;
     let interface = root.table("interface", "[interface]")?;
     let peers = root.tables("peer", "[[peer]]")?;
@@ -128,7 +166,7 @@ fn read_peer(mut table: Table<'_>) -> Result<DraftPeer, Wrong> {
             ),
         )
     })?;
-    let layers = Layers::read(&texts.value, texts.place)?;
+    let mut layers = Layers::read(&texts.value, texts.place)?;
     let texts = texts.value;
     let list = table.texts("allowed")?;
     let allowed_place = list.as_ref().map_or(place, |list| list.place);
@@ -136,7 +174,7 @@ fn read_peer(mut table: Table<'_>) -> Result<DraftPeer, Wrong> {
     for text in list.map_or_else(Vec::new, |list| list.value) {
         allowed.push(text.read(|text| values::prefix(&text))?);
     }
-    allowed.extend(layers.inner(&texts));
+    allowed.append(&mut layers.inner);
     if allowed.is_empty() {
         return Err(Wrong::new(
             allowed_place,
@@ -167,7 +205,8 @@ fn read_peer(mut table: Table<'_>) -> Result<DraftPeer, Wrong> {
             })
         }
     };
-    let reassemble = table.boolean("reassemble")?.unwrap_or(false);
+    // The system joins outer fragments itself.
+    table.boolean("reassemble")?;
     Ok(DraftPeer {
         place,
         name,
@@ -176,7 +215,6 @@ fn read_peer(mut table: Table<'_>) -> Result<DraftPeer, Wrong> {
         allowed,
         mtu,
         mss,
-        reassemble,
         keepalive,
         probe,
     })

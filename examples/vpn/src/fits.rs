@@ -11,9 +11,7 @@ use ipencap::tunnel::{PeerTunnel, Received, SocketTunnel};
 use ipencap::wire::{Ecn, IpProtocol, Ipv4Header};
 use ipencap_cli::tunnel::Spec;
 
-use crate::config::Carrier;
 use crate::layers::{key, without_direction};
-use crate::peers::over_stream;
 use crate::place::{Place, Placed, Wrong};
 
 /// The shortest packet.
@@ -24,23 +22,21 @@ const PROTOCOL: IpProtocol = IpProtocol(253);
 /// Sends a packet to the peer, and takes one from it.
 pub(crate) fn both_ways(
     texts: &[Placed<String>],
-    specs: &[Spec],
-    carrier: Carrier,
+    ours: &[AnyTunnel],
+    policy: InnerPolicy,
 ) -> Result<(), Wrong> {
-    let ours = over_stream(specs.iter().map(Spec::tunnel).collect(), carrier);
     let Some(outermost) = texts.last() else {
         return Ok(());
     };
     let sent = |stack| send(stack, sample(texts, stack));
-    sent(&ours).map_err(|error| not_sent(texts, outermost.place, error))?;
+    sent(ours).map_err(|error| not_sent(texts, outermost.place, error))?;
     let theirs: Vec<AnyTunnel> = texts
         .iter()
         .filter_map(|text| Spec::parse(&mirrored(&text.value)).ok())
         .map(|spec| spec.tunnel())
         .collect();
     let packet = sent(&theirs).map_err(|error| not_sent(texts, outermost.place, error))?;
-    let policy = specs.first().map(Spec::inner_policy).unwrap_or_default();
-    receive(&ours, policy, &packet)
+    receive(ours, policy, &packet)
         .map_err(|refused| Wrong::new(outermost.place, not_received(refused)))
 }
 

@@ -5,14 +5,11 @@ use core::net::Ipv4Addr;
 use std::collections::HashMap;
 
 use ipencap::decap::{Prefix, PrefixEntry};
-use ipencap::encap::AnyTunnel;
 use ipencap::error::PeerError;
 use ipencap::tunnel::{ArrivalEntry, PeerId, PeerPolicy, PeerSlot, PeerTable, PeerTunnel, Peers};
-use ipencap_cli::tunnel::Spec;
 
 use crate::cost;
 use crate::draft::{Draft, DraftPeer, Probe};
-use crate::peers::over_stream;
 use crate::place::{Place, Wrong};
 use crate::values::MIN_MTU;
 
@@ -65,7 +62,7 @@ fn names(peers: &[DraftPeer]) -> Result<(), Wrong> {
 
 /// Outer packets must not be led back into the tunnel.
 fn outer_addresses(draft: &Draft, peer: &DraftPeer) -> Result<(), Wrong> {
-    let (source, destination) = stack(peer).as_slice().ends();
+    let (source, destination) = peer.stack().ends();
     for placed in &draft.interface.addresses {
         let (address, len) = placed.value;
         if address == destination {
@@ -127,7 +124,7 @@ fn host(prefix: Prefix) -> Option<Ipv4Addr> {
 }
 
 fn inner_mtu(draft: &Draft, peer: &DraftPeer) -> Result<(), Wrong> {
-    let cost = cost::Cost::of(&stack(peer), draft.interface.link_mtu, peer.mtu.value);
+    let cost = cost::Cost::of(peer.stack(), draft.interface.link_mtu, peer.mtu.value);
     if cost.inner_mtu.is_some_and(|mtu| mtu >= u32::from(MIN_MTU)) {
         return Ok(());
     }
@@ -143,15 +140,8 @@ fn inner_mtu(draft: &Draft, peer: &DraftPeer) -> Result<(), Wrong> {
     ))
 }
 
-/// The layers as the endpoint will have them.
-pub(crate) fn stack(peer: &DraftPeer) -> Vec<AnyTunnel> {
-    let layers = peer.layers.tunnel.iter().map(Spec::tunnel).collect();
-    over_stream(layers, peer.layers.carrier)
-}
-
 /// Asks the table that the packets will meet.
 fn table(peers: &[DraftPeer]) -> Result<(), Wrong> {
-    let stacks: Vec<Vec<AnyTunnel>> = peers.iter().map(stack).collect();
     let prefix_count = peers.iter().map(|peer| peer.allowed.len()).sum();
     let mut slots = vec![PeerSlot::EMPTY; peers.len()];
     let mut arrivals = vec![ArrivalEntry::EMPTY; peers.len()];
@@ -165,9 +155,9 @@ fn table(peers: &[DraftPeer]) -> Result<(), Wrong> {
         peer.map_or("", |peer| peer.name.value.as_str())
     };
     let mut ids = Vec::new();
-    for (peer, stack) in peers.iter().zip(&stacks) {
-        let id = table.add(stack.as_slice(), PeerPolicy::DEFAULT);
-        let id = id.map_err(|error| not_added(peers, &stacks, (peer, stack), error))?;
+    for peer in peers {
+        let id = table.add(peer.stack(), PeerPolicy::DEFAULT);
+        let id = id.map_err(|error| not_added(peers, peer, error))?;
         for allowed in &peer.allowed {
             let before = table.allow(id, allowed.value);
             let before = before.map_err(|error| Wrong::new(allowed.place, error.to_string()))?;
@@ -203,19 +193,13 @@ fn table(peers: &[DraftPeer]) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn not_added(
-    peers: &[DraftPeer],
-    stacks: &[Vec<AnyTunnel>],
-    (peer, stack): (&DraftPeer, &[AnyTunnel]),
-    error: PeerError,
-) -> Wrong {
-    let arrival = stack.arrival();
+fn not_added(peers: &[DraftPeer], peer: &DraftPeer, error: PeerError) -> Wrong {
+    let arrival = peer.stack().arrival();
     let other = peers
         .iter()
-        .zip(stacks)
-        .find(|(_, other)| other.as_slice().arrival() == arrival);
+        .find(|other| other.stack().arrival() == arrival);
     match (error, other) {
-        (PeerError::NotDistinct, Some((other, _))) => Wrong::new(
+        (PeerError::NotDistinct, Some(other)) => Wrong::new(
             peer.outermost(),
             format!(
                 "packets from peers '{}' and '{}' look the same: give one another dst, dport or GRE key",

@@ -2,8 +2,9 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use ipencap::decap::Prefix;
-use ipencap::encap::AnyTunnel;
+use ipencap::decap::{InnerPolicy, Prefix};
+use ipencap::encap::{AnyTunnel, Tunnel};
+use ipencap::shim::{Shim, SourcePort, Tcp};
 use ipencap::wire::LengthPrefix;
 use ipencap_cli::tunnel::Spec;
 
@@ -15,8 +16,12 @@ use crate::place::{Place, Placed, Wrong};
 const MAX_LAYERS: usize = 4;
 
 pub(crate) struct Layers {
-    pub(crate) tunnel: Vec<Spec>,
+    /// As the endpoint has them.
+    pub(crate) stack: Box<[AnyTunnel]>,
+    pub(crate) inner_policy: InnerPolicy,
     pub(crate) carrier: Carrier,
+    /// The inner sources that the innermost specification accepts.
+    pub(crate) inner: Vec<Placed<Prefix>>,
 }
 
 /// Whether a TCP peer is waited for; `None` if the specification does not tell.
@@ -44,7 +49,7 @@ impl Layers {
                 ),
             ));
         }
-        let mut tunnel = Vec::new();
+        let mut specs = Vec::new();
         let mut direction = Direction::default();
         for text in texts {
             let (spec, wanted) =
@@ -57,28 +62,78 @@ impl Layers {
                 ));
             }
             direction = wanted;
-            tunnel.push(spec);
+            specs.push(spec);
         }
         let at = |wrong| Wrong::new(outermost.place, wrong);
-        let carrier = tunnel
+        let carrier = specs
             .last()
             .map(|spec| carrier(spec, &outermost.value, direction));
         let carrier = carrier.unwrap_or_else(|| Err(String::new())).map_err(at)?;
-        fits::both_ways(texts, &tunnel, carrier)?;
-        Ok(Self { tunnel, carrier })
+        let stack = over_socket(specs.iter().map(Spec::tunnel).collect(), carrier);
+        let innermost = specs.first();
+        let inner_policy = innermost.map(Spec::inner_policy).unwrap_or_default();
+        fits::both_ways(texts, &stack, inner_policy)?;
+        let place = texts.first().map_or(place, |text| text.place);
+        let inner = innermost.map_or(&[][..], Spec::inner).iter();
+        Ok(Self {
+            stack: stack.into(),
+            inner_policy,
+            carrier,
+            inner: inner.map(|prefix| Placed::new(*prefix, place)).collect(),
+        })
     }
+}
 
-    /// The inner sources that the innermost specification accepts.
-    pub(crate) fn inner(&self, texts: &[Placed<String>]) -> Vec<Placed<Prefix>> {
-        let prefixes = self.tunnel.first().map_or(&[][..], Spec::inner);
-        let placed = |text: &Placed<String>| {
-            let place = text.place;
-            prefixes
-                .iter()
-                .map(move |prefix| Placed::new(*prefix, place))
-        };
-        texts.first().into_iter().flat_map(placed).collect()
+/// The outermost tunnel with the ports of its socket. Over a connection the one that tells its packets apart is the
+/// one that is listened at, on both sides.
+fn over_socket(mut layers: Vec<AnyTunnel>, carrier: Carrier) -> Vec<AnyTunnel> {
+    let Some(outermost) = layers.last_mut() else {
+        return layers;
+    };
+    match carrier {
+        Carrier::Tcp {
+            listen,
+            local,
+            remote,
+            framing,
+        } => {
+            let port = if listen { local.port() } else { remote.port() };
+            if let AnyTunnel::Tcp(tunnel) = outermost {
+                *tunnel = with_shim(tunnel, Tcp::new(port, port).with_framing(framing));
+            }
+        }
+        // Else the endpoint does not know its own packets in ICMP errors about them.
+        Carrier::Udp {
+            local, source_port, ..
+        } => {
+            let port = SourcePort::Fixed(source_port.unwrap_or(local.port()));
+            match outermost {
+                AnyTunnel::Fou(tunnel) => {
+                    *tunnel = with_shim(tunnel, tunnel.shim().with_source_port(port));
+                }
+                AnyTunnel::Gue(tunnel) => {
+                    *tunnel = with_shim(tunnel, tunnel.shim().with_source_port(port));
+                }
+                AnyTunnel::GueVariant1(tunnel) => {
+                    *tunnel = with_shim(tunnel, tunnel.shim().with_source_port(port));
+                }
+                _ => {}
+            }
+        }
+        Carrier::Raw { .. } => {}
     }
+    layers
+}
+
+fn with_shim<S: Shim>(tunnel: &Tunnel<S>, shim: S) -> Tunnel<S> {
+    // The addresses were right before.
+    Tunnel::new(tunnel.source(), tunnel.destination(), shim)
+        .map_or(*tunnel, |new| new.with_policy(tunnel.policy()))
+}
+
+/// The kind of tunnel that a specification begins with.
+pub(crate) fn kind(spec: &str) -> &str {
+    spec.split(',').next().unwrap_or_default()
 }
 
 /// The value of a key in a specification that is known to be right.
@@ -101,7 +156,7 @@ fn layer(text: &str) -> Result<(Spec, Direction), String> {
     let wrong =
         |error: &str| format!("tunnel '{text}': {error}: '--help' lists the kinds and keys");
     let mut direction = Direction::default();
-    let is_tcp = text.split(',').next() == Some("tcp");
+    let is_tcp = kind(text) == "tcp";
     let spec = if is_tcp {
         direction.connect = yes_no(text, "connect").map_err(|error| wrong(&error))?;
         direction.listen = yes_no(text, "listen").map_err(|error| wrong(&error))?;
@@ -220,4 +275,40 @@ fn tcp_carrier(
         remote: SocketAddrV4::new(remote, port(there)),
         framing,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(spec: &str) -> Box<[AnyTunnel]> {
+        let texts = [Placed::new(spec.to_owned(), Place::Option("--tunnel"))];
+        let Ok(layers) = Layers::read(&texts, texts[0].place) else {
+            panic!("{spec} is right");
+        };
+        layers.stack
+    }
+
+    /// An ICMP error quotes the ports of the socket, and of no other.
+    #[test]
+    fn the_ports_of_a_quote_are_the_sockets() {
+        for (more, port) in [("", 5555), (",sport=auto", 5555), (",sport=7", 7)] {
+            for kind in ["fou", "gue", "gue,variant=1"] {
+                let spec = format!("{kind},src=192.0.2.1,dst=192.0.2.3,dport=5555{more}");
+                let stack = stack(&spec);
+                let knows = |source: u16| {
+                    let mut udp = [source.to_be_bytes(), 5555_u16.to_be_bytes()].concat();
+                    udp.extend([0, 40, 0, 0]);
+                    match &stack[0] {
+                        AnyTunnel::Fou(tunnel) => tunnel.shim().matches_quote(&udp),
+                        AnyTunnel::Gue(tunnel) => tunnel.shim().matches_quote(&udp),
+                        AnyTunnel::GueVariant1(tunnel) => tunnel.shim().matches_quote(&udp),
+                        other => panic!("{other:?}"),
+                    }
+                };
+                assert!(knows(port), "{spec}");
+                assert!(!knows(49_152), "{spec}");
+            }
+        }
+    }
 }

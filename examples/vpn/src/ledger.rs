@@ -102,13 +102,24 @@ impl Ledger {
         // It is 0 if the peer has come in place of another meanwhile.
         if let Some(fewer) = sent.checked_sub(1) {
             *sent = fewer;
+            account.out_bytes = account.out_bytes.saturating_sub(u64::from(owner.len));
             account.dropped_out.add(reason, 1);
         }
     }
 
-    /// All that was queued so far is sent, or [`not_sent`](Self::not_sent).
-    pub(crate) fn all_sent(&mut self) {
-        self.splits.clear();
+    /// All that was queued so far is sent, or [`not_sent`](Self::not_sent), but for packets from this number on: they
+    /// may wait for a connection.
+    pub(crate) fn all_sent(&mut self, waiting: Option<u64>) {
+        match waiting {
+            Some(first) => self.splits.retain(|split| split.number >= first),
+            None => self.splits.clear(),
+        }
+    }
+
+    /// What a peer's connection was closed for: no frame begins there.
+    pub(crate) fn unframed(&mut self, peer: PeerId, reason: &'static str) {
+        self.from_network += 1;
+        self.account(Some(peer)).dropped_in.add(reason, 1);
     }
 
     /// The TUN device did not take packets that had counted as delivered: how many, and their bytes.
@@ -254,4 +265,67 @@ impl Tally for Ledger {
 
 const fn place(peer: PeerId) -> usize {
     peer.place() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use ipencap::decap::PrefixEntry;
+    use ipencap::encap::{AnyTunnel, Tunnel};
+    use ipencap::shim::IpIp;
+    use ipencap::tunnel::{ArrivalEntry, PeerPolicy, PeerSlot, PeerTable};
+
+    use super::*;
+
+    fn peer() -> PeerId {
+        let tunnel = Tunnel::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into(), IpIp).unwrap();
+        let (mut slots, mut arrivals) = ([PeerSlot::EMPTY], [ArrivalEntry::EMPTY]);
+        let (mut prefixes, mut addresses) = ([PrefixEntry::EMPTY], [PrefixEntry::EMPTY; 2]);
+        let mut table = PeerTable::new(&mut slots, &mut arrivals, &mut prefixes, &mut addresses);
+        table
+            .add(AnyTunnel::IpIp(tunnel), PeerPolicy::DEFAULT)
+            .unwrap()
+    }
+
+    /// Packets that no socket took leave the counts as if they had never been sent, also those that were lost long
+    /// after, and in pieces.
+    #[test]
+    fn what_is_not_sent_has_no_bytes() {
+        let peer = peer();
+        let mut ledger = Ledger::default();
+        ledger.begin(peer);
+        let mut owners = Vec::new();
+        for (event, len) in [
+            (Event::Sent, 100),
+            (Event::Split, 5000),
+            (Event::Sent, 1400),
+            (Event::Split, 3000),
+        ] {
+            ledger.from_tun += 1;
+            ledger.count(Some(peer), event, len);
+            owners.push(Owner {
+                peer,
+                number: ledger.from_tun,
+                len: u16::try_from(len).unwrap(),
+            });
+        }
+        let sums = |ledger: &Ledger| {
+            let account = &ledger.peers[0];
+            (account.whole, account.split, account.out_bytes)
+        };
+        assert_eq!(sums(&ledger), (2, 2, 9500));
+        ledger.not_sent(owners[0], "SocketFull");
+        assert_eq!(sums(&ledger), (1, 2, 9400));
+        // The first packet that waits for a connection is the third.
+        ledger.all_sent(Some(3));
+        // Two pieces of one packet.
+        ledger.not_sent(owners[3], "SocketUnreachable");
+        ledger.not_sent(owners[3], "SocketUnreachable");
+        assert_eq!(sums(&ledger), (1, 1, 6400));
+        ledger.not_sent(owners[2], "SocketUnreachable");
+        assert_eq!(sums(&ledger), (0, 1, 5000));
+        ledger.all_sent(None);
+        assert!(ledger.splits.is_empty());
+        let dropped = ledger.peers[0].dropped_out.json();
+        assert_eq!(dropped, json!({"SocketFull": 1, "SocketUnreachable": 2}));
+    }
 }

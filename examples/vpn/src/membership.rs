@@ -1,8 +1,12 @@
 //! Peers come, change and go.
 
+use std::collections::{HashMap, HashSet};
+
 use ipencap::decap::Prefix;
+use ipencap::tunnel::{PeerId, Peers as _};
 
 use crate::config::{Config, Interface, Peer};
+use crate::cost::Cost;
 use crate::engine::{self, Engine};
 use crate::peers::{self, Member, Room};
 use crate::sockets;
@@ -15,58 +19,68 @@ impl Engine {
 
     /// All networks of the peers.
     pub(crate) fn networks(&self) -> Vec<Prefix> {
-        let networks = self.members().flat_map(|member| &member.peer.allowed);
+        let networks = self.members().flat_map(|member| &member.allowed);
         networks.copied().collect()
     }
 
-    /// What the TUN device carries at most: the largest inner MTU of any peer. The endpoint answers what is too
-    /// long for the others.
-    pub(crate) fn tun_mtu(&mut self) -> u16 {
-        let now = self.now();
-        let members = self.members.iter().flatten();
-        let mtus = members.filter_map(|member| self.endpoint.inner_mtu(now, member.id));
-        mtus.max().unwrap_or(1280).max(68)
+    /// What the TUN device carries at most: the largest inner MTU of any peer, as its link and its settings have
+    /// it. The endpoint answers what is too long for the others, and what is too long for a path: that may become
+    /// wider again.
+    pub(crate) fn tun_mtu(&self) -> u16 {
+        let mtu = |member: &Member| {
+            let (stack, policy) = self.endpoint.peers().get(member.id)?;
+            let cost = Cost::of(stack, Some(self.link_mtu), policy.mtu);
+            u16::try_from(cost.inner_mtu?).ok()
+        };
+        self.members().filter_map(mtu).max().unwrap_or(1280).max(68)
     }
 
     /// Adds a peer.
     pub(crate) fn add(&mut self, interface: &Interface, peer: Peer) -> Result<(), String> {
-        let stack = self.stacks.of(&peer);
+        let mut peer = peer;
+        let stack = self.stacks.of(core::mem::take(&mut peer.stack));
         let id = peers::add(self.endpoint.peers_mut(), stack, &peer)
             .map_err(|error| format!("peer {}: {error}", peer.name))?;
         self.endpoint.tally_mut().begin(id);
         self.ways.set_connection(id, Some(peer.carrier));
-        let ends = peer.ends();
         let check = match peer.mtu {
             ipencap::tunnel::MtuPolicy::Discover(_) => peers::check(interface, &peer, id),
             _ => None,
         };
-        let peer = Peer {
-            tunnel: Vec::new(),
-            ..peer
-        };
-        self.members[id.place() as usize] = Some(Member {
-            id,
-            peer,
-            ends,
-            check,
-        });
+        self.members[id.place() as usize] = Some(Member::new(id, peer, check));
         Ok(())
     }
 
     fn remove(&mut self, place: usize) {
         if let Some(member) = self.members[place].take() {
+            self.close(member.id);
             self.endpoint.peers_mut().remove(member.id);
             self.endpoint.tally_mut().end(member.id);
-            self.ways.set_connection(member.id, None);
+        }
+    }
+
+    /// What waits for a connection is lost, and counted as the peer's.
+    fn close(&mut self, peer: PeerId) {
+        self.ways.set_connection(peer, None);
+        self.ways.flush(&mut self.lost);
+        self.learn_from_lost(self.now());
+    }
+
+    /// Closes all connections.
+    pub(crate) fn end(&mut self) {
+        let peers: Vec<PeerId> = self.members().map(|member| member.id).collect();
+        for peer in peers {
+            self.close(peer);
         }
     }
 
     /// Peers come, change and go. Those that stay the same notice nothing, unless there are more than the table
-    /// has room for: then all paths are learnt anew.
-    pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<(), String> {
+    /// has room for: then all paths are learnt anew. Returns why some peers are not there; an error changes nothing.
+    pub(crate) fn reload(&mut self, old: &Interface, new: Config) -> Result<Vec<String>, String> {
         let link_mtu = link_mtu(&new);
         self.ways.open(&new.peers)?;
         if !self.room.holds(&new.peers) {
+            self.end();
             self.room = Room::for_peers(&new.peers);
             let ledger = core::mem::take(self.endpoint.tally_mut());
             self.endpoint = engine::endpoint(&new.interface, self.room, link_mtu);
@@ -77,34 +91,43 @@ impl Engine {
                 .flatten()
             {
                 self.endpoint.tally_mut().end(member.id);
-                self.ways.set_connection(member.id, None);
             }
         }
-        let is_same_interface = old.addresses.first() == new.interface.addresses.first();
+        let mut wanted: HashMap<&str, &Peer> = HashMap::new();
+        if old.addresses.first() == new.interface.addresses.first() {
+            wanted.extend(new.peers.iter().map(|peer| (peer.name.as_str(), peer)));
+        }
+        let mut staying: HashSet<Box<str>> = HashSet::new();
         for place in 0..self.members.len() {
-            let stays = self.members[place]
-                .as_ref()
-                .is_some_and(|member| is_same_interface && new.peers.contains(&member.peer));
-            if !stays {
-                self.remove(place);
+            let table = self.endpoint.peers();
+            let member = self.members[place].as_ref();
+            let same = member.and_then(|member| {
+                let peer = wanted.get(&*member.name)?;
+                member.is(table, peer).then(|| member.name.clone())
+            });
+            match same {
+                Some(name) => {
+                    staying.insert(name);
+                }
+                None => self.remove(place),
             }
         }
-        if old.link_mtu != new.interface.link_mtu {
+        if self.link_mtu != link_mtu {
             let now = self.now();
+            self.link_mtu = link_mtu;
             self.endpoint.set_link_mtu(now, link_mtu);
         }
-        let mut failed = Ok(());
+        self.endpoint
+            .set_icmp_source(engine::icmp_source(&new.interface));
+        let mut failed = Vec::new();
         for peer in new.peers {
-            let is_there = self
-                .members
-                .iter()
-                .flatten()
-                .any(|member| member.peer == peer);
-            if !is_there && let Err(line) = self.add(&new.interface, peer) {
-                failed = Err(line);
+            if !staying.contains(peer.name.as_str())
+                && let Err(line) = self.add(&new.interface, peer)
+            {
+                failed.push(line);
             }
         }
-        failed
+        Ok(failed)
     }
 }
 

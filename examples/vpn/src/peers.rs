@@ -1,71 +1,82 @@
 //! The peers: what the endpoint knows of them, and what carries their packets.
 
 use core::net::Ipv4Addr;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use ipencap::decap::PrefixEntry;
-use ipencap::encap::{AnyTunnel, Tunnel};
+use ipencap::decap::{Prefix, PrefixEntry};
+use ipencap::encap::AnyTunnel;
 use ipencap::error::PeerError;
-use ipencap::shim::Tcp;
+use ipencap::pmtu::ProberConfig;
 use ipencap::time::Duration;
-use ipencap::tunnel::{ArrivalEntry, PeerId, PeerPolicy, PeerSlot, PeerTable};
+use ipencap::tunnel::{
+    ArrivalEntry, Echo, PathCheck, PeerId, PeerPolicy, PeerSlot, PeerTable, Peers,
+};
 
 use crate::config::{Carrier, Interface, Peer};
-use crate::path_check::PathCheck;
 
 /// The layers of a tunnel, the innermost first.
 pub(crate) type Stack = &'static [AnyTunnel];
 
-/// A peer that is in the endpoint's table.
+/// A peer that is in the endpoint's table: what the table does not know of it. There may be thousands, so it is small.
 pub(crate) struct Member {
     pub(crate) id: PeerId,
-    /// Without its specifications: the table has the stack.
-    pub(crate) peer: Peer,
-    /// The outermost addresses: ours, and the peer's.
-    pub(crate) ends: (Ipv4Addr, Ipv4Addr),
-    pub(crate) check: Option<Box<PathCheck>>,
+    pub(crate) name: Box<str>,
+    pub(crate) carrier: Carrier,
+    pub(crate) allowed: Box<[Prefix]>,
+    pub(crate) probe: Option<Ipv4Addr>,
+    pub(crate) check: Option<Box<Check>>,
+}
+
+/// Pings to an inner address behind the peer, while packets go there.
+pub(crate) type Check = PathCheck<Echo>;
+
+/// How often it looks.
+const CHECK: ProberConfig = ProberConfig {
+    probe_timer: Duration::from_secs(1),
+    confirmation_timer: Duration::from_secs(1),
+    ..ProberConfig::DEFAULT
+};
+/// How many long pings in a row are lost before the path MTU is searched.
+const MOST_LOST: u8 = 2;
+
+impl Member {
+    pub(crate) fn new(id: PeerId, peer: Peer, check: Option<Box<Check>>) -> Self {
+        Self {
+            id,
+            name: peer.name.into(),
+            carrier: peer.carrier,
+            allowed: peer.allowed.into(),
+            probe: peer.probe,
+            check,
+        }
+    }
+
+    /// Whether the file says the same of it again.
+    pub(crate) fn is(&self, table: &PeerTable<'static, Stack>, peer: &Peer) -> bool {
+        *self.name == *peer.name
+            && self.carrier == peer.carrier
+            && *self.allowed == *peer.allowed
+            && self.probe == peer.probe
+            && table
+                .get(self.id)
+                .is_some_and(|(stack, known)| *known == policy(peer) && **stack == *peer.stack)
+    }
 }
 
 /// Stacks live as long as the program, so that the table can be refilled while packets pass. Equal ones are
 /// kept once: reading a file again and again takes no more memory.
 #[derive(Default)]
-pub(crate) struct Stacks(HashMap<Box<str>, Stack>);
+pub(crate) struct Stacks(HashSet<Stack>);
 
 impl Stacks {
-    pub(crate) fn of(&mut self, peer: &Peer) -> Stack {
-        let text = peer.text.join(" ").into_boxed_str();
-        self.0.entry(text).or_insert_with(|| {
-            let layers: Vec<AnyTunnel> = peer
-                .tunnel
-                .iter()
-                .map(ipencap_cli::tunnel::Spec::tunnel)
-                .collect();
-            Vec::leak(over_stream(layers, peer.carrier))
-        })
-    }
-}
-
-/// The tunnel over a connection: the port that tells its packets apart is the one that is listened at, on both
-/// sides.
-pub(crate) fn over_stream(mut layers: Vec<AnyTunnel>, carrier: Carrier) -> Vec<AnyTunnel> {
-    if let Carrier::Tcp {
-        listen,
-        local,
-        remote,
-        framing,
-    } = carrier
-        && let Some(AnyTunnel::Tcp(outermost)) = layers.last_mut()
-    {
-        let port = if listen { local.port() } else { remote.port() };
-        if let Ok(over) = Tunnel::new(
-            *local.ip(),
-            *remote.ip(),
-            Tcp::new(port, port).with_framing(framing),
-        ) {
-            *outermost = over.with_policy(outermost.policy());
+    pub(crate) fn of(&mut self, layers: Box<[AnyTunnel]>) -> Stack {
+        if let Some(stack) = self.0.get(&*layers) {
+            return stack;
         }
+        let stack: Stack = Box::leak(layers);
+        self.0.insert(stack);
+        stack
     }
-    layers
 }
 
 /// How much room there is.
@@ -104,14 +115,10 @@ impl Room {
 
 /// What the endpoint does for a peer.
 pub(crate) fn policy(peer: &Peer) -> PeerPolicy {
-    let inner = peer
-        .tunnel
-        .first()
-        .map(ipencap_cli::tunnel::Spec::inner_policy);
     PeerPolicy {
         mtu: peer.mtu,
         mss: peer.mss,
-        inner: inner.unwrap_or_default(),
+        inner: peer.inner_policy,
         keepalive: peer.keepalive.map(Duration::from),
         ..PeerPolicy::DEFAULT
     }
@@ -134,9 +141,13 @@ pub(crate) fn add(
 }
 
 /// The check of the path to a peer, if it has an address that answers.
-pub(crate) fn check(interface: &Interface, peer: &Peer, id: PeerId) -> Option<Box<PathCheck>> {
+pub(crate) fn check(interface: &Interface, peer: &Peer, id: PeerId) -> Option<Box<Check>> {
     let (source, _) = *interface.addresses.first()?;
     // Anything that other programs are unlikely to use.
     let identifier = (std::process::id() as u16) ^ (id.place() as u16).rotate_left(3) ^ 0x6970;
-    Some(Box::new(PathCheck::new(source, peer.probe?, identifier)))
+    let check = PathCheck::with_probes(source, peer.probe?, Echo(identifier))
+        .with_config(CHECK)
+        .searching_after(MOST_LOST)
+        .while_sending();
+    Some(Box::new(check))
 }

@@ -2,15 +2,19 @@
 
 use core::net::IpAddr;
 use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use ipencap::decap::Prefix;
 use route_manager::{Route, RouteManager};
 
-/// The routes that the program has set. The system removes them with the device.
+use crate::links::Links;
+
+/// The routes that the program has set. The system removes them with the device, and when that goes down.
 pub(crate) struct Routes {
     manager: RouteManager,
     index: u32,
     set: Vec<Prefix>,
+    links: Links,
 }
 
 impl Routes {
@@ -19,6 +23,7 @@ impl Routes {
             manager: RouteManager::new()?,
             index,
             set: Vec::new(),
+            links: Links::open(index)?,
         })
     }
 
@@ -63,7 +68,18 @@ impl Routes {
         Ok(())
     }
 
+    /// What the system has told is read. Returns whether the device has come up again, without its routes.
+    pub(crate) fn are_gone(&mut self) -> bool {
+        self.links.is_up_again()
+    }
+
     fn route(&self, prefix: Prefix) -> Route {
         Route::new(prefix.network().into(), prefix.len()).with_if_index(self.index)
+    }
+}
+
+impl AsFd for Routes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.links.as_fd()
     }
 }

@@ -1,7 +1,7 @@
 //! The program's life: it starts, passes packets, reads its file again, and ends.
 
 use core::time::Duration;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -62,8 +62,8 @@ impl Vpn {
         for peer in peers {
             engine.add(&interface, peer)?;
         }
-        let (tun, routes) = open_tun(&interface, &mut engine)?;
-        engine.ways.watch(&tun, Source::Tun)?;
+        let (tun, routes) = open_tun(&interface, &engine)?;
+        watch(&engine, &tun, routes.as_ref())?;
         engine.ways.watch(&signals, Source::Signal)?;
         if interface.offload && !tun.has_offload() {
             say("the TUN device has no segmentation offload: packets are passed one by one");
@@ -101,12 +101,22 @@ impl Vpn {
                 Err(Errno::EINTR) => 0,
                 Err(error) => return Err(format!("cannot wait for packets: {error}").into()),
             };
-            for event in &events[..count] {
+            let events = &mut events[..count];
+            // What waits at a raw socket is more with each moment, and all of it costs one call.
+            events.sort_unstable_by_key(|event| matches!(Source::of(event.data()), Source::Raw(_)));
+            for event in events {
                 match Source::of(event.data()) {
                     Source::Signal => {
                         if self.on_signal() {
+                            self.engine.end();
                             self.print_counters();
                             return Ok(());
+                        }
+                    }
+                    Source::Links => {
+                        if self.routes.as_mut().is_some_and(Routes::are_gone) {
+                            say("the TUN device is up again: setting the routes that went with it");
+                            self.set_routes();
                         }
                     }
                     source => {
@@ -118,10 +128,6 @@ impl Vpn {
                         }
                     }
                 }
-            }
-            if self.tun.is_up_again() {
-                say("the TUN device is up again: setting the routes that went with it");
-                self.set_routes();
             }
             self.engine.on_time(say);
             if self.next_stats.is_some_and(|due| due <= Instant::now()) {
@@ -136,8 +142,14 @@ impl Vpn {
         let (engine, tun) = (&mut self.engine, &mut self.tun);
         if flags.contains(EpollFlags::EPOLLERR) {
             while let Some(error) = match source {
-                Source::Raw(index) => engine.ways.raw_at(index).and_then(errors::next),
-                Source::Udp(index) => engine.ways.udp_at(index).and_then(errors::next),
+                Source::Raw(index) => engine.ways.raw_at(index).and_then(|raw| {
+                    let (_, local) = raw.key();
+                    errors::next(raw, local)
+                }),
+                Source::Udp(index) => engine.ways.udp_at(index).and_then(|udp| {
+                    let local = *udp.local().ip();
+                    errors::next(udp, local)
+                }),
                 _ => None,
             } {
                 engine.on_path_error(error);
@@ -166,7 +178,7 @@ impl Vpn {
                 engine.ways.sync(place);
                 passed
             }
-            Source::Signal => Ok(()),
+            Source::Signal | Source::Links => Ok(()),
         }
     }
 
@@ -209,10 +221,10 @@ impl Vpn {
             "the TUN device {} is gone ({error}): making it anew",
             self.tun.name()
         ));
-        let (tun, routes) = open_tun(&self.interface, &mut self.engine)?;
+        let (tun, routes) = open_tun(&self.interface, &self.engine)?;
         // The old one leaves with its last descriptor.
         (self.tun, self.routes) = (tun, routes);
-        self.engine.ways.watch(&self.tun, Source::Tun)?;
+        watch(&self.engine, &self.tun, self.routes.as_ref())?;
         Ok(())
     }
 
@@ -234,9 +246,16 @@ impl Vpn {
             say("'name' and 'offload' of [interface] are changed by a restart only");
         }
         let interface = config.interface.clone();
-        let change = self.engine.reload(&self.interface, config);
-        if let Err(line) = change {
-            say(&format!("some of the file could not be done: {line}"));
+        match self.engine.reload(&self.interface, config) {
+            Ok(failed) => {
+                for line in failed {
+                    say(&format!("some of the file could not be done: {line}"));
+                }
+            }
+            Err(line) => {
+                say(&format!("nothing is changed: {line}"));
+                return;
+            }
         }
         self.change_interface(&interface);
         self.set_routes();
@@ -263,9 +282,13 @@ impl Vpn {
                 say(&format!("cannot remove the address {address}: {error}"));
             }
         }
-        for address in new.iter().filter(|address| !old.contains(address)) {
-            if let Err(error) = self.tun.add_address(*address) {
-                say(&format!("cannot add the address {}: {error}", address.0));
+        // All of them: the system may have removed others of the same network with one.
+        for address in new {
+            match self.tun.add_address(*address) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    say(&format!("cannot add the address {}: {error}", address.0));
+                }
+                _ => {}
             }
         }
         if let Err(error) = self.tun.set_mtu(self.engine.tun_mtu()) {
@@ -304,7 +327,12 @@ fn signals() -> nix::Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
 
-fn open_tun(interface: &Interface, engine: &mut Engine) -> Result<(Tun, Option<Routes>), String> {
+fn watch(engine: &Engine, tun: &Tun, routes: Option<&Routes>) -> Result<(), String> {
+    engine.ways.watch(tun, Source::Tun)?;
+    routes.map_or(Ok(()), |routes| engine.ways.watch(routes, Source::Links))
+}
+
+fn open_tun(interface: &Interface, engine: &Engine) -> Result<(Tun, Option<Routes>), String> {
     let tun = Tun::open(interface, engine.tun_mtu()).map_err(|error| {
         let name = interface.name.as_deref().unwrap_or("a TUN device");
         let remedy = match error.raw_os_error().map(Errno::from_raw) {

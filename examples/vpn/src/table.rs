@@ -32,16 +32,32 @@ pub(crate) struct Table<'t> {
     name: &'static str,
     place: Place,
     lines: &'t Lines,
+    /// Where the text begins that was parsed.
+    begin: usize,
 }
 
 impl<'t> Table<'t> {
-    pub(crate) fn new(table: Spanned<DeTable<'t>>, name: &'static str, lines: &'t Lines) -> Self {
+    pub(crate) fn new(
+        table: Spanned<DeTable<'t>>,
+        name: &'static str,
+        lines: &'t Lines,
+        begin: usize,
+    ) -> Self {
         Self {
-            place: lines.place(table.span().start),
+            place: lines.place(begin.saturating_add(table.span().start)),
             keys: table.into_inner(),
             name,
             lines,
+            begin,
         }
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.keys.contains_key(key)
+    }
+
+    fn place_of(&self, byte: usize) -> Place {
+        self.lines.place(self.begin.saturating_add(byte))
     }
 
     pub(crate) const fn place(&self) -> Place {
@@ -57,7 +73,7 @@ impl<'t> Table<'t> {
             .min_by_key(|key| key.span().start);
         unknown.map_or(Ok(()), |key| {
             Err(Wrong::new(
-                self.lines.place(key.span().start),
+                self.place_of(key.span().start),
                 format!(
                     "'{}' is unknown in {}: known are {}",
                     key.get_ref().escape_debug(),
@@ -70,7 +86,7 @@ impl<'t> Table<'t> {
 
     fn take(&mut self, key: &str) -> Option<Placed<DeValue<'t>>> {
         let value = self.keys.remove(key)?;
-        let place = self.lines.place(value.span().start);
+        let place = self.place_of(value.span().start);
         Some(Placed::new(value.into_inner(), place))
     }
 
@@ -109,7 +125,7 @@ impl<'t> Table<'t> {
             return Err(mistyped(key, &value, EXPECTED));
         };
         let items = items.into_iter().map(|item| {
-            let place = self.lines.place(item.span().start);
+            let place = self.place_of(item.span().start);
             let item = Placed::new(item.into_inner(), place);
             match text(&item.value) {
                 Some(text) => Ok(Placed::new(text, place)),
@@ -139,7 +155,7 @@ impl<'t> Table<'t> {
             return Err(mistyped(key, &value, &expected));
         };
         let items = items.into_iter().map(|item| {
-            let place = self.lines.place(item.span().start);
+            let place = self.place_of(item.span().start);
             match item.into_inner() {
                 DeValue::Table(keys) => Ok(self.sub_table(keys, name, place)),
                 other => Err(mistyped(key, &Placed::new(other, place), &expected)),
@@ -154,6 +170,7 @@ impl<'t> Table<'t> {
             name,
             place,
             lines: self.lines,
+            begin: self.begin,
         }
     }
 

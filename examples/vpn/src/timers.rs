@@ -1,6 +1,5 @@
 //! What the engine does by itself, when it is time: keepalives, pings, connections that are made again.
 
-use ipencap::encap::{Encapsulate, PerPacket};
 use ipencap::packet::{Packet, Span};
 use ipencap::time::Instant;
 use ipencap::tunnel::{Change, PeerId, Peers, SocketTunnel};
@@ -8,8 +7,7 @@ use ipencap::tunnel::{Change, PeerId, Peers, SocketTunnel};
 use crate::config::Carrier;
 use crate::device::HEADROOM;
 use crate::engine::{Engine, NAT_KEEPALIVE};
-use crate::path_check::Step;
-use crate::peers::Member;
+use crate::peers::{Check, Member};
 use crate::sockets::Owner;
 
 impl Engine {
@@ -30,7 +28,7 @@ impl Engine {
                     if let Some(member) = self.member(peer) {
                         say(&format!(
                             "peer {}: the inner MTU is {inner_mtu} now",
-                            member.peer.name
+                            member.name
                         ));
                     }
                 }
@@ -38,8 +36,13 @@ impl Engine {
                 _ => {}
             }
         }
-        for place in 0..self.members.len() {
-            self.check_path(now, place);
+        if self.checks_due <= now {
+            for place in 0..self.members.len() {
+                self.check_path(now, place);
+            }
+            let checks = self.members.iter().flatten();
+            let dues = checks.filter_map(|member| member.check.as_ref()?.next_deadline());
+            self.checks_due = dues.min().unwrap_or(Instant::MAX);
         }
         self.ways.connect_due();
         self.ways.flush(&mut self.lost);
@@ -48,10 +51,10 @@ impl Engine {
 
     /// When [`on_time`](Self::on_time) has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let checks = self.members.iter().flatten();
-        let checks = checks.filter_map(|member| member.check.as_ref()?.due());
+        let checks = Some(self.checks_due).filter(|due| *due < Instant::MAX);
         let connections = self.ways.deadline().map(|time| self.instant(time));
         checks
+            .into_iter()
             .chain(self.endpoint.next_deadline())
             .chain(connections)
             .min()
@@ -63,13 +66,13 @@ impl Engine {
             return;
         };
         if member.check.is_some() {
-            self.ping(place, 0);
+            self.ping(place, Check::SHORT_LEN);
         } else if let Carrier::Udp {
             local,
             remote,
             source_port,
             ..
-        } = member.peer.carrier
+        } = member.carrier
         {
             let mut lost = Vec::new();
             if let Some(udp) = self.ways.udp(local, source_port) {
@@ -91,28 +94,15 @@ impl Engine {
         let Some(check) = &mut member.check else {
             return;
         };
-        if check.due().is_none_or(|due| due > now) {
-            return;
-        }
-        let mtu = self.endpoint.path_mtu(now, member.id).unwrap_or_default();
-        let lens = match check.step(now, mtu) {
-            None => return,
-            Some(Step::Ping(lens)) => lens,
-            Some(Step::Probe) => {
-                let prober = check.prober();
-                let probe = prober.and_then(|prober| self.endpoint.probe(now, member.id, prober));
-                check.on_probed(now);
-                [probe.map(|probe| probe.len), None]
-            }
-        };
-        for len in lens.into_iter().flatten() {
+        if let Some((_, len)) = check.poll(now, &mut self.endpoint, 0) {
             self.ping(place, len);
         }
     }
 
-    /// Sends a ping through the tunnel, of this outer length, beside the endpoint: it may be longer than the path
-    /// MTU that is known.
-    fn ping(&mut self, place: usize, outer_len: u16) {
+    /// Sends a ping through the tunnel, of this length, beside the endpoint: it may be longer than the path MTU that
+    /// is known.
+    fn ping(&mut self, place: usize, len: u16) {
+        let now = self.now();
         let Self {
             members,
             ways,
@@ -122,24 +112,28 @@ impl Engine {
         } = self;
         let Some(Some(Member {
             id,
-            peer,
+            carrier,
             check: Some(check),
             ..
         })) = members.get(place)
         else {
             return;
         };
-        let Some((tunnel, _)) = endpoint.peers().get(*id) else {
+        let len = usize::from(len);
+        if check
+            .write(&mut scratch[HEADROOM..HEADROOM + len])
+            .is_none()
+        {
             return;
-        };
-        let Some(len) = check.write(&mut scratch[HEADROOM..], outer_len, tunnel.overhead()) else {
-            return;
-        };
+        }
         let mut packet = Packet::new(scratch, Span::new(HEADROOM, len));
-        let said = PerPacket::new().with_sequence(0);
+        let said = endpoint.number_probe(now, *id, packet.as_slice());
+        let (Some(said), Some((tunnel, _))) = (said, endpoint.peers().get(*id)) else {
+            return;
+        };
         // A lost ping is what pings are for.
         let mut lost = Vec::new();
-        match peer.carrier {
+        match *carrier {
             Carrier::Raw { protocol, local } => {
                 if packet.wrap(tunnel, &said).is_ok()
                     && let Some(raw) = ways.raw(protocol, local)

@@ -2,12 +2,10 @@
 
 use ipencap::encap::AnyTunnel;
 use ipencap::tunnel::{MtuPolicy, PeerTunnel};
-use ipencap_cli::tunnel::Spec;
 
 use crate::config::Carrier;
 use crate::cost;
 use crate::draft::{Draft, DraftPeer, Probe};
-use crate::judge::stack;
 use crate::layers::key;
 use crate::place::{Place, Wrong};
 
@@ -68,7 +66,7 @@ fn unreachable_networks(draft: &Draft, warnings: &mut Vec<Wrong>) {
 
 /// Where a route for `allowed`, of whichever peer, may lead outer packets back into the device.
 fn routes(draft: &Draft, peer: &DraftPeer, warn: &mut impl FnMut(Place, String)) {
-    let (_, destination) = stack(peer).as_slice().ends();
+    let (_, destination) = peer.stack().ends();
     let around = draft
         .peers
         .iter()
@@ -154,10 +152,7 @@ fn specifications(peer: &DraftPeer, warn: &mut impl FnMut(Place, String)) {
             }
         }
         let is_outermost = index.saturating_add(1) == peer.texts.len();
-        let is_tcp = matches!(
-            peer.layers.tunnel.get(index).map(Spec::tunnel),
-            Some(AnyTunnel::Tcp(_))
-        );
+        let is_tcp = matches!(peer.stack().get(index), Some(AnyTunnel::Tcp(_)));
         if is_tcp && !is_outermost {
             warn(
                 text.place,

@@ -1,6 +1,7 @@
 //! All sockets: which exist, and which a peer's packets go through.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -22,6 +23,7 @@ const ICMP: u8 = 1;
 pub(crate) enum Source {
     Tun,
     Signal,
+    Links,
     Raw(usize),
     Udp(usize),
     Listener(usize),
@@ -37,6 +39,7 @@ impl Source {
             Self::Udp(index) => (3, index),
             Self::Listener(index) => (4, index),
             Self::Connection(index) => (5, index),
+            Self::Links => (6, 0),
         };
         (kind << 32) | index as u64
     }
@@ -49,7 +52,8 @@ impl Source {
             2 => Self::Raw(index),
             3 => Self::Udp(index),
             4 => Self::Listener(index),
-            _ => Self::Connection(index),
+            5 => Self::Connection(index),
+            _ => Self::Links,
         }
     }
 }
@@ -61,9 +65,48 @@ pub(crate) struct Ways {
     raws: Vec<Option<Raw>>,
     udps: Vec<Option<Udp>>,
     listeners: Vec<Option<Listener>>,
-    /// By the place of the peer.
-    connections: Vec<Option<Watched>>,
+    /// By the place of the peer, up to the last one that has a connection.
+    connections: Vec<Option<Box<Watched>>>,
+    /// What waited for connections that are no more.
+    lost: Vec<NotSent>,
     has_said_fallback: bool,
+}
+
+/// What tells sockets apart.
+#[derive(Default)]
+struct Keys {
+    raws: BTreeSet<(u8, Ipv4Addr)>,
+    udps: BTreeSet<SocketAddrV4>,
+    listeners: BTreeSet<SocketAddrV4>,
+}
+
+impl Keys {
+    fn of(peers: &[Peer]) -> Self {
+        let mut keys = Self::default();
+        for peer in peers {
+            match peer.carrier {
+                Carrier::Raw { protocol, local } => {
+                    keys.raws.extend([(protocol, local), (ICMP, local)]);
+                }
+                Carrier::Udp {
+                    local, source_port, ..
+                } => {
+                    keys.udps.insert(local);
+                    let from = source_port.map(|port| SocketAddrV4::new(*local.ip(), port));
+                    keys.udps.extend(from);
+                }
+                Carrier::Tcp {
+                    listen: true,
+                    local,
+                    ..
+                } => {
+                    keys.listeners.insert(local);
+                }
+                Carrier::Tcp { .. } => {}
+            }
+        }
+        keys
+    }
 }
 
 /// A connection, and what the system was asked to tell of it.
@@ -81,6 +124,7 @@ impl Ways {
             udps: Vec::new(),
             listeners: Vec::new(),
             connections: Vec::new(),
+            lost: Vec::new(),
             has_said_fallback: false,
         })
     }
@@ -89,73 +133,63 @@ impl Ways {
         &self.epoll
     }
 
-    /// Opens the sockets that these peers need, and closes the others. Says what fails.
+    /// Opens the sockets that these peers need, and closes the others. Says what fails: then all is as it was.
     pub(crate) fn open(&mut self, peers: &[Peer]) -> Result<(), String> {
-        let (mut raws, mut udps, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
-        for peer in peers {
-            match peer.carrier {
-                Carrier::Raw { protocol, local } => raws.extend([(protocol, local), (ICMP, local)]),
-                Carrier::Udp {
-                    local, source_port, ..
-                } => {
-                    udps.push(local);
-                    udps.extend(source_port.map(|port| SocketAddrV4::new(*local.ip(), port)));
-                }
-                Carrier::Tcp {
-                    listen: true,
-                    local,
-                    ..
-                } => listeners.push(local),
-                Carrier::Tcp { .. } => {}
-            }
-        }
-        self.raws.iter_mut().for_each(|raw| {
-            raw.take_if(|raw| !raws.contains(&raw.key()));
-        });
-        self.udps.iter_mut().for_each(|udp| {
-            udp.take_if(|udp| !udps.contains(&udp.local()));
-        });
-        self.listeners.iter_mut().for_each(|listener| {
-            listener.take_if(|listener| !listeners.contains(&listener.local()));
-        });
-        for (protocol, local) in raws {
-            if self
-                .raws
-                .iter()
-                .flatten()
-                .all(|raw| raw.key() != (protocol, local))
-            {
-                let raw = Raw::open(protocol, local)
-                    .map_err(|error| cannot("open a raw socket at", local, &error))?;
-                let index = place(&mut self.raws);
-                self.watch(&raw, Source::Raw(index))?;
-                self.raws[index] = Some(raw);
-            }
-        }
-        for local in udps {
-            if self.udps.iter().flatten().all(|udp| udp.local() != local) {
-                let udp = Udp::open(local, self.offload)
-                    .map_err(|error| cannot("open a UDP socket at", local, &error))?;
-                let index = place(&mut self.udps);
-                self.watch(&udp, Source::Udp(index))?;
-                self.udps[index] = Some(udp);
-            }
-        }
-        for local in listeners {
-            if self
+        let (old, new) = (self.keys(), Keys::of(peers));
+        let opened = self.open_missing(&new);
+        self.close_all_but(if opened.is_ok() { &new } else { &old });
+        opened
+    }
+
+    fn keys(&self) -> Keys {
+        Keys {
+            raws: self.raws.iter().flatten().map(Raw::key).collect(),
+            udps: self.udps.iter().flatten().map(Udp::local).collect(),
+            listeners: self
                 .listeners
                 .iter()
                 .flatten()
-                .all(|listener| listener.local() != local)
-            {
-                let listener =
-                    Listener::open(local).map_err(|error| cannot("listen at", local, &error))?;
-                let index = place(&mut self.listeners);
-                self.watch(&listener, Source::Listener(index))?;
-                self.listeners[index] = Some(listener);
-            }
+                .map(Listener::local)
+                .collect(),
+        }
+    }
+
+    fn open_missing(&mut self, wanted: &Keys) -> Result<(), String> {
+        let open = self.keys();
+        for &(protocol, local) in wanted.raws.difference(&open.raws) {
+            let raw = Raw::open(protocol, local)
+                .map_err(|error| cannot("open a raw socket at", local, &error))?;
+            let index = place(&mut self.raws);
+            self.watch(&raw, Source::Raw(index))?;
+            self.raws[index] = Some(raw);
+        }
+        for &local in wanted.udps.difference(&open.udps) {
+            let udp = Udp::open(local, self.offload)
+                .map_err(|error| cannot("open a UDP socket at", local, &error))?;
+            let index = place(&mut self.udps);
+            self.watch(&udp, Source::Udp(index))?;
+            self.udps[index] = Some(udp);
+        }
+        for &local in wanted.listeners.difference(&open.listeners) {
+            let listener =
+                Listener::open(local).map_err(|error| cannot("listen at", local, &error))?;
+            let index = place(&mut self.listeners);
+            self.watch(&listener, Source::Listener(index))?;
+            self.listeners[index] = Some(listener);
         }
         Ok(())
+    }
+
+    fn close_all_but(&mut self, wanted: &Keys) {
+        for raw in &mut self.raws {
+            raw.take_if(|raw| !wanted.raws.contains(&raw.key()));
+        }
+        for udp in &mut self.udps {
+            udp.take_if(|udp| !wanted.udps.contains(&udp.local()));
+        }
+        for listener in &mut self.listeners {
+            listener.take_if(|listener| !wanted.listeners.contains(&listener.local()));
+        }
     }
 
     /// Asks the system to tell when something has come.
@@ -169,21 +203,28 @@ impl Ways {
     /// A peer with a connection has this place now, or none has.
     pub(crate) fn set_connection(&mut self, peer: PeerId, carrier: Option<Carrier>) {
         let place = peer.place() as usize;
-        if place >= self.connections.len() {
-            self.connections.resize_with(place + 1, || None);
+        if let Some(connection) = self.connection_at(place) {
+            connection.lose();
+            let lost = connection.take_lost();
+            self.lost.extend(lost);
         }
-        self.connections[place] = match carrier {
-            Some(Carrier::Tcp {
-                listen,
-                local,
-                remote,
-                framing,
-            }) => Some(Watched {
+        if let Some(Carrier::Tcp {
+            listen,
+            local,
+            remote,
+            framing,
+        }) = carrier
+        {
+            if place >= self.connections.len() {
+                self.connections.resize_with(place + 1, || None);
+            }
+            self.connections[place] = Some(Box::new(Watched {
                 connection: Connection::new(listen, local, remote, framing),
                 told: None,
-            }),
-            _ => None,
-        };
+            }));
+        } else if let Some(old) = self.connections.get_mut(place) {
+            *old = None;
+        }
     }
 
     pub(crate) fn raw(&mut self, protocol: u8, local: Ipv4Addr) -> Option<&mut Raw> {
@@ -219,13 +260,24 @@ impl Ways {
         Some(&mut self.connections.get_mut(place)?.as_mut()?.connection)
     }
 
-    /// Whether the endpoint gets the ICMP messages to this host itself.
-    pub(crate) fn sees_icmp(&self) -> bool {
-        self.raws.iter().flatten().any(|raw| raw.key().0 == ICMP)
+    /// Whether the endpoint gets the ICMP messages to this address of ours itself.
+    pub(crate) fn sees_icmp(&self, local: Ipv4Addr) -> bool {
+        let mut raws = self.raws.iter().flatten();
+        raws.any(|raw| raw.key() == (ICMP, local))
+    }
+
+    /// Which packet from the TUN device waits for a connection for longest.
+    pub(crate) fn first_waiting(&self) -> Option<u64> {
+        let connections = self.connections.iter().flatten();
+        connections
+            .filter_map(|watched| watched.connection.first_waiting())
+            .map(|owner| owner.number)
+            .min()
     }
 
     /// Sends what is queued.
     pub(crate) fn flush(&mut self, lost: &mut Vec<NotSent>) {
+        lost.append(&mut self.lost);
         for raw in self.raws.iter_mut().flatten() {
             raw.flush(lost);
         }
@@ -241,6 +293,7 @@ impl Ways {
         for place in 0..self.connections.len() {
             if let Some(connection) = self.connection_at(place) {
                 connection.flush();
+                lost.extend(connection.take_lost());
             }
             self.sync(place);
         }

@@ -21,13 +21,12 @@ use std::process::{Command, Output};
 use ipencap::Span;
 use ipencap::checksum::Sum;
 use ipencap::decap::{Opened, inspect_without_filter};
-use ipencap::encap::AnyTunnel;
 use ipencap::icmp::{self, ReportKind};
 use ipencap::packet::Facts;
 use ipencap::shim::{Gue, IpIp};
 use ipencap::time::Instant;
 use ipencap::wire::{FragmentOffset, IpProtocol, Ipv4, Ipv4Flags, Ipv4Header, TcpFlags, TcpHeader};
-use ipencap_balance::{Balancer, Begun, Count, Tables};
+use ipencap_balance::{Backend, Balancer, Begun, Tables};
 use ipencap_cli::capture::{Reader, link};
 use ipencap_xdp::Config;
 use ipencap_xdp::balance::{Engine, Layout, Out};
@@ -324,10 +323,10 @@ fn a_client_cannot_choose_whose_answers_it_uses_up() {
         panic!("it is of the balancer");
     };
     let layout = Layout::new(&config).unwrap();
-    let tunnels: Vec<AnyTunnel> = layout
+    let mut backends: Vec<_> = layout
         .backends
         .iter()
-        .map(|&backend| config.tunnel_to(backend).unwrap())
+        .map(|&address| Backend::new(config.tunnel_to(address).unwrap()))
         .collect();
     // Their addresses have the same upper bits after a multiplication by 2^32 / phi.
     let (victim, attacker) = ("10.0.0.1".parse().unwrap(), "10.0.3.220".parse().unwrap());
@@ -344,8 +343,7 @@ fn a_client_cannot_choose_whose_answers_it_uses_up() {
                 begun: Begun::new(&mut []),
                 seed: config.seed,
             },
-            tunnels: &tunnels,
-            counts: &mut vec![Count::default(); tunnels.len()],
+            backends: &mut backends,
         };
         let mut engine = Engine::new(balancer, key.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut is_answered = |client| {

@@ -9,8 +9,8 @@ use crate::error::{ConfigError, ParseError};
 
 mod packet;
 
-pub(crate) use packet::Options;
 pub use packet::{Ipv4, Ipv4Mut, QuotedIpv4};
+pub(crate) use packet::{Options, header_verifies};
 
 /// The fixed 20 bytes of an IPv4 header (RFC 791 §3.1).
 ///
@@ -83,12 +83,25 @@ impl Ipv4Header {
         protocol: IpProtocol,
         total_len: u16,
     ) -> Self {
+        let flags = Ipv4Flags::DF.bits();
+        Self::composed(source, destination, protocol, total_len, (0, 0, flags))
+    }
+
+    /// [`new`](Self::new) with this TOS byte, identification, and flags with offset.
+    #[inline]
+    pub(crate) fn composed(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: IpProtocol,
+        total_len: u16,
+        (tos, identification, flags_offset): (u8, u16, u16),
+    ) -> Self {
         let mut header = Self {
             version_ihl: 0x45,
-            tos: 0,
+            tos,
             total_len: U16::new(total_len),
-            identification: U16::ZERO,
-            flags_offset: U16::new(Ipv4Flags::DF.bits()),
+            identification: U16::new(identification),
+            flags_offset: U16::new(flags_offset),
             ttl: 64,
             protocol: protocol.0,
             checksum: U16::ZERO,

@@ -49,7 +49,14 @@ impl<'a> Ipv4<'a> {
         inline(never)
     )]
     pub(crate) fn parse_by_call(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        Self::parse(bytes)
+        if COMMON_FIRST {
+            return Self::parse(bytes);
+        }
+        let (header, options, rest) = Ipv4Header::split(bytes)?;
+        if !header_verifies(bytes, header.header_len()) {
+            return Err(ParseError::BadChecksum);
+        }
+        Self::bounded(header, options, rest)
     }
 
     /// [`parse`](Self::parse) for packets that may well have options.
@@ -350,6 +357,12 @@ impl<'a> QuotedIpv4<'a> {
     pub fn verifies(self) -> bool {
         self.header.verifies(self.options)
     }
+}
+
+/// Whether the checksum of the header at the start of these bytes is right, options included.
+pub(crate) fn header_verifies(bytes: &[u8], header_len: u8) -> bool {
+    let header = bytes.get(..usize::from(header_len)).unwrap_or_default();
+    Sum::new().add_bytes(header).is_valid()
 }
 
 /// The length of the payload by the total length, in bytes. Fails if the total length is less than the

@@ -9,7 +9,7 @@ use ipencap::packet::Packet;
 use ipencap::shim::{Gue, IpIp};
 use ipencap::wire::Ipv4;
 
-use crate::given::{address, addresses, byte, bytes, ecn, prefix, prefixes, span, word};
+use crate::given::{address, addresses, byte, bytes, ecn, prefix, prefixes, protocol, span, word};
 use crate::helper::{cloneable, comparable, seen, value};
 use crate::shim::{self, fou, gre, gre_in_udp, tcp};
 

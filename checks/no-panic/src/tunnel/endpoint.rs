@@ -7,7 +7,8 @@ use ipencap::pmtu::{Prober, ProberConfig};
 use ipencap::shim::{Fou, IpIp};
 use ipencap::time::Instant;
 use ipencap::tunnel::{
-    Counters, Endpoint, Inbound, OnePeer, Outbound, Path, PeerTunnel, Peers, SocketTunnel,
+    ClosedPort, Counters, Echo, Endpoint, Inbound, OnePeer, Outbound, Path, PathCheck, PathProbe,
+    PeerTunnel, Peers, Reassembly, SocketTunnel,
 };
 
 use super::Tunnels;
@@ -15,7 +16,7 @@ use super::values::{config, meta, peer_id};
 use crate::given::{
     address, bytes, double_word, long_word, per_packet, prefixes, size, span, word,
 };
-use crate::helper::{cloneable, seen};
+use crate::helper::{cloneable, seen, value};
 
 type End<'m, P> = Endpoint<'m, P, Counters>;
 
@@ -30,6 +31,19 @@ pub fn call(tunnels: &Tunnels, buffer: &mut [u8]) {
     run(black_box(OnePeer::new(fou, prefixes())), buffer, sockets);
     let stack: (Tunnel<IpIp>, Tunnel<Fou>) = (ipip, fou);
     run(black_box(OnePeer::new(stack, prefixes())), buffer, sockets);
+    never_joining(black_box(OnePeer::new(ipip, prefixes())));
+}
+
+fn never_joining<P: Peers>(peers: P) {
+    let mut paths = [Path::EMPTY; 2];
+    let end = Endpoint::new(peers, black_box(paths.as_mut_slice()), config());
+    let mut end = black_box(Endpoint::without_reassembler(end));
+    seen(Endpoint::inbound(&mut end, now(), bytes()));
+    let mut held: Option<Reassembler<'_>> = black_box(None);
+    seen(<Option<Reassembler<'_>> as Reassembly<'_>>::get(&held).is_some());
+    seen(<Option<Reassembler<'_>> as Reassembly<'_>>::get_mut(&mut held).is_some());
+    seen(<() as Reassembly<'_>>::get(&()).is_some());
+    seen(<() as Reassembly<'_>>::get_mut(&mut ()).is_some());
 }
 
 fn run<P: Peers>(peers: P, buffer: &mut [u8], sockets: impl Fn(&mut End<'_, P>, &mut [u8])) {
@@ -75,6 +89,7 @@ fn outbound<P: Peers>(end: &mut End<'_, P>, buffer: &mut [u8]) {
             &fragment,
         ));
     }
+    seen(Endpoint::number_probe(end, now(), peer_id(), bytes()));
     let mut packet = Packet::new(black_box(&mut *buffer), span());
     seen(Endpoint::send(
         end,
@@ -160,9 +175,51 @@ fn rest<P: Peers>(end: &mut End<'_, P>) {
         black_box(&mut prober),
     ));
     Endpoint::on_confirmed(end, now(), peer_id(), black_box(&mut prober), word());
+    checks(end);
     Endpoint::set_link_mtu(end, now(), word());
     Endpoint::set_icmp_source(end, black_box(Some(address())));
     seen(Endpoint::next_deadline(end));
     Endpoint::expire(end, now(), seen);
     seen(Endpoint::is_silent(end, peer_id()));
+}
+
+fn checks<P: Peers>(end: &mut End<'_, P>) {
+    let echo = black_box(Echo(word()));
+    let port = black_box(ClosedPort(word()));
+    value::<Echo>(echo);
+    value::<ClosedPort>(port);
+    let mut probe = [0; 64];
+    let probe = black_box(probe.as_mut_slice());
+    probes::<Echo>(&echo, probe);
+    probes::<ClosedPort>(&port, probe);
+    check(
+        end,
+        PathCheck::with_port(PathCheck::new(address(), address()), word()),
+    );
+    check(end, PathCheck::with_probes(address(), address(), echo));
+}
+
+fn probes<K: PathProbe>(kind: &K, probe: &mut [u8]) {
+    seen(<K as PathProbe>::write(kind, word(), probe));
+    seen(<K as PathProbe>::answered_len(
+        kind,
+        address(),
+        address(),
+        probe,
+    ));
+}
+
+fn check<P: Peers, K: PathProbe + Clone>(end: &mut End<'_, P>, check: PathCheck<K>) {
+    let check = PathCheck::with_config(black_box(check), black_box(ProberConfig::DEFAULT));
+    let check = PathCheck::searching_after(check, black_box(2));
+    let mut check = black_box(PathCheck::while_sending(check));
+    cloneable::<PathCheck<K>>(&check);
+    seen(PathCheck::target(&check));
+    PathCheck::on_sent(&mut check, now(), bytes());
+    seen(PathCheck::next_deadline(&check));
+    seen(PathCheck::poll(&mut check, now(), end, double_word()));
+    let mut probe = [0; 64];
+    let probe = black_box(probe.as_mut_slice());
+    seen(PathCheck::write(&check, probe));
+    seen(PathCheck::answers(&mut check, now(), end, peer_id(), probe));
 }

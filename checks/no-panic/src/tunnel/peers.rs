@@ -167,6 +167,7 @@ fn lookups<P: Peers>(peers: &P) {
     seen(<P as Peers>::at(peers, double_word()));
     seen(<P as Peers>::get(peers, peer_id()).is_some());
     seen(<P as Peers>::owner(peers, double_word(), address()));
+    seen(<P as Peers>::known(peers, peer_id()));
     seen(<P as Peers>::sender(peers, &arrival()));
     seen(<P as Peers>::allows(
         peers,

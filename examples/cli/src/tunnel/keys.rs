@@ -13,6 +13,8 @@ pub(super) enum WordOr<T> {
 pub(super) struct Keys<'t> {
     pub(super) kind: &'t str,
     left: Vec<(&'t str, &'t str)>,
+    /// The first one that has to be there and is not. A misspelt one may be the reason, so that is told first.
+    missing: Option<&'static str>,
 }
 
 impl<'t> Keys<'t> {
@@ -29,13 +31,19 @@ impl<'t> Keys<'t> {
             }
             left.push((key, value));
         }
-        Ok(Self { kind, left })
+        Ok(Self {
+            kind,
+            left,
+            missing: None,
+        })
     }
 
     pub(super) fn finish(&self) -> Result<(), String> {
-        self.left.first().map_or(Ok(()), |(key, _)| {
-            Err(format!("'{}' has no key '{key}'", self.kind))
-        })
+        if let Some((key, _)) = self.left.first() {
+            return Err(format!("'{}' has no key '{key}'", self.kind));
+        }
+        self.missing
+            .map_or(Ok(()), |key| Err(format!("'{key}' is missing")))
     }
 
     fn take(&mut self, key: &str) -> Option<&'t str> {
@@ -49,10 +57,16 @@ impl<'t> Keys<'t> {
             .map(|(_, value)| value)
     }
 
-    pub(super) fn address(&mut self, key: &str) -> Result<Ipv4Addr, String> {
-        let value = self
-            .take(key)
-            .ok_or_else(|| format!("'{key}' is missing"))?;
+    /// An address that has to be there. `stand_in` is used until [`finish`](Self::finish) tells that it is not.
+    pub(super) fn address(
+        &mut self,
+        key: &'static str,
+        stand_in: Ipv4Addr,
+    ) -> Result<Ipv4Addr, String> {
+        let Some(value) = self.take(key) else {
+            self.missing.get_or_insert(key);
+            return Ok(stand_in);
+        };
         value
             .parse()
             .map_err(|_| format!("{key}={value}: expected an IPv4 address"))
@@ -74,6 +88,20 @@ impl<'t> Keys<'t> {
                 range.end()
             )),
         }
+    }
+
+    /// A number that has to be there. Without it the first one is used until [`finish`](Self::finish) tells.
+    pub(super) fn required<T: Number + Copy>(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<T>,
+    ) -> Result<T, String> {
+        let first = *range.start();
+        let number = self.number(key, range)?;
+        if number.is_none() {
+            self.missing.get_or_insert(key);
+        }
+        Ok(number.unwrap_or(first))
     }
 
     /// `timestamps=yes|no` or `ts=VALUE:ECHO`.

@@ -148,9 +148,7 @@ impl Spec {
     }
 
     fn fou(keys: &mut Keys<'_>) -> Result<Self, String> {
-        let port = keys
-            .number("dport", 1..=u16::MAX)?
-            .ok_or("'dport' is missing")?;
+        let port = keys.required("dport", 1..=u16::MAX)?;
         let fou = udp(Fou::new(port), keys)?;
         Self::new(keys, fou, &[("UDP", 8)])
     }
@@ -183,12 +181,8 @@ impl Spec {
     }
 
     fn tcp(keys: &mut Keys<'_>) -> Result<Self, String> {
-        let source_port = keys
-            .number("sport", 0..=u16::MAX)?
-            .ok_or("'sport' is missing")?;
-        let port = keys
-            .number("dport", 1..=u16::MAX)?
-            .ok_or("'dport' is missing")?;
+        let source_port = keys.required("sport", 0..=u16::MAX)?;
+        let port = keys.required("dport", 1..=u16::MAX)?;
         let window = keys.number("window", 0..=u16::MAX)?.unwrap_or(512);
         let mut tcp = Tcp::new(source_port, port)
             .with_window(window)
@@ -248,8 +242,8 @@ struct Peer {
 impl Peer {
     fn take(keys: &mut Keys<'_>) -> Result<Self, String> {
         Ok(Self {
-            source: keys.address("src")?,
-            destination: keys.address("dst")?,
+            source: keys.address("src", Ipv4Addr::new(192, 0, 2, 1))?,
+            destination: keys.address("dst", Ipv4Addr::new(192, 0, 2, 2))?,
             inner: keys
                 .take_all("inner")
                 .map(|text| prefix(text).map_err(|error| format!("inner={error}")))

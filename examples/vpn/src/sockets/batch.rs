@@ -9,7 +9,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, sendm
 use super::Refusal;
 
 /// Packets that are received and sent by one call.
-pub(crate) const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 256;
 
 /// What the system needs to send a batch.
 pub(super) struct Sender(MultiHeaders<SockaddrIn>);

@@ -11,9 +11,10 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg};
 const LOCAL: u8 = 1;
 const ICMP: u8 = 2;
 
-/// What is said about a packet to `destination`.
+/// What is said about a packet from `local`, the socket's address, to `destination`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PathError {
+    pub(crate) local: Ipv4Addr,
     pub(crate) destination: Ipv4Addr,
     pub(crate) kind: PathErrorKind,
 }
@@ -28,8 +29,8 @@ pub(crate) enum PathErrorKind {
     Unreachable,
 }
 
-/// Takes the next error from the queue of a socket.
-pub(crate) fn next(fd: impl AsFd) -> Option<PathError> {
+/// Takes the next error from the queue of a socket that has this address.
+pub(crate) fn next(fd: impl AsFd, local: Ipv4Addr) -> Option<PathError> {
     let mut space = cmsg_space!(libc_error::Ext, SockaddrIn, u8);
     // The packet itself is not looked at.
     let mut bytes = [0; 64];
@@ -54,6 +55,7 @@ pub(crate) fn next(fd: impl AsFd) -> Option<PathError> {
             };
             if let Some(destination) = destination {
                 return Some(PathError {
+                    local,
                     destination: *destination.ip(),
                     kind,
                 });

@@ -1,13 +1,14 @@
 //! What carries the tunnels: raw sockets, UDP sockets, connections.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::slice::ChunksExactMut;
 use std::io;
 
 use ipencap::tunnel::PeerId;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-mod batch;
+pub(crate) mod batch;
 pub(crate) mod errors;
 pub(crate) mod raw;
 pub(crate) mod tcp;
@@ -18,9 +19,22 @@ pub(crate) const MAX_LEN: usize = 65_535;
 /// Bytes that wait in the system for us: 20 ms at 3 Gbit/s.
 const BUFFER_LEN: usize = 8 << 20;
 
-/// Buffers that take no memory until they are written. Copies of one would.
-pub(crate) fn zeroed(count: usize, len: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|_| vec![0; len]).collect()
+/// Buffers for packets of any length, in one piece: so large a one comes from the system, and takes memory only where
+/// it has been written.
+struct Buffers(Vec<u8>);
+
+impl Buffers {
+    fn new(count: usize) -> Self {
+        Self(vec![0; count * MAX_LEN])
+    }
+
+    const fn count(&self) -> usize {
+        self.0.len() / MAX_LEN
+    }
+
+    fn iter_mut(&mut self) -> ChunksExactMut<'_, u8> {
+        self.0.chunks_exact_mut(MAX_LEN)
+    }
 }
 
 /// Whose packet one is that waits to be sent.
@@ -29,12 +43,18 @@ pub(crate) struct Owner {
     pub(crate) peer: PeerId,
     /// Which of the packets from the TUN device it is, or is a piece of.
     pub(crate) number: u64,
+    /// The bytes of that packet, without headers of the tunnel.
+    pub(crate) len: u16,
 }
 
 impl Owner {
     /// Of a packet that the program sends by itself.
     pub(crate) const fn beside_tun(peer: PeerId) -> Self {
-        Self { peer, number: 0 }
+        Self {
+            peer,
+            number: 0,
+            len: 0,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, setsockopt,
 use socket2::{Protocol, Socket, Type};
 
 use super::batch::{BATCH, Sender};
-use super::{MAX_LEN, NotSent, Owner, open, zeroed};
+use super::{Buffers, NotSent, Owner, open};
 
 /// A socket for the packets of one IP protocol at one of our addresses.
 pub(crate) struct Raw {
@@ -19,7 +19,7 @@ pub(crate) struct Raw {
     queued: Vec<Queued>,
     sending: Sender,
     receiving: MultiHeaders<SockaddrIn>,
-    buffers: Vec<Vec<u8>>,
+    buffers: Buffers,
     lengths: Vec<usize>,
 }
 
@@ -47,7 +47,7 @@ impl Raw {
             queued: Vec::with_capacity(BATCH),
             sending: Sender::new(),
             receiving: MultiHeaders::preallocate(BATCH, None),
-            buffers: zeroed(BATCH, MAX_LEN),
+            buffers: Buffers::new(BATCH),
             lengths: Vec::with_capacity(BATCH),
         })
     }

@@ -13,11 +13,11 @@ use nix::sys::socket::{
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Socket, Type};
 
-use super::batch::{BATCH, Sender};
-use super::{MAX_LEN, NotSent, Owner, Refusal, open, zeroed};
+use super::batch::Sender;
+use super::{Buffers, MAX_LEN, NotSent, Owner, Refusal, open};
 
 /// What `UDP_SEGMENT` takes at once.
-const MOST_SEGMENTS: usize = BATCH;
+const MOST_SEGMENTS: usize = 64;
 const MOST_PAYLOAD: usize = 65_507;
 
 /// A socket that FOU and GUE packets arrive at, or leave from.
@@ -26,7 +26,7 @@ pub(crate) struct Udp {
     local: SocketAddrV4,
     segments: bool,
     train: Train,
-    buffers: Vec<Vec<u8>>,
+    buffers: Buffers,
     /// In the order of the buffers; `None` for what the system says too little of.
     arrived: Vec<Option<Arrived>>,
 }
@@ -56,7 +56,7 @@ impl Udp {
             let _ = setsockopt(&fd, sockopt::UdpGroSegment, &true);
         }
         // The memory of trains is 64 KB each.
-        let count = if offload { 4 } else { BATCH };
+        let count = if offload { 8 } else { 64 };
         Ok(Self {
             fd,
             local,
@@ -71,7 +71,7 @@ impl Udp {
                 is_closed: false,
                 sender: Sender::with_tos(),
             },
-            buffers: zeroed(count, MAX_LEN),
+            buffers: Buffers::new(count),
             arrived: Vec::with_capacity(count),
         })
     }
@@ -160,16 +160,16 @@ impl Udp {
                 bytes: &mut buffer[..arrived.len],
             })?;
         }
-        Ok(self.arrived.len() == self.buffers.len())
+        Ok(self.arrived.len() == self.buffers.count())
     }
 }
 
 /// Receives into each buffer until nothing is left.
-fn receive_all(fd: &Socket, buffers: &mut [Vec<u8>], arrived: &mut Vec<Option<Arrived>>) {
+fn receive_all(fd: &Socket, buffers: &mut Buffers, arrived: &mut Vec<Option<Arrived>>) {
     arrived.clear();
     // Anew each time: the system leaves in them how much it has told, which would be all the room next time.
     let control = Some(cmsg_space!(i32, u8));
-    let mut headers = MultiHeaders::preallocate(buffers.len(), control);
+    let mut headers = MultiHeaders::preallocate(buffers.count(), control);
     let mut slices: Vec<_> = buffers
         .iter_mut()
         .map(|buffer| [IoSliceMut::new(buffer)])

@@ -1,6 +1,7 @@
 use ipencap::Span;
-use ipencap::encap::{Encapsulate, PerPacket, encap};
+use ipencap::encap::{Encapsulate, PerPacket, Tunnel, encap};
 use ipencap::error::{EncapError, ParseError};
+use ipencap::shim::IpIp;
 
 use crate::{Choice, Tables};
 
@@ -12,11 +13,36 @@ use crate::{Choice, Tables};
 pub struct Balancer<'a, T> {
     /// What tells the backend.
     pub tables: Tables<'a>,
-    /// The way to each backend, by its number.
-    pub tunnels: &'a [T],
-    /// What each backend was sent, by its number.
-    pub counts: &'a mut [Count],
+    /// The backends, by their numbers.
+    pub backends: &'a mut [Backend<T>],
 }
+
+/// A backend. Tunnel and counters lie beside each other: with an IP-in-IP tunnel they are one line of a cache, of
+/// which a packet then needs one and not three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "built by the caller")]
+#[repr(C, align(64))]
+pub struct Backend<T> {
+    /// The way to it.
+    pub tunnel: T,
+    /// What it was sent.
+    pub count: Count,
+}
+
+impl<T> Backend<T> {
+    /// A backend that was sent nothing yet.
+    #[inline]
+    #[must_use]
+    pub const fn new(tunnel: T) -> Self {
+        let count = Count {
+            packets: 0,
+            bytes: 0,
+        };
+        Self { tunnel, count }
+    }
+}
+
+const _: () = assert!(size_of::<Backend<Tunnel<IpIp>>>() == 64);
 
 /// What a backend was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,14 +96,12 @@ impl<T: Encapsulate> Balancer<'_, T> {
             Ok((Choice::NotAVip, _)) => return Outcome::NotAVip,
             Err(error) => return Outcome::Invalid(error),
         };
-        let place = usize::from(backend);
-        let (Some(tunnel), Some(count)) = (self.tunnels.get(place), self.counts.get_mut(place))
-        else {
+        let Some(Backend { tunnel, count }) = self.backends.get_mut(usize::from(backend)) else {
             return Outcome::NoBackend;
         };
         // This validates the packet.
         let per_packet = PerPacket::new().with_flow_hash(hash);
-        match encap(tunnel, buffer, packet, &per_packet) {
+        match encap(&*tunnel, buffer, packet, &per_packet) {
             Ok(outer) => {
                 let len = outer.len();
                 let inner_len = len.wrapping_sub(tunnel.overhead());

@@ -18,15 +18,15 @@
 //! use core::net::Ipv4Addr;
 //! use ipencap::{Span, encap::Tunnel, shim::IpIp, wire::{IpProtocol, Ipv4Header}};
 //! use ipencap_balance::{
-//!     Balancer, Begun, Count, Member, Outcome, Pool, Slot, State, Tables, Turn, Vip, VipEntry, Vips, build, table_len,
+//!     Backend, Balancer, Begun, Member, Outcome, Pool, Slot, State, Tables, Turn, Vip, VipEntry, Vips, build, table_len,
 //! };
 //!
 //! # fn main() -> Result<(), Box<dyn core::error::Error>> {
 //! // Three backends; the third is drained.
-//! let backends = [1, 2, 3].map(|number| Ipv4Addr::new(192, 0, 2, number));
+//! let addresses = [1, 2, 3].map(|number| Ipv4Addr::new(192, 0, 2, number));
 //! let member = |backend: u16| Member {
 //!     backend,
-//!     identity: backends[usize::from(backend)].to_bits(),
+//!     identity: addresses[usize::from(backend)].to_bits(),
 //!     weight: 1,
 //!     state: if backend == 2 { State::Draining } else { State::Active },
 //! };
@@ -48,10 +48,9 @@
 //!
 //! // A tunnel to each backend.
 //! let here = Ipv4Addr::new(198, 51, 100, 1);
-//! let tunnels = [Tunnel::new(here, backends[0], IpIp)?, Tunnel::new(here, backends[1], IpIp)?,
-//!     Tunnel::new(here, backends[2], IpIp)?];
-//! let mut counts = [Count::default(); 3];
-//! let mut balancer = Balancer { tables, tunnels: &tunnels, counts: &mut counts };
+//! let tunnels = addresses.map(|address| Tunnel::new(here, address, IpIp));
+//! let mut backends = [Backend::new(tunnels[0]?), Backend::new(tunnels[1]?), Backend::new(tunnels[2]?)];
+//! let mut balancer = Balancer { tables, backends: &mut backends };
 //!
 //! let mut buffer = [0; 128];
 //! for client in 0..1000 {
@@ -60,7 +59,8 @@
 //!     let Outcome::Send { backend, outer } = balancer.forward(&mut buffer, Span::new(64, 28)) else { panic!() };
 //!     assert!(backend < 2 && outer == Span::new(44, 48)); // on its way to the network
 //! }
-//! assert!(counts[0].packets > 450 && counts[1].packets > 450 && counts[2].packets == 0);
+//! let packets = backends.map(|backend| backend.count.packets);
+//! assert!(packets[0] > 450 && packets[1] > 450 && packets[2] == 0);
 //! # Ok(())
 //! # }
 //! ```
@@ -128,7 +128,7 @@ mod choose;
 mod maglev;
 mod service;
 
-pub use balancer::{Balancer, Count, Outcome};
+pub use balancer::{Backend, Balancer, Count, Outcome};
 pub use begun::{Begun, Set};
 pub use choose::{Choice, Maps, Stage, Tables, answered_flow, choose, own_flow};
 pub use maglev::{BuildError, Member, Slot, State, Turn, build, finish, keep_old, table_len};

@@ -12,7 +12,9 @@ use ipencap::encap::{OuterPolicy, Role, Tunnel};
 use ipencap::error::{EncapError, ParseError};
 use ipencap::shim::IpIp;
 use ipencap::wire::{IpProtocol, Ipv4, Ipv4Header};
-use ipencap_balance::{Balancer, Begun, Count, Outcome, Pool, Slot, Tables, Vip, VipEntry, Vips};
+use ipencap_balance::{
+    Backend, Balancer, Begun, Count, Outcome, Pool, Slot, Tables, Vip, VipEntry, Vips,
+};
 
 const VIP: Vip = Vip {
     address: Ipv4Addr::new(203, 0, 113, 80),
@@ -42,7 +44,7 @@ fn forward(vip: Vip, len: u16, ttl: u8, slot: Slot) -> (Outcome, Vec<u8>, Vec<u8
         );
         Tunnel::new(here, there, IpIp).unwrap().with_policy(policy)
     };
-    let mut counts = [Count::default(); 2];
+    let mut backends = [1, 2].map(|last| Backend::new(tunnel(last)));
     let mut entries = [VipEntry::default(); 4];
     let mut balancer = Balancer {
         tables: Tables {
@@ -51,11 +53,10 @@ fn forward(vip: Vip, len: u16, ttl: u8, slot: Slot) -> (Outcome, Vec<u8>, Vec<u8
             begun: Begun::new(&mut []),
             seed: 1,
         },
-        tunnels: &[tunnel(1), tunnel(2)],
-        counts: &mut counts,
+        backends: &mut backends,
     };
     let outcome = balancer.forward(&mut buffer, Span::new(64, usize::from(len)));
-    (outcome, before, buffer, counts)
+    (outcome, before, buffer, backends.map(|b| b.count))
 }
 
 #[test]

@@ -113,9 +113,11 @@ pub fn program<S: Shim + Copy, const OVERHEAD: usize>(
         Ok((action, inner_len)) => Verdict::take(action, inner_len),
         // A tunnel device of the kernel's with the same routes splits what may be split.
         Err(Fault::Refused(EncapError::FragmentationNeeded { mtu })) => {
-            let address = OUT.get(&0).map_or([0; 4], |out| out.address);
+            let Some(out) = OUT.get(&0) else {
+                return Verdict::pass(Counter::PassedOther);
+            };
             let without_df = Verdict::pass(Counter::PassedTooLong);
-            answer(context, mtu, |_| address.into(), without_df)
+            answer(context, mtu, |_| out.address.into(), without_df)
         }
         Err(fault) => fault.verdict(),
     }

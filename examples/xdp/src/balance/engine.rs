@@ -9,7 +9,7 @@ use ipencap::fragment::plan;
 use ipencap::icmp::{Bucket, BucketConfig, IcmpError, Kind};
 use ipencap::packet::Facts;
 use ipencap::time::Instant;
-use ipencap_balance::{Balancer, Choice, Outcome};
+use ipencap_balance::{Balancer, Choice, Count, Outcome};
 
 /// What became of all packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +117,8 @@ impl<'a> Engine<'a> {
     pub const HEADROOM: usize = 64;
 
     /// What each backend was sent, by number.
-    #[must_use]
-    pub const fn counts(&self) -> &[ipencap_balance::Count] {
-        self.balancer.counts
+    pub fn counts(&self) -> impl Iterator<Item = Count> + Clone {
+        self.balancer.backends.iter().map(|backend| backend.count)
     }
 
     /// What became of all packets.
@@ -235,7 +234,7 @@ impl<'a> Engine<'a> {
         mtu: u16,
         out: &mut impl FnMut(Out<'_>),
     ) -> bool {
-        let tunnel = &self.balancer.tunnels[usize::from(backend)];
+        let backend = &mut self.balancer.backends[usize::from(backend)];
         let fragments = plan(packet, mtu).and_then(|plan| plan.fragments(packet));
         let Ok(fragments) = fragments else {
             return false;
@@ -250,13 +249,12 @@ impl<'a> Engine<'a> {
                 return false;
             };
             let inner = Span::new(Self::HEADROOM, written.len());
-            let Ok(outer) = encap(tunnel, frame, inner, &per_packet) else {
+            let Ok(outer) = encap(&backend.tunnel, frame, inner, &per_packet) else {
                 return false;
             };
             out(Out::Backend(outer));
-            let count = &mut self.balancer.counts[usize::from(backend)];
-            count.packets += 1;
-            count.bytes += inner.len as u64;
+            backend.count.packets += 1;
+            backend.count.bytes += inner.len as u64;
         }
         true
     }

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgGroup, Command, value_parser};
 use ipencap::Span;
 use ipencap::encap::AnyTunnel;
 use ipencap::time::Instant;
-use ipencap_balance::{Balancer, Begun, Count, Set, Tables, VipEntry};
+use ipencap_balance::{Backend, Balancer, Begun, Set, Tables, VipEntry};
 use ipencap_cli::capture::{Timestamp, link};
 use ipencap_cli::failure::{Failure, print};
 use ipencap_cli::input::{Input, refuse_same_file};
@@ -166,7 +166,7 @@ fn execute(arguments: Option<Arguments>) -> Result<(), Failure> {
     }
     let report = Report {
         backends: &layout.backends,
-        counts: engine.counts(),
+        counts: engine.counts().collect(),
         tally: engine.tally(),
     };
     if json {
@@ -180,26 +180,25 @@ fn execute(arguments: Option<Arguments>) -> Result<(), Failure> {
 pub(super) struct Memory {
     entries: Vec<VipEntry>,
     sets: Vec<Set>,
-    tunnels: Vec<AnyTunnel>,
-    counts: Vec<Count>,
+    backends: Vec<Backend<AnyTunnel>>,
 }
 
 impl Memory {
     pub(super) fn new(config: &Balance, layout: &Layout) -> Result<Self, String> {
-        let tunnel = |&backend| {
+        let backend = |&address| {
             config
-                .tunnel_to(backend)
-                .map_err(|error| format!("the tunnel from {} to {backend}: {error}", config.source))
+                .tunnel_to(address)
+                .map(Backend::new)
+                .map_err(|error| format!("the tunnel from {} to {address}: {error}", config.source))
         };
         Ok(Self {
             entries: Vec::new(),
             sets: vec![[0; 8]; SETS],
-            tunnels: layout
+            backends: layout
                 .backends
                 .iter()
-                .map(tunnel)
+                .map(backend)
                 .collect::<Result<_, _>>()?,
-            counts: vec![Count::default(); layout.backends.len()],
         })
     }
 
@@ -216,8 +215,7 @@ impl Memory {
         };
         let balancer = Balancer {
             tables,
-            tunnels: &self.tunnels,
-            counts: &mut self.counts,
+            backends: &mut self.backends,
         };
         // Random: a key of the system's.
         let key = RandomState::new().build_hasher().finish();

@@ -13,7 +13,7 @@ pub struct Report<'a> {
     /// The address of each backend.
     pub backends: &'a [Ipv4Addr],
     /// What it was sent.
-    pub counts: &'a [Count],
+    pub counts: Vec<Count>,
     /// What became of all packets.
     pub tally: &'a Tally,
 }
@@ -27,7 +27,7 @@ impl Report<'_> {
             "{:<15} {:>12} {:>15} {:>8}\n",
             "backend", "packets", "bytes", "share"
         );
-        for (backend, count) in self.backends.iter().zip(self.counts) {
+        for (backend, count) in self.backends.iter().zip(&self.counts) {
             // In tenths of a percent, rounded.
             let share = (count.packets * 1000 + total / 2) / total.max(1);
             let Count { packets, bytes } = count;
@@ -54,7 +54,7 @@ impl Report<'_> {
     /// One object.
     #[must_use]
     pub fn json(&self) -> String {
-        let backends: Vec<Value> = self.backends.iter().zip(self.counts)
+        let backends: Vec<Value> = self.backends.iter().zip(&self.counts)
             .map(|(backend, count)| {
                 json!({ "address": backend.to_string(), "packets": count.packets, "bytes": count.bytes })
             })

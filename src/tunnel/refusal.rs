@@ -1,0 +1,129 @@
+//! What becomes of a packet from the inner side that does not go to its peer as it is.
+
+use super::accept::{Request, clamp};
+use super::cause::Cause;
+use super::endpoint::{Core, inner_mtu};
+use super::peers::{PeerId, Peers};
+use super::tally::Tally;
+use super::verdict::Outbound;
+use crate::error::EncapError;
+use crate::fragment::{self, Plan};
+use crate::icmp::{IcmpError, Kind};
+use crate::mss::Patch;
+use crate::mtu::MIN_MTU;
+use crate::packet::{Facts, PerPacket};
+use crate::wire::{Ipv4, Ipv4Flags};
+
+impl<P: Peers, C: Tally> Core<'_, P, C> {
+    /// How to lower the MSS option of a packet to this peer.
+    pub(super) fn clamp_outbound(
+        &self,
+        peer: PeerId,
+        packet: &[u8],
+        numbered: &PerPacket,
+    ) -> Option<Patch> {
+        let found = self.peers.get(peer)?;
+        let path_mtu = numbered.link_mtu().unwrap_or(u16::MAX);
+        clamp(found, path_mtu, packet, numbered.inner_checksum())
+    }
+
+    /// The ICMP error that is due because an earlier packet did not get through. It stays due if it must not
+    /// be sent to the source of this packet.
+    pub(super) fn notice(&mut self, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
+        let now = self.now();
+        let kind = self.path(peer)?.notice(now)?;
+        let error = self.error_about(Some(peer), kind, packet, false).ok();
+        if error.is_some() {
+            if let Some(path) = self.path(peer) {
+                path.forget_notice();
+            }
+        }
+        error
+    }
+
+    /// What to do with a packet to this peer that does not go there in one piece, if it need not be dropped.
+    pub(super) fn refuse(
+        &mut self,
+        request: Request<'_>,
+        peer: PeerId,
+        packet: &[u8],
+        verdict: &mut Outbound,
+    ) {
+        let Outbound::Drop { cause, .. } = verdict else {
+            return;
+        };
+        let mtu = match *cause {
+            Cause::Encap(EncapError::TtlExpired) => {
+                return self.answer(packet, Kind::TimeExceeded, verdict);
+            }
+            Cause::Encap(EncapError::FragmentationNeeded { mtu }) => mtu,
+            Cause::Encap(EncapError::TooLong { .. }) => {
+                let tunnel = self.peers.get(peer).map(|(tunnel, _)| tunnel);
+                tunnel.map_or(u16::MAX, |tunnel| inner_mtu(u16::MAX, tunnel))
+            }
+            _ => return,
+        };
+        let Ok(parsed) = &Ipv4::parse_by_call(packet) else {
+            return;
+        };
+        let header = parsed.header();
+        let segment_len = request.per_packet.segment_len();
+        if u32::from(mtu) < MIN_MTU {
+            *cause = Cause::MtuTooSmall;
+        } else if header.flags().contains(Ipv4Flags::DF) {
+            self.answer(packet, Kind::FragmentationNeeded { mtu }, verdict);
+        } else if segment_len.is_some_and(|len| len < header.total_len()) {
+            *cause = Cause::SegmentTooLong;
+        } else {
+            let mut per_packet = PerPacket::new();
+            if let Some(plan) = self.split(request, peer, (parsed, mtu), &mut per_packet, cause) {
+                *verdict = Outbound::Split {
+                    peer,
+                    plan,
+                    per_packet,
+                    clamp: self.clamp_outbound(peer, packet, &per_packet),
+                };
+            }
+        }
+    }
+
+    /// How to split a packet that exceeds the inner MTU, if the tunnel takes its fragments. Writes the numbers of
+    /// the first, or why it is not split.
+    fn split(
+        &mut self,
+        request: Request<'_>,
+        peer: PeerId,
+        (packet, mtu): (&Ipv4<'_>, u16),
+        numbered: &mut PerPacket,
+        refusal: &mut Cause,
+    ) -> Option<Plan> {
+        let plan = match fragment::plan_parsed(packet, mtu) {
+            Ok(plan) => plan,
+            Err(error) => {
+                *refusal = Cause::Fragment(error);
+                return None;
+            }
+        };
+        let mut first = Facts::trusted_by_call(packet.header());
+        first.make_first_fragment(plan.first_len());
+        self.number_fragment(request.per_packet, peer, &first, numbered, refusal)
+            .then_some(plan)
+    }
+
+    /// Instead of dropping the packet, an ICMP error to its source, or the reason why there is none.
+    pub(super) fn answer(&mut self, packet: &[u8], kind: Kind, verdict: &mut Outbound) {
+        let Outbound::Drop { peer, cause } = verdict else {
+            return;
+        };
+        match self.error_about(peer.map(|peer| self.peers.known(peer)), kind, packet, false) {
+            Ok(error) => {
+                *verdict = Outbound::Answer {
+                    peer: *peer,
+                    error,
+                    cause: *cause,
+                }
+            }
+            Err(silence) => *cause = silence,
+        }
+    }
+}

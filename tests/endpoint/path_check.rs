@@ -1,0 +1,404 @@
+//! A path that is silent about its MTU, and probes that find it: answered by a stack behind the peer.
+
+use core::net::Ipv4Addr;
+
+use ipencap::decap::Prefix;
+use ipencap::encap::Tunnel;
+use ipencap::icmp::{IcmpError, Kind};
+use ipencap::pmtu::ProberConfig;
+use ipencap::shim::Fou;
+use ipencap::time::{Duration, Instant};
+use ipencap::tunnel::{
+    ClosedPort, Echo, Endpoint, EndpointConfig, OnePeer, Path, PathCheck, PathProbe, Peers,
+};
+use ipencap::wire::Ipv4;
+
+const HERE: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
+const THERE: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 1);
+/// Of FOU.
+const OVERHEAD: u16 = 28;
+const ECHO: Echo = Echo(7);
+const PORT: ClosedPort = ClosedPort(33_434);
+
+/// The naive answer of a stack: to a datagram for a closed port, or to a ping.
+fn answer(probe: &[u8]) -> Vec<u8> {
+    let ip = Ipv4::parse(probe).unwrap();
+    assert_eq!(
+        (ip.header().source(), ip.header().destination()),
+        (HERE, THERE)
+    );
+    assert_eq!(usize::from(ip.header().total_len()), probe.len());
+    if ip.header().protocol().0 == 1 {
+        assert_eq!(sum(ip.payload()), 0xffff, "the checksum of a ping");
+        let mut icmp = ip.payload().to_vec();
+        assert_eq!(icmp[..2], [8, 0]);
+        icmp[0] = 0;
+        // The checksum is larger by what the type is less.
+        let checksum = u32::from(u16::from_be_bytes([icmp[2], icmp[3]])) + 0x0800;
+        let checksum = u16::try_from(checksum % 0xffff).unwrap();
+        icmp[2..4].copy_from_slice(&checksum.to_be_bytes());
+        [exchanged(&probe[..20]), icmp].concat()
+    } else {
+        let error = IcmpError::about(probe, Kind::HostUnreachable, THERE).unwrap();
+        let mut answer = vec![0; error.len()];
+        error.write(probe, &mut answer).unwrap();
+        // Port unreachable: code 3, and the checksum is smaller by the difference.
+        answer[21] = 3;
+        let checksum = u16::from_be_bytes([answer[22], answer[23]]) - 2;
+        answer[22..24].copy_from_slice(&checksum.to_be_bytes());
+        answer
+    }
+}
+
+/// The header with the addresses exchanged, which have the same sum.
+fn exchanged(header: &[u8]) -> Vec<u8> {
+    [&header[..12], &header[16..20], &header[12..16]].concat()
+}
+
+fn sum(bytes: &[u8]) -> u32 {
+    let words = bytes.chunks(2).map(|pair| match *pair {
+        [high, low] => u32::from(u16::from_be_bytes([high, low])),
+        _ => u32::from(pair[0]) << 8,
+    });
+    let sum: u32 = words.sum();
+    (sum >> 16) + (sum & 0xffff)
+}
+
+type End<'m> = Endpoint<'m, OnePeer<'m, Tunnel<Fou>>, ()>;
+
+/// An end, a path, and the stack behind it.
+struct Scene<'m, K> {
+    end: End<'m>,
+    check: PathCheck<K>,
+    now: Instant,
+    /// The longest outer packet that passes.
+    carries: u16,
+    answers: bool,
+    /// What has been sent, by length as outer packets.
+    sent: Vec<u16>,
+}
+
+impl<'m, K: PathProbe> Scene<'m, K> {
+    fn new(paths: &'m mut [Path], behind: &'m [Prefix], check: PathCheck<K>) -> Self {
+        let ends = [[198, 51, 100, 1], [203, 0, 113, 2]].map(Ipv4Addr::from);
+        let tunnel = Tunnel::new(ends[0], ends[1], Fou::new(5555)).unwrap();
+        Self {
+            end: Endpoint::new(OnePeer::new(tunnel, behind), paths, EndpointConfig::DEFAULT),
+            check,
+            now: Instant::ZERO,
+            carries: 1500,
+            answers: true,
+            sent: Vec::new(),
+        }
+    }
+
+    /// Until then, or until nothing more is due.
+    fn run(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        while let Some(due) = self.check.next_deadline().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            let Some((peer, len)) = self.check.poll(self.now, &mut self.end, 0) else {
+                continue;
+            };
+            let mut probe = vec![0xa5; usize::from(len)];
+            self.check.write(&mut probe).unwrap();
+            self.sent.push(len + OVERHEAD);
+            if self.answers && len + OVERHEAD <= self.carries {
+                let answer = answer(&probe);
+                assert!(self.check.answers(self.now, &mut self.end, peer, &answer));
+            }
+        }
+        self.now = end;
+    }
+
+    /// A packet goes to the peer.
+    fn send(&mut self) {
+        self.check.on_sent(self.now, &[0; 20]);
+    }
+
+    fn path_mtu(&mut self) -> u16 {
+        let peer = self.end.peers().at(0).unwrap();
+        self.end.path_mtu(self.now, peer).unwrap()
+    }
+}
+
+const EACH_SECOND: ProberConfig = ProberConfig {
+    confirmation_timer: Duration::from_secs(1),
+    ..PathCheck::CONFIG
+};
+
+fn finds_what_passes<K: PathProbe + Copy>(probes: K) {
+    let behind = ["10.2.0.0/16".parse().unwrap()];
+    for carries in [1499, 1400, 1280, 1201, 900] {
+        let check = PathCheck::with_probes(HERE, THERE, probes);
+        let mut paths = [Path::EMPTY];
+        let mut scene = Scene::new(&mut paths, &behind, check);
+        scene.run(30);
+        assert_eq!(scene.path_mtu(), 1500);
+        // Seven in 30 s, and the short one at the start.
+        assert_eq!(
+            scene.sent[..2],
+            [PathCheck::<K>::SHORT_LEN + OVERHEAD, 1500]
+        );
+        assert_eq!(scene.sent.len(), 8);
+        scene.carries = carries;
+        scene.run(100);
+        assert_eq!(scene.path_mtu(), carries);
+        // It is confirmed from then on.
+        scene.sent.clear();
+        scene.run(20);
+        assert_eq!(scene.sent, [carries; 4]);
+    }
+}
+
+#[test]
+fn probes_to_a_closed_port_find_what_passes() {
+    finds_what_passes(PORT);
+}
+
+#[test]
+fn pings_find_what_passes() {
+    finds_what_passes(ECHO);
+}
+
+/// Both ways: a path that is silent again after it was measured.
+#[test]
+fn a_path_that_becomes_narrower_again_is_measured_again() {
+    let behind = [Prefix::ANY];
+    let check = PathCheck::with_probes(HERE, THERE, ECHO).with_config(EACH_SECOND);
+    let mut paths = [Path::EMPTY];
+    let mut scene = Scene::new(&mut paths, &behind, check);
+    for carries in [1400, 1300, 700] {
+        scene.carries = carries;
+        scene.run(60);
+        assert_eq!(scene.path_mtu(), carries);
+    }
+}
+
+#[test]
+fn fewer_lost_probes_begin_the_search_sooner() {
+    let behind = [Prefix::ANY];
+    let lost_until_search = |most_lost: Option<u8>| {
+        let check = PathCheck::new(HERE, THERE).with_config(EACH_SECOND);
+        let check = most_lost.map_or(check, |most| check.searching_after(most));
+        let mut paths = [Path::EMPTY];
+        let mut scene = Scene::new(&mut paths, &behind, check);
+        scene.carries = 1400;
+        scene.run(10);
+        let long = scene.sent.iter().filter(|len| **len >= 1200);
+        long.take_while(|len| **len == 1500).count()
+    };
+    assert_eq!(lost_until_search(None), 3);
+    assert_eq!(lost_until_search(Some(2)), 2);
+    assert_eq!(lost_until_search(Some(1)), 1);
+}
+
+/// Nobody wakes for a tunnel that nothing is sent through.
+#[test]
+fn it_rests_while_nothing_is_sent() {
+    let behind = [Prefix::ANY];
+    let check = PathCheck::new(HERE, THERE).while_sending();
+    let mut paths = [Path::EMPTY];
+    let mut scene = Scene::new(&mut paths, &behind, check);
+    scene.run(100);
+    assert_eq!(scene.sent, []);
+    scene.send();
+    scene.run(100);
+    assert_eq!(
+        scene.sent,
+        [PathCheck::<ClosedPort>::SHORT_LEN + OVERHEAD, 1500]
+    );
+    assert_eq!(scene.check.next_deadline(), None);
+    // While packets are sent it goes on: one probe in 5 s.
+    scene.sent.clear();
+    for _ in 0..20 {
+        scene.send();
+        scene.run(1);
+    }
+    assert_eq!(scene.sent, [1500; 4]);
+    // One whom nobody answers gives up.
+    (scene.answers, scene.sent) = (false, Vec::new());
+    scene.send();
+    scene.run(1000);
+    assert!((1..=20).contains(&scene.sent.len()), "{:?}", scene.sent);
+    assert_eq!(scene.check.next_deadline(), None);
+    assert_eq!(scene.path_mtu(), 1500);
+}
+
+/// Else two ends would go on for ever: what a stack answers to the probes of one would wake the other.
+#[test]
+fn answers_to_the_peers_probes_do_not_wake_it() {
+    let behind = [Prefix::ANY];
+    let mut paths = [Path::EMPTY];
+    let check = PathCheck::new(HERE, THERE).while_sending();
+    let mut scene = Scene::new(&mut paths, &behind, check);
+    let (mut to_port, mut ping) = ([0; 28], [0; 28]);
+    scene.check.write(&mut to_port).unwrap();
+    let pings = PathCheck::with_probes(HERE, THERE, ECHO);
+    pings.write(&mut ping).unwrap();
+    for inner in [answer(&to_port), answer(&ping)] {
+        scene.check.on_sent(scene.now, &inner);
+        assert_eq!(scene.check.next_deadline(), None);
+    }
+    for inner in [&to_port, &ping] {
+        let mut check = scene.check;
+        check.on_sent(scene.now, inner);
+        assert!(check.next_deadline().is_some());
+    }
+}
+
+/// A search that one packet has begun ends without another.
+#[test]
+fn it_does_not_rest_in_a_search() {
+    let behind = [Prefix::ANY];
+    let check = PathCheck::new(HERE, THERE).while_sending();
+    let mut paths = [Path::EMPTY];
+    let mut scene = Scene::new(&mut paths, &behind, check);
+    scene.carries = 1333;
+    scene.send();
+    scene.run(200);
+    assert_eq!(scene.path_mtu(), 1333);
+    assert_eq!(scene.check.next_deadline(), None);
+}
+
+/// What answers no probe of ours belongs to the inner side.
+#[test]
+fn the_answers_of_others_are_not_taken() {
+    let behind = [Prefix::ANY];
+    let mut paths = [Path::EMPTY];
+    let mut scene = Scene::new(
+        &mut paths,
+        &behind,
+        PathCheck::with_probes(HERE, THERE, ECHO),
+    );
+    let peer = scene.end.peers().at(0).unwrap();
+    let mut probe = [0; 100];
+    scene.check.write(&mut probe).unwrap();
+    let right = answer(&probe);
+    let spoiled = [
+        // Another source, destination, type and identifier; a later fragment; cut; a request of ours that came back.
+        exchanged(&right[..20])
+            .into_iter()
+            .chain(right[20..].iter().copied())
+            .collect(),
+        with(&right, 20, 8),
+        with(&right, 25, 8),
+        fragment(&right),
+        right[..27].to_vec(),
+        probe.to_vec(),
+        Vec::new(),
+    ];
+    for answer in &spoiled {
+        let is_taken = scene
+            .check
+            .answers(Instant::ZERO, &mut scene.end, peer, answer);
+        assert!(!is_taken, "{answer:x?}");
+    }
+    assert!(
+        scene
+            .check
+            .answers(Instant::ZERO, &mut scene.end, peer, &right)
+    );
+
+    let mut other = PathCheck::new(HERE, THERE).with_port(5000);
+    let mut probe = [0; 100];
+    other.write(&mut probe).unwrap();
+    let to_port = answer(&probe);
+    assert!(
+        !scene
+            .check
+            .answers(Instant::ZERO, &mut scene.end, peer, &to_port)
+    );
+    let mut to_default = PathCheck::new(HERE, THERE);
+    assert!(!to_default.answers(Instant::ZERO, &mut scene.end, peer, &to_port));
+    assert!(!other.answers(Instant::ZERO, &mut scene.end, peer, &with(&to_port, 21, 1)));
+    assert!(other.answers(Instant::ZERO, &mut scene.end, peer, &to_port));
+}
+
+fn with(packet: &[u8], at: usize, value: u8) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    packet[at] = value;
+    packet
+}
+
+/// The same as a later fragment, with a right header.
+fn fragment(packet: &[u8]) -> Vec<u8> {
+    let mut packet = with(packet, 7, packet[7] | 1);
+    ipencap_kit::oracle::fill_checksum(&mut packet[..20]);
+    packet
+}
+
+/// The first fragment of a long answer is enough.
+#[test]
+fn an_answer_in_fragments_counts() {
+    let behind = [Prefix::ANY];
+    let mut paths = [Path::EMPTY];
+    let mut scene = Scene::new(
+        &mut paths,
+        &behind,
+        PathCheck::with_probes(HERE, THERE, ECHO),
+    );
+    scene.run(0);
+    assert_eq!(scene.sent, [PathCheck::<Echo>::SHORT_LEN + OVERHEAD, 1500]);
+    let mut probe = vec![0; 1472];
+    scene.check.write(&mut probe).unwrap();
+    let mut first = answer(&probe)[..1020].to_vec();
+    ipencap_kit::oracle::put_u16(&mut first, 2, 1020);
+    first[6] = 0x20;
+    ipencap_kit::oracle::fill_checksum(&mut first[..20]);
+    let peer = scene.end.peers().at(0).unwrap();
+    let later = scene.now + Duration::from_secs(9);
+    assert!(scene.check.answers(later, &mut scene.end, peer, &first));
+    assert_eq!(
+        scene.check.next_deadline(),
+        Some(later + PathCheck::CONFIG.confirmation_timer)
+    );
+}
+
+/// Without a peer nothing is asked for, and the time goes on: nobody is woken again and again.
+#[test]
+fn a_target_that_no_peer_has_is_asked_for_later() {
+    let behind = ["10.3.0.0/16".parse().unwrap()];
+    let mut paths = [Path::EMPTY];
+    let mut scene = Scene::new(&mut paths, &behind, PathCheck::new(HERE, THERE));
+    assert_eq!(scene.check.poll(Instant::ZERO, &mut scene.end, 0), None);
+    let timer = PathCheck::CONFIG.probe_timer;
+    assert_eq!(scene.check.next_deadline(), Some(Instant::ZERO + timer));
+}
+
+#[test]
+fn a_probe_needs_room_for_its_headers() {
+    let check = PathCheck::new(HERE, THERE);
+    for len in 0..28 {
+        assert_eq!(check.write(&mut vec![0; len]), None);
+    }
+    assert_eq!(check.write(&mut [0; 28]), Some(()));
+    assert_eq!(check.write(&mut vec![0; 65_536]), None);
+    assert_eq!(
+        PathCheck::with_probes(HERE, THERE, ECHO).write(&mut [0; 27]),
+        None
+    );
+}
+
+#[test]
+fn memory_is_what_the_documentation_says() {
+    assert!(size_of::<Option<PathCheck>>() <= 120);
+    assert!(size_of::<Option<PathCheck<Echo>>>() <= 120);
+}
+
+/// A probe counts as sent: where a router does report, its report about the first one is believed.
+#[test]
+fn a_report_about_a_probe_is_believed() {
+    let behind = [Prefix::ANY];
+    let mut paths = [Path::EMPTY];
+    let mut scene = Scene::new(&mut paths, &behind, PathCheck::new(HERE, THERE));
+    scene.carries = 1400;
+    scene.run(0);
+    assert_eq!(scene.sent.last(), Some(&1500));
+    let peer = scene.end.peers().at(0).unwrap();
+    let _counted = scene.end.reported_mtu(scene.now, peer, 1400);
+    assert_eq!(scene.path_mtu(), 1400);
+    scene.run(10);
+    assert_eq!(scene.sent.last(), Some(&1400));
+    assert!(!scene.sent.contains(&1200), "it does not search");
+}
