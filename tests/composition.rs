@@ -428,7 +428,12 @@ fn l_02_a_stack_recognises_what_its_first_layer_does() {
     )
     .unwrap();
     let identity: &dyn Decapsulate = &();
-    let cases: [(&dyn Decapsulate, bool, [bool; 2]); 6] = [
+    let layers: [&dyn Decapsulate; 2] = [&fou, &ipip];
+    let transparent = [&fou, identity];
+    let cases: [(&dyn Decapsulate, bool, [bool; 2]); 9] = [
+        (&layers, true, [true, false]),
+        (&&layers[..1], true, [false, true]),
+        (&transparent, true, [false, true]),
         (&ipip, true, [true, false]),
         (identity, false, [false, false]),
         (&(&fou, &ipip), true, [true, false]),

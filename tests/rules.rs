@@ -21,7 +21,8 @@ use ipencap::error::{EncapError, ParseError, Reason, Refused};
 use ipencap::mtu::fragment_count;
 use ipencap::packet::Facts;
 use ipencap::shim::{
-    ChecksumPolicy, Fou, Gre, GreInUdp, Gue, IpIp, PortRange, SequenceWindow, Shim, SourcePort, Tcp,
+    ChecksumPolicy, Fou, Gre, GreInUdp, Gue, GueVariant1, IpIp, PortRange, SequenceWindow, Shim,
+    SourcePort, Tcp,
 };
 use ipencap::wire::{Dscp, Ecn, HeaderOptions, IpProtocol, Ipv4, LengthPrefix, TcpFlags};
 use ipencap_kit::oracle::{self, Plain};
@@ -413,6 +414,67 @@ fn d_03_d_04_d_13_s_20_without_a_filter() {
         lengthen(&mut longer);
         let opened = inspect_without_filter(&IpIp, &longer).unwrap();
         assert_eq!(usize::from(opened.slack()), slack, "D-12");
+    }
+}
+
+/// A receiver whose kind was chosen at run time answers as that kind does, and the kinds without sockets refuse.
+#[test]
+fn d_04_payloads_of_a_kind_chosen_at_run_time() {
+    let packet = inner(53);
+    let meta = |protocol| OuterMeta {
+        source: L,
+        source_port: 40000,
+        destination: R,
+        protocol,
+        destination_port: 443,
+        ecn: Ecn::NotEct,
+    };
+    let gue_header = [&[0, 4, 0, 0][..], &packet].concat();
+    let gre_header = [&[0, 0, 8, 0][..], &packet].concat();
+    let there = |tunnel: AnyTunnel| tunnel.receiver(from_peer());
+    fn tunnel<S: Shim>(shim: S) -> AnyTunnel
+    where
+        AnyTunnel: From<Tunnel<S>>,
+    {
+        Tunnel::new(R, L, shim).unwrap().into()
+    }
+    let (udp, tcp) = (IpProtocol::UDP, IpProtocol::TCP);
+    for (kind, protocol, payload, start) in [
+        (tunnel(Fou::new(443)), udp, &packet, 0),
+        (
+            tunnel(Gue::new().with_destination_port(443)),
+            udp,
+            &gue_header,
+            4,
+        ),
+        (
+            tunnel(GueVariant1::new().with_destination_port(443)),
+            udp,
+            &packet,
+            0,
+        ),
+        (
+            tunnel(GreInUdp::new(Gre::new()).with_destination_port(443)),
+            udp,
+            &gre_header,
+            4,
+        ),
+        (tunnel(Tcp::new(443, 443)), tcp, &packet, 0),
+    ] {
+        let opened = there(kind)
+            .inspect_payload(&meta(protocol), payload)
+            .unwrap();
+        assert_eq!(opened.span(), Span::new(start, packet.len()), "{kind:?}");
+    }
+    for kind in [
+        tunnel(IpIp),
+        tunnel(Gre::new()),
+        MinEnc::new(R, L).unwrap().into(),
+    ] {
+        let refused = there(kind)
+            .inspect_payload(&meta(udp), &packet)
+            .unwrap_err();
+        assert_eq!(refused.reason, Reason::NotTunnel, "{kind:?}");
     }
 }
 

@@ -11,6 +11,8 @@ fn time_neither_wraps_nor_runs_backwards() {
     assert_eq!(late.since(Instant::ZERO).as_millis(), u64::MAX - 1);
     assert_eq!(Duration::from_secs(u64::MAX), Duration::MAX);
     assert_eq!(Duration::from_secs(3).as_millis(), 3_000);
+    let (second, moment) = (Duration::from_secs(1), Instant::from_millis(7));
+    assert_eq!(format!("{second}, {moment}"), "1000 ms, 7 ms");
 }
 
 #[test]

@@ -424,3 +424,20 @@ fn events_are_listed_under_their_numbers() {
         assert!(listed.contains(&(index, name, cause)), "{event:?}");
     }
 }
+
+/// What has counted at all is printed with its cause; a reference to a tally counts in it.
+#[test]
+fn counters_print_what_they_have_counted() {
+    let mut counters = Counters::new();
+    assert_eq!(format!("{counters:?}"), "[]");
+    let mut near = one(ipip(HERE, THERE), FAR).with_tally(&mut counters);
+    let nowhere = between([10, 1, 0, 5], [10, 9, 0, 9], 100, true);
+    for packet in [inner(100, true), nowhere] {
+        let _ = near.outbound(START, &packet, &PerPacket::new());
+    }
+    drop(near);
+    assert_eq!(
+        format!("{counters:?}"),
+        "[Sent 1, DroppedOutbound NoPeer 1]"
+    );
+}
