@@ -420,6 +420,12 @@ fn d_03_d_04_d_13_s_20_without_a_filter() {
 /// A receiver whose kind was chosen at run time answers as that kind does, and the kinds without sockets refuse.
 #[test]
 fn d_04_payloads_of_a_kind_chosen_at_run_time() {
+    fn tunnel<S: Shim>(shim: S) -> AnyTunnel
+    where
+        AnyTunnel: From<Tunnel<S>>,
+    {
+        Tunnel::new(R, L, shim).unwrap().into()
+    }
     let packet = inner(53);
     let meta = |protocol| OuterMeta {
         source: L,
@@ -429,22 +435,16 @@ fn d_04_payloads_of_a_kind_chosen_at_run_time() {
         destination_port: 443,
         ecn: Ecn::NotEct,
     };
-    let gue_header = [&[0, 4, 0, 0][..], &packet].concat();
-    let gre_header = [&[0, 0, 8, 0][..], &packet].concat();
+    let behind_gue = [&[0, 4, 0, 0][..], &packet].concat();
+    let with_gre = [&[0, 0, 8, 0][..], &packet].concat();
     let there = |tunnel: AnyTunnel| tunnel.receiver(from_peer());
-    fn tunnel<S: Shim>(shim: S) -> AnyTunnel
-    where
-        AnyTunnel: From<Tunnel<S>>,
-    {
-        Tunnel::new(R, L, shim).unwrap().into()
-    }
     let (udp, tcp) = (IpProtocol::UDP, IpProtocol::TCP);
     for (kind, protocol, payload, start) in [
         (tunnel(Fou::new(443)), udp, &packet, 0),
         (
             tunnel(Gue::new().with_destination_port(443)),
             udp,
-            &gue_header,
+            &behind_gue,
             4,
         ),
         (
@@ -456,7 +456,7 @@ fn d_04_payloads_of_a_kind_chosen_at_run_time() {
         (
             tunnel(GreInUdp::new(Gre::new()).with_destination_port(443)),
             udp,
-            &gre_header,
+            &with_gre,
             4,
         ),
         (tunnel(Tcp::new(443, 443)), tcp, &packet, 0),

@@ -435,7 +435,6 @@ fn counters_print_what_they_have_counted() {
     for packet in [inner(100, true), nowhere] {
         let _ = near.outbound(START, &packet, &PerPacket::new());
     }
-    drop(near);
     assert_eq!(
         format!("{counters:?}"),
         "[Sent 1, DroppedOutbound NoPeer 1]"
