@@ -438,8 +438,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 
 /// What the path MTU leaves for inner packets. Less than 68 is no MTU (RFC 791 §3.2).
 pub(super) fn inner_mtu<T: Encapsulate>(path_mtu: u16, tunnel: &T) -> u16 {
-    let overhead = u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX);
-    path_mtu.saturating_sub(overhead)
+    path_mtu.saturating_sub(overhead(tunnel))
+}
+
+/// In bytes.
+pub(super) fn overhead<T: Encapsulate>(tunnel: &T) -> u16 {
+    u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX)
 }
 
 #[inline(always)]

@@ -1,10 +1,10 @@
 use core::net::Ipv4Addr;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, overhead};
 use super::path_probe::{ClosedPort, ECHO_REPLY, PathProbe};
 use super::peers::{PeerId, Peers};
+use super::reassembly::Reassembly;
 use super::tally::Tally;
-use crate::encap::Encapsulate;
 use crate::pmtu::{Prober, ProberConfig};
 use crate::time::{Duration, Instant};
 use crate::wire::{IpProtocol, Ipv4, Ipv4Header};
@@ -225,10 +225,10 @@ impl<K: PathProbe> PathCheck<K> {
     /// The probe to send now, if one is due: to which peer, the one of this tenant that has the target, and its length
     /// as an inner packet. [`write`](Self::write) makes it.
     #[inline(never)]
-    pub fn poll<P: Peers, C: Tally>(
+    pub fn poll<'m, P: Peers, C: Tally, R: Reassembly<'m>>(
         &mut self,
         now: Instant,
-        endpoint: &mut Endpoint<'_, P, C>,
+        endpoint: &mut Endpoint<'m, P, C, R>,
         tenant: u32,
     ) -> Option<(PeerId, u16)> {
         let Self { config, state, .. } = self;
@@ -238,7 +238,7 @@ impl<K: PathProbe> PathCheck<K> {
         state.due = now + config.probe_timer.max(MIN_TIMER);
         let peer = endpoint.peers().owner(tenant, self.target)?;
         let (tunnel, _) = endpoint.peers().get(peer)?;
-        let overhead = u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX);
+        let overhead = overhead(tunnel);
         if self.rests {
             if state.idle > if state.is_settled { 0 } else { MOST_IDLE } {
                 state.due = Instant::MAX;
@@ -281,10 +281,10 @@ impl<K: PathProbe> PathCheck<K> {
 
     /// Whether this packet that was delivered from the peer is the answer to a probe. It is not for the inner side then.
     #[inline]
-    pub fn answers<P: Peers, C: Tally>(
+    pub fn answers<'m, P: Peers, C: Tally, R: Reassembly<'m>>(
         &mut self,
         now: Instant,
-        endpoint: &mut Endpoint<'_, P, C>,
+        endpoint: &mut Endpoint<'m, P, C, R>,
         peer: PeerId,
         inner: &[u8],
     ) -> bool {
@@ -293,10 +293,10 @@ impl<K: PathProbe> PathCheck<K> {
     }
 
     #[inline(never)]
-    fn takes<P: Peers, C: Tally>(
+    fn takes<'m, P: Peers, C: Tally, R: Reassembly<'m>>(
         &mut self,
         now: Instant,
-        endpoint: &mut Endpoint<'_, P, C>,
+        endpoint: &mut Endpoint<'m, P, C, R>,
         peer: PeerId,
         inner: &[u8],
     ) -> bool {
@@ -321,7 +321,7 @@ impl<K: PathProbe> PathCheck<K> {
         state.idle = state.idle.min(1);
         let due = match (&mut state.prober, endpoint.peers().get(peer)) {
             (Some(prober), Some((tunnel, _))) => {
-                let overhead = u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX);
+                let overhead = overhead(tunnel);
                 let outer_len = len.saturating_add(overhead);
                 endpoint.on_confirmed(now, peer, prober, outer_len);
                 let next = prober.next_deadline().unwrap_or(Instant::MAX);

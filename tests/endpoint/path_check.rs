@@ -366,6 +366,20 @@ fn a_target_that_no_peer_has_is_asked_for_later() {
     assert_eq!(scene.check.next_deadline(), Some(Instant::ZERO + timer));
 }
 
+/// An endpoint that never joins fragments checks its paths, too.
+#[test]
+fn an_endpoint_without_a_reassembler_is_checked() {
+    let behind = ["10.2.0.0/16".parse().unwrap()];
+    let mut paths = [Path::EMPTY];
+    let scene = Scene::new(&mut paths, &behind, PathCheck::new(HERE, THERE));
+    let (mut end, mut check) = (scene.end.without_reassembler(), scene.check);
+    let (peer, len) = check.poll(Instant::ZERO, &mut end, 0).unwrap();
+    let mut probe = vec![0; usize::from(len)];
+    check.write(&mut probe).unwrap();
+    assert!(check.answers(Instant::ZERO, &mut end, peer, &answer(&probe)));
+    assert_eq!(check.next_deadline(), Some(Instant::ZERO));
+}
+
 #[test]
 fn a_probe_needs_room_for_its_headers() {
     let check = PathCheck::new(HERE, THERE);

@@ -11,6 +11,7 @@ use crate::walk::{Layer, Ports};
 /// Draws packet `wanted`, from 1; without it the first with a tunnel in it, else the first.
 pub(crate) fn run(path: &Path, wanted: Option<u64>, ports: &Ports) -> Result<(), Failure> {
     let mut input = Input::open(path)?;
+    let name = input.name().to_owned();
     let mut first = None;
     let mut packets = 0;
     let outcome = loop {
@@ -25,10 +26,10 @@ pub(crate) fn run(path: &Path, wanted: Option<u64>, ports: &Ports) -> Result<(),
             None => drawing::has_tunnel(&layers(&record, ports)),
         };
         if found {
-            return print(&drawn(packets, path, &record, ports));
+            return print(&drawn(packets, &name, &record, ports));
         }
         if packets == 1 && wanted.is_none() {
-            first = Some(drawn(packets, path, &record, ports));
+            first = Some(drawn(packets, &name, &record, ports));
         }
     };
     // What could be read is shown even where the file breaks off.
@@ -36,21 +37,12 @@ pub(crate) fn run(path: &Path, wanted: Option<u64>, ports: &Ports) -> Result<(),
         print(&text)?;
     }
     outcome?;
-    let path = name(path);
     match wanted {
         Some(number) => Err(Failure::new(format_args!(
-            "--packet {number}: {path} has {packets} packets"
+            "--packet {number}: {name} has {packets} packets"
         ))),
-        None if packets == 0 => print(&format!("{path} has no packets.\n")),
+        None if packets == 0 => print(&format!("{name} has no packets.\n")),
         None => Ok(()),
-    }
-}
-
-fn name(path: &Path) -> String {
-    if path == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
     }
 }
 
@@ -60,7 +52,7 @@ fn layers(record: &Record<'_>, ports: &Ports) -> Vec<Layer> {
     })
 }
 
-fn drawn(number: u64, path: &Path, record: &Record<'_>, ports: &Ports) -> String {
+fn drawn(number: u64, name: &str, record: &Record<'_>, ports: &Ports) -> String {
     let layers = layers(record, ports);
     let in_front = if layers.is_empty() {
         format!(
@@ -72,8 +64,7 @@ fn drawn(number: u64, path: &Path, record: &Record<'_>, ports: &Ports) -> String
         link::name(record.link_type).to_owned()
     };
     let mut lines = vec![format!(
-        "Packet {number} of {}, {} bytes; offsets and lengths in bytes:",
-        name(path),
+        "Packet {number} of {name}, {} bytes; offsets and lengths in bytes:",
         record.frame.len()
     )];
     lines.extend(drawing::whole(record.frame, &layers, &in_front));

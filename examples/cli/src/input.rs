@@ -26,7 +26,7 @@ pub(crate) fn cannot_read(name: &str, why: &dyn core::fmt::Display) -> Failure {
     Failure::new(format_args!("cannot read {name}: {why}"))
 }
 
-/// A capture that is being read, and its name for the error messages.
+/// A capture that is being read, and its name for people.
 #[allow(missing_debug_implementations, reason = "a source has none")]
 pub struct Input {
     reader: Reader<Box<dyn Read>>,
@@ -49,6 +49,10 @@ impl Input {
             Ok(reader) => Ok(Self { reader, name }),
             Err(error) => Err(cannot_read(&name, &error)),
         }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The next packet, or `None` behind the last one.
