@@ -266,14 +266,14 @@ impl NaiveEndpoint {
             path.is_untold = false;
             if let Some(after) = keepalive
                 && after.as_millis() > 0
-                && clock >= path.spoke.saturating_add(after.as_millis())
+                && clock - path.spoke >= after.as_millis()
             {
                 path.spoke = clock;
                 due.push(Due::Keepalive(id));
             }
             if let Some(after) = silence
                 && !path.is_silent
-                && clock >= path.heard.saturating_add(after.as_millis())
+                && clock - path.heard >= after.as_millis()
             {
                 path.is_silent = true;
                 due.push(Due::Silent(id));
