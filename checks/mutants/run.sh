@@ -26,8 +26,8 @@ export CARGO_PROFILE_TEST_DEBUG=none CARGO_PROFILE_DEV_DEBUG=none CARGO_PROFILE_
 here=checks/mutants
 output=target/mutants
 survivors=$here/survivors.txt
-quickest=(errors rules tables traps vectors)
-quick=(composition foreign_outer kernel trains views)
+quickest=(composition errors prefix_table rules traps vectors views)
+quick=(foreign_outer hostile kernel peers tables trains)
 
 begin() {
     mkdir -p $output
