@@ -6,30 +6,36 @@ use crate::capture::{Record, link};
 use crate::drawing;
 use crate::failure::{Failure, print};
 use crate::input::Input;
+use crate::summary::Summary;
 use crate::walk::{Layer, Ports};
 
-/// Draws packet `wanted`, from 1; without it the first with a tunnel in it, else the first.
+/// Draws packet `wanted`, from 1; without it the first with a tunnel in it, else the first. Reads no further than that
+/// packet, and counts what was read.
 pub(crate) fn run(path: &Path, wanted: Option<u64>, ports: &Ports) -> Result<(), Failure> {
     let mut input = Input::open(path)?;
     let name = input.name().to_owned();
+    let mut summary = Summary::default();
     let mut first = None;
-    let mut packets = 0;
     let outcome = loop {
         let record = match input.next_record() {
             Ok(Some(record)) => record,
             Ok(None) => break Ok(()),
             Err(failure) => break Err(failure),
         };
-        packets += 1;
+        summary.packets += 1;
+        let layers = layers(&record, ports);
+        summary.passed_over += u64::from(layers.is_empty());
         let found = match wanted {
-            Some(number) => number == packets,
-            None => drawing::has_tunnel(&layers(&record, ports)),
+            Some(number) => number == summary.packets,
+            None => drawing::has_tunnel(&layers),
         };
         if found {
-            return print(&drawn(packets, &name, &record, ports));
+            print(&drawn(summary.packets, &name, &record, &layers))?;
+            summary.report();
+            return Ok(());
         }
-        if packets == 1 && wanted.is_none() {
-            first = Some(drawn(packets, &name, &record, ports));
+        if summary.packets == 1 && wanted.is_none() {
+            first = Some(drawn(summary.packets, &name, &record, &layers));
         }
     };
     // What could be read is shown even where the file breaks off.
@@ -38,12 +44,17 @@ pub(crate) fn run(path: &Path, wanted: Option<u64>, ports: &Ports) -> Result<(),
     }
     outcome?;
     match wanted {
-        Some(number) => Err(Failure::new(format_args!(
-            "--packet {number}: {name} has {packets} packets"
-        ))),
-        None if packets == 0 => print(&format!("{name} has no packets.\n")),
-        None => Ok(()),
+        Some(number) => {
+            return Err(Failure::new(format_args!(
+                "--packet {number}: {name} has {} packets",
+                summary.packets
+            )));
+        }
+        None if summary.packets == 0 => print(&format!("{name} has no packets.\n"))?,
+        None => {}
     }
+    summary.report();
+    Ok(())
 }
 
 fn layers(record: &Record<'_>, ports: &Ports) -> Vec<Layer> {
@@ -52,8 +63,7 @@ fn layers(record: &Record<'_>, ports: &Ports) -> Vec<Layer> {
     })
 }
 
-fn drawn(number: u64, name: &str, record: &Record<'_>, ports: &Ports) -> String {
-    let layers = layers(record, ports);
+fn drawn(number: u64, name: &str, record: &Record<'_>, layers: &[Layer]) -> String {
     let in_front = if layers.is_empty() {
         format!(
             "no IPv4 packet behind link type {} ({})",
@@ -67,6 +77,6 @@ fn drawn(number: u64, name: &str, record: &Record<'_>, ports: &Ports) -> String 
         "Packet {number} of {name}, {} bytes; offsets and lengths in bytes:",
         record.frame.len()
     )];
-    lines.extend(drawing::whole(record.frame, &layers, &in_front));
+    lines.extend(drawing::whole(record.frame, layers, &in_front));
     lines.join("\n") + "\n"
 }

@@ -22,6 +22,16 @@ impl Summary {
         *self.dropped.entry(reason).or_default() += 1;
     }
 
+    /// Counts what another run has counted, too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.passed_over += other.passed_over;
+        self.written += other.written;
+        for (reason, packets) in &other.dropped {
+            *self.dropped.entry(reason).or_default() += packets;
+        }
+    }
+
     /// The last line on standard error of a run that succeeds.
     pub(crate) fn report(&self) {
         let summary = json!({

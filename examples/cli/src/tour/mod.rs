@@ -145,6 +145,12 @@ pub(crate) fn run(out: Option<&Path>) -> Result<bool, Failure> {
         journeys.push((stop, travel(stop, &directory)?));
     }
     print(&report::report(&journeys, &directory))?;
+    // What went into the files, of all stops together. What became of it on the way out is in the report.
+    let mut summary = Summary::default();
+    for (_, journey) in &journeys {
+        summary.add(&journey.wrapped);
+    }
+    summary.report();
     Ok(journeys.iter().all(|(_, journey)| journey.is_intact()))
 }
 

@@ -1,13 +1,20 @@
 //! `ipencap draw`.
 
+use serde_json::json;
+
 use crate::files::Pcap;
 use crate::program::ipencap;
-use crate::{ETHERNET, P, TUNNEL, hex, packet, raw_capture, wrap};
+use crate::{ETHERNET, P, TUNNEL, hex, packet, raw_capture, summary, wrap};
 
 /// The lines of a drawing without frames: the offsets, and what stands in the boxes.
 fn drawn(arguments: &[&str], capture: &[u8]) -> (String, Vec<String>) {
     let run = ipencap(&[&["draw"], arguments, &["-"]].concat(), capture);
-    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    let counts = summary(&run);
+    assert_eq!(
+        (&counts["written"], &counts["dropped"]),
+        (&json!(0), &json!({}))
+    );
+    assert_eq!(run.stderr.lines().count(), 1);
     let text = String::from_utf8(run.stdout).unwrap();
     let (title, boxes) = text.split_once('\n').unwrap();
     let words = |line: &str| {
@@ -101,6 +108,32 @@ fn draw_chooses_the_packet_that_was_asked_for() {
         (title.as_str(), lines.len()),
         ("standard input has no packets.", 0)
     );
+}
+
+#[test]
+fn draw_counts_what_it_has_read() {
+    let arp = [&[0; 12][..], &[8, 6], &[0; 28]].concat();
+    let frame = [&[0; 12][..], &[8, 0], &hex(P)].concat();
+    let nested = [
+        &[0; 12][..],
+        &[8, 0],
+        &wrap(&[TUNNEL], &[&hex(P)]).remove(0),
+    ]
+    .concat();
+    let frames = [&arp, &frame, &nested, &arp];
+    let capture = frames
+        .iter()
+        .fold(Pcap::new(ETHERNET), |pcap, frame| pcap.packet(0, 0, frame));
+    let capture = capture.bytes();
+    let counts = |arguments: &[&str]| {
+        let counts = summary(&ipencap(&[&["draw"], arguments, &["-"]].concat(), &capture));
+        (counts["packets"].clone(), counts["passed_over"].clone())
+    };
+    assert_eq!(counts(&[]), (json!(3), json!(1)));
+    assert_eq!(counts(&["--packet", "1"]), (json!(1), json!(1)));
+    assert_eq!(counts(&["--packet", "4"]), (json!(4), json!(2)));
+    let none = summary(&ipencap(&["draw", "-"], &raw_capture::<&[u8]>(&[])));
+    assert_eq!(none["packets"], 0);
 }
 
 #[test]

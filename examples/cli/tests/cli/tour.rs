@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::files::packets;
 use crate::program::ipencap;
-use crate::{Folder, bundled, lines};
+use crate::{Folder, accounted_for, bundled, lines, summary};
 
 /// What travels on the byte stream of a TCP connection.
 const STREAM: &str = "tcp-stream.pcap";
@@ -48,10 +50,18 @@ fn the_tour_leaves_captures_that_open_again() {
     }
     written += streamed(&packets(&fs::read(out.join(STREAM)).unwrap()));
     assert!(written > 0);
-    // It ends with a sentence, and nothing is said on standard error.
+    // It ends with a sentence, and with the counts of all kinds on standard error.
     let last = shown.lines().last().unwrap();
     assert!(last.starts_with("All ") && last.ends_with('.'), "{last}");
-    assert_eq!(run.stderr, "");
+    let counts = summary(&run);
+    assert_eq!(run.stderr.lines().count(), 1);
+    assert_eq!(counts["written"], written);
+    assert_eq!(counts["packets"], accounted_for(&counts));
+    assert_eq!(
+        counts["dropped"],
+        json!({ "Fragment": 12 }),
+        "by minimal encapsulation"
+    );
     // All that was wrapped is in the files.
     let wrapped: usize = shown
         .lines()
