@@ -1,6 +1,7 @@
 use core::fmt;
 
-use ipencap::tunnel::{Endpoint, Peers, Tally};
+use ipencap::fragment::Reassembler;
+use ipencap::tunnel::{Endpoint, Peers, Reassembly, Tally};
 use smoltcp::iface::Interface;
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium, RxToken as _, TxToken as _};
 use smoltcp::time::Instant;
@@ -20,12 +21,14 @@ use crate::queue::{self, TunnelQueue};
 ///
 /// Each call of [`receive`](Device::receive) takes at most one packet from the device below. For one that the tunnel
 /// refuses the stack gets an empty packet, which it passes over.
-pub struct TunnelDevice<'m, D, P: Peers, C, const N: usize> {
+pub struct TunnelDevice<'m, D, P: Peers, C, const N: usize, R = Option<Reassembler<'m>>> {
     below: D,
-    queue: TunnelQueue<'m, P, C, N>,
+    queue: TunnelQueue<'m, P, C, N, R>,
 }
 
-impl<'m, D: Device, P: Peers, C: Tally, const N: usize> TunnelDevice<'m, D, P, C, N> {
+impl<'m, D: Device, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>>
+    TunnelDevice<'m, D, P, C, N, R>
+{
     /// Carries packets through the tunnels of `endpoint` and the device `below`, whose MTU is the link's.
     ///
     /// The buffers are as for [`TunnelQueue::new`]. One `incoming` is enough: packets wait in the device below.
@@ -36,7 +39,7 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize> TunnelDevice<'m, D, P, C
     #[inline]
     pub fn new(
         below: D,
-        mut endpoint: Endpoint<'m, P, C>,
+        mut endpoint: Endpoint<'m, P, C, R>,
         outgoing: &'m mut [Buffer<N>],
         incoming: &'m mut [Buffer<N>],
         timestamp: Instant,
@@ -54,14 +57,14 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize> TunnelDevice<'m, D, P, C
     /// The queues and the endpoint: its peers, counters, timers, and what was lost.
     #[inline]
     #[must_use]
-    pub const fn queue(&self) -> &TunnelQueue<'m, P, C, N> {
+    pub const fn queue(&self) -> &TunnelQueue<'m, P, C, N, R> {
         &self.queue
     }
 
     /// The queues and the endpoint, to change peers and the like.
     #[inline]
     #[must_use]
-    pub const fn queue_mut(&mut self) -> &mut TunnelQueue<'m, P, C, N> {
+    pub const fn queue_mut(&mut self) -> &mut TunnelQueue<'m, P, C, N, R> {
         &mut self.queue
     }
 
@@ -108,13 +111,15 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize> TunnelDevice<'m, D, P, C
     }
 }
 
-impl<'m, D: Device, P: Peers, C: Tally, const N: usize> Device for TunnelDevice<'m, D, P, C, N> {
+impl<'m, D: Device, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> Device
+    for TunnelDevice<'m, D, P, C, N, R>
+{
     type RxToken<'a>
         = queue::RxToken<'a, 'm, N>
     where
         Self: 'a;
     type TxToken<'a>
-        = TxToken<'a, 'm, D, P, C, N>
+        = TxToken<'a, 'm, D, P, C, N, R>
     where
         Self: 'a;
 
@@ -150,7 +155,7 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize> Device for TunnelDevice<
     }
 }
 
-impl<D, P: Peers, C, const N: usize> fmt::Debug for TunnelDevice<'_, D, P, C, N> {
+impl<D, P: Peers, C, const N: usize, R> fmt::Debug for TunnelDevice<'_, D, P, C, N, R> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TunnelDevice")
@@ -161,21 +166,25 @@ impl<D, P: Peers, C, const N: usize> fmt::Debug for TunnelDevice<'_, D, P, C, N>
 
 /// Room for a packet from the stack.
 #[derive(Debug)]
-pub struct TxToken<'a, 'm, D, P: Peers, C, const N: usize>(Room<'a, 'm, D, P, C, N>);
+pub struct TxToken<'a, 'm, D, P: Peers, C, const N: usize, R = Option<Reassembler<'m>>>(
+    Room<'a, 'm, D, P, C, N, R>,
+);
 
 #[derive(Debug)]
-enum Room<'a, 'm, D, P: Peers, C, const N: usize> {
+enum Room<'a, 'm, D, P: Peers, C, const N: usize, R> {
     /// It is sent at the next call, because the packet that it may answer is still in use.
     Queued(&'a mut Outgoing<'m, N>),
     /// It is sent at once.
-    Sent(&'a mut TunnelDevice<'m, D, P, C, N>, Instant),
+    Sent(&'a mut TunnelDevice<'m, D, P, C, N, R>, Instant),
 }
 
-impl<D: Device, P: Peers, C: Tally, const N: usize> phy::TxToken for TxToken<'_, '_, D, P, C, N> {
+impl<'m, D: Device, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> phy::TxToken
+    for TxToken<'_, 'm, D, P, C, N, R>
+{
     #[inline]
-    fn consume<R, F>(self, len: usize, f: F) -> R
+    fn consume<T, F>(self, len: usize, f: F) -> T
     where
-        F: FnOnce(&mut [u8]) -> R,
+        F: FnOnce(&mut [u8]) -> T,
     {
         match self.0 {
             Room::Queued(outgoing) => outgoing.put(len, f),

@@ -42,9 +42,10 @@ use embassy_net_driver::{
     Capabilities, Driver, HardwareAddress, LinkState, RxToken as DriverRx, TxToken as DriverTx,
 };
 use ipencap::decap::OuterMeta;
+use ipencap::fragment::Reassembler;
 use ipencap::packet::Facts;
 use ipencap::time::Instant;
-use ipencap::tunnel::{Endpoint, Inbound, Peers, SocketTunnel, Tally};
+use ipencap::tunnel::{Endpoint, Inbound, Peers, Reassembly, SocketTunnel, Tally};
 
 use crate::buffer::{Buffer, copy};
 use crate::clock::smoltcp_time;
@@ -61,13 +62,15 @@ fn capabilities(mtu: usize, max_burst_size: Option<usize>) -> Capabilities {
 }
 
 /// A driver around another, as [`TunnelDevice`](crate::TunnelDevice) is a device around another.
-pub struct TunnelDriver<'m, D, P: Peers, C, const N: usize> {
+pub struct TunnelDriver<'m, D, P: Peers, C, const N: usize, R = Option<Reassembler<'m>>> {
     below: D,
-    queue: TunnelQueue<'m, P, C, N>,
+    queue: TunnelQueue<'m, P, C, N, R>,
     clock: fn() -> Instant,
 }
 
-impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> TunnelDriver<'m, D, P, C, N> {
+impl<'m, D: Driver, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>>
+    TunnelDriver<'m, D, P, C, N, R>
+{
     /// Carries packets through the tunnels of `endpoint` and the driver `below`, whose MTU is the link's. The buffers
     /// are as for [`TunnelQueue::new`].
     ///
@@ -77,7 +80,7 @@ impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> TunnelDriver<'m, D, P, C
     #[inline]
     pub fn new(
         below: D,
-        mut endpoint: Endpoint<'m, P, C>,
+        mut endpoint: Endpoint<'m, P, C, R>,
         outgoing: &'m mut [Buffer<N>],
         incoming: &'m mut [Buffer<N>],
         clock: fn() -> Instant,
@@ -98,14 +101,14 @@ impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> TunnelDriver<'m, D, P, C
     /// The queues and the endpoint.
     #[inline]
     #[must_use]
-    pub const fn queue(&self) -> &TunnelQueue<'m, P, C, N> {
+    pub const fn queue(&self) -> &TunnelQueue<'m, P, C, N, R> {
         &self.queue
     }
 
     /// The queues and the endpoint, to change peers and the like.
     #[inline]
     #[must_use]
-    pub const fn queue_mut(&mut self) -> &mut TunnelQueue<'m, P, C, N> {
+    pub const fn queue_mut(&mut self) -> &mut TunnelQueue<'m, P, C, N, R> {
         &mut self.queue
     }
 
@@ -126,13 +129,15 @@ impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> TunnelDriver<'m, D, P, C
     }
 }
 
-impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> Driver for TunnelDriver<'m, D, P, C, N> {
+impl<'m, D: Driver, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> Driver
+    for TunnelDriver<'m, D, P, C, N, R>
+{
     type RxToken<'a>
         = DriverRxToken<'a, 'm, N>
     where
         Self: 'a;
     type TxToken<'a>
-        = DriverTxToken<'a, 'm, D, P, C, N>
+        = DriverTxToken<'a, 'm, D, P, C, N, R>
     where
         Self: 'a;
 
@@ -180,7 +185,7 @@ impl<'m, D: Driver, P: Peers, C: Tally, const N: usize> Driver for TunnelDriver<
     }
 }
 
-impl<D, P: Peers, C, const N: usize> fmt::Debug for TunnelDriver<'_, D, P, C, N> {
+impl<D, P: Peers, C, const N: usize, R> fmt::Debug for TunnelDriver<'_, D, P, C, N, R> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TunnelDriver")
@@ -195,9 +200,9 @@ pub struct DriverRxToken<'a, 'm, const N: usize>(&'a mut RingBuffer<'m, Buffer<N
 
 impl<const N: usize> DriverRx for DriverRxToken<'_, '_, N> {
     #[inline]
-    fn consume<R, F>(self, f: F) -> R
+    fn consume<T, F>(self, f: F) -> T
     where
-        F: FnOnce(&mut [u8]) -> R,
+        F: FnOnce(&mut [u8]) -> T,
     {
         read(self.0, f)
     }
@@ -217,21 +222,25 @@ fn read<R, const N: usize>(
 
 /// Room for a packet from the inner stack.
 #[derive(Debug)]
-pub struct DriverTxToken<'a, 'm, D, P: Peers, C, const N: usize>(Room<'a, 'm, D, P, C, N>);
+pub struct DriverTxToken<'a, 'm, D, P: Peers, C, const N: usize, R = Option<Reassembler<'m>>>(
+    Room<'a, 'm, D, P, C, N, R>,
+);
 
 #[derive(Debug)]
-enum Room<'a, 'm, D, P: Peers, C, const N: usize> {
+enum Room<'a, 'm, D, P: Peers, C, const N: usize, R> {
     /// It is sent at the next call, because the packet that it may answer is still in use.
     Queued(&'a mut Outgoing<'m, N>),
     /// It is sent at once.
-    Sent(&'a mut TunnelDriver<'m, D, P, C, N>, Waker),
+    Sent(&'a mut TunnelDriver<'m, D, P, C, N, R>, Waker),
 }
 
-impl<D: Driver, P: Peers, C: Tally, const N: usize> DriverTx for DriverTxToken<'_, '_, D, P, C, N> {
+impl<'m, D: Driver, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> DriverTx
+    for DriverTxToken<'_, 'm, D, P, C, N, R>
+{
     #[inline]
-    fn consume<R, F>(self, len: usize, f: F) -> R
+    fn consume<T, F>(self, len: usize, f: F) -> T
     where
-        F: FnOnce(&mut [u8]) -> R,
+        F: FnOnce(&mut [u8]) -> T,
     {
         match self.0 {
             Room::Queued(outgoing) => outgoing.put(len, f),
@@ -248,8 +257,8 @@ impl<D: Driver, P: Peers, C: Tally, const N: usize> DriverTx for DriverTxToken<'
 /// A [`TunnelQueue`] that the inner stack's [driver](Self::driver) and the task that carries its packets share.
 ///
 /// Both run on the same executor: it is not for several cores or interrupts.
-pub struct SharedQueue<'m, P: Peers, C, const N: usize> {
-    queue: RefCell<TunnelQueue<'m, P, C, N>>,
+pub struct SharedQueue<'m, P: Peers, C, const N: usize, R = Option<Reassembler<'m>>> {
+    queue: RefCell<TunnelQueue<'m, P, C, N, R>>,
     /// The inner stack.
     stack: WakerSlot,
     /// The task that carries packets.
@@ -257,14 +266,14 @@ pub struct SharedQueue<'m, P: Peers, C, const N: usize> {
     clock: fn() -> Instant,
 }
 
-impl<'m, P: Peers, C: Tally, const N: usize> SharedQueue<'m, P, C, N> {
+impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> SharedQueue<'m, P, C, N, R> {
     /// As [`TunnelQueue::new`].
     ///
     /// # Errors
     /// [`SetUpError`] if there is no buffer, no peer, or no room for packets in a buffer.
     #[inline]
     pub fn new(
-        endpoint: Endpoint<'m, P, C>,
+        endpoint: Endpoint<'m, P, C, R>,
         outgoing: &'m mut [Buffer<N>],
         incoming: &'m mut [Buffer<N>],
         clock: fn() -> Instant,
@@ -281,7 +290,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> SharedQueue<'m, P, C, N> {
     /// The inner stack's driver. There is to be one.
     #[inline]
     #[must_use]
-    pub const fn driver(&self) -> QueueDriver<'_, 'm, P, C, N> {
+    pub const fn driver(&self) -> QueueDriver<'_, 'm, P, C, N, R> {
         QueueDriver(self)
     }
 
@@ -290,7 +299,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> SharedQueue<'m, P, C, N> {
     /// # Panics
     /// If it is called again while the queues are in use.
     #[inline]
-    pub fn with<R>(&self, f: impl FnOnce(&mut TunnelQueue<'m, P, C, N>) -> R) -> R {
+    pub fn with<T>(&self, f: impl FnOnce(&mut TunnelQueue<'m, P, C, N, R>) -> T) -> T {
         let result = f(&mut self.queue.borrow_mut());
         self.stack.wake();
         result
@@ -324,7 +333,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> SharedQueue<'m, P, C, N> {
     }
 }
 
-impl<P: Peers, C: Tally, const N: usize> SharedQueue<'_, P, C, N>
+impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> SharedQueue<'m, P, C, N, R>
 where
     P::Tunnel: SocketTunnel,
 {
@@ -343,7 +352,7 @@ where
     }
 }
 
-impl<P: Peers, C, const N: usize> fmt::Debug for SharedQueue<'_, P, C, N> {
+impl<P: Peers, C, const N: usize, R> fmt::Debug for SharedQueue<'_, P, C, N, R> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedQueue")
@@ -373,9 +382,13 @@ impl WakerSlot {
 }
 
 /// The inner stack's side of a [`SharedQueue`].
-pub struct QueueDriver<'s, 'm, P: Peers, C, const N: usize>(&'s SharedQueue<'m, P, C, N>);
+pub struct QueueDriver<'s, 'm, P: Peers, C, const N: usize, R = Option<Reassembler<'m>>>(
+    &'s SharedQueue<'m, P, C, N, R>,
+);
 
-impl<'m, P: Peers, C: Tally, const N: usize> Driver for QueueDriver<'_, 'm, P, C, N> {
+impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> Driver
+    for QueueDriver<'_, 'm, P, C, N, R>
+{
     type RxToken<'a>
         = QueueRxToken<'a, 'm, N>
     where
@@ -434,7 +447,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> Driver for QueueDriver<'_, 'm, P, C
     }
 }
 
-impl<P: Peers, C, const N: usize> fmt::Debug for QueueDriver<'_, '_, P, C, N> {
+impl<P: Peers, C, const N: usize, R> fmt::Debug for QueueDriver<'_, '_, P, C, N, R> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("QueueDriver").field(self.0).finish()
@@ -450,9 +463,9 @@ pub struct QueueRxToken<'a, 'm, const N: usize> {
 
 impl<const N: usize> DriverRx for QueueRxToken<'_, '_, N> {
     #[inline]
-    fn consume<R, F>(mut self, f: F) -> R
+    fn consume<T, F>(mut self, f: F) -> T
     where
-        F: FnOnce(&mut [u8]) -> R,
+        F: FnOnce(&mut [u8]) -> T,
     {
         let result = read(&mut self.incoming, f);
         self.carrier.wake();
@@ -469,9 +482,9 @@ pub struct QueueTxToken<'a, 'm, const N: usize> {
 
 impl<const N: usize> DriverTx for QueueTxToken<'_, '_, N> {
     #[inline]
-    fn consume<R, F>(mut self, len: usize, f: F) -> R
+    fn consume<T, F>(mut self, len: usize, f: F) -> T
     where
-        F: FnOnce(&mut [u8]) -> R,
+        F: FnOnce(&mut [u8]) -> T,
     {
         let result = self.outgoing.put(len, f);
         self.carrier.wake();

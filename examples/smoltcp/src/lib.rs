@@ -121,7 +121,9 @@
 //!   good. Where routers are silent about that, add a `PathCheck` (feature `path-check`).
 //! - All checksums of inner packets are computed and checked: hardware sees only outer packets.
 //! - Outer fragments are joined only if the endpoint has a reassembler
-//!   ([`with_reassembler`](ipencap::tunnel::Endpoint::with_reassembler)).
+//!   ([`with_reassembler`](ipencap::tunnel::Endpoint::with_reassembler)). One that never does
+//!   ([`without_reassembler`](ipencap::tunnel::Endpoint::without_reassembler)) saves the code, too: give
+//!   `R = ()` where the type of the device is written out.
 //! - The endpoint counts what became of each packet, if it has a [`Tally`](ipencap::tunnel::Tally), and [`Losses`] is what
 //!   was lost besides. Nothing else is lost here, and no packet takes a token of the device below before it is wrapped.
 

@@ -16,10 +16,10 @@ impl PathCheck {
         match *self {}
     }
 
-    pub(crate) const fn poll<P: Peers, C: Tally>(
+    pub(crate) const fn poll<P: Peers, C: Tally, R>(
         self,
         _: Instant,
-        _: &mut Endpoint<'_, P, C>,
+        _: &mut Endpoint<'_, P, C, R>,
         _: u32,
     ) -> Option<(PeerId, u16)> {
         match self {}
@@ -29,10 +29,10 @@ impl PathCheck {
         match self {}
     }
 
-    pub(crate) const fn answers<P: Peers, C: Tally>(
+    pub(crate) const fn answers<P: Peers, C: Tally, R>(
         self,
         _: Instant,
-        _: &mut Endpoint<'_, P, C>,
+        _: &mut Endpoint<'_, P, C, R>,
         _: PeerId,
         _: &[u8],
     ) -> bool {

@@ -3,12 +3,13 @@ use core::fmt;
 use crate::ring::RingBuffer;
 use ipencap::decap::OuterMeta;
 use ipencap::encap::Encapsulate;
+use ipencap::fragment::Reassembler;
 use ipencap::icmp::IcmpError;
 use ipencap::packet::Facts;
 use ipencap::time::Instant;
 #[cfg(feature = "path-check")]
 use ipencap::tunnel::PathCheck;
-use ipencap::tunnel::{Endpoint, Inbound, Peers, SocketTunnel, Tally};
+use ipencap::tunnel::{Endpoint, Inbound, Peers, Reassembly, SocketTunnel, Tally};
 use smoltcp::iface::Interface;
 use smoltcp::phy::{self, Checksum, Device, DeviceCapabilities, Medium};
 
@@ -30,8 +31,8 @@ const MIN_MTU: usize = 68;
 /// The inner stack's [`Interface`] takes it as a device of [`Medium::Ip`]. The program carries what comes out of the
 /// tunnel's side, outer packets or the payloads of datagrams, to sockets of another stack, and the other way. See the
 /// [crate's](crate#an-ethernet-board) documentation for the loop.
-pub struct TunnelQueue<'m, P: Peers, C, const N: usize> {
-    endpoint: Endpoint<'m, P, C>,
+pub struct TunnelQueue<'m, P: Peers, C, const N: usize, R = Option<Reassembler<'m>>> {
+    endpoint: Endpoint<'m, P, C, R>,
     outgoing: Outgoing<'m, N>,
     incoming: RingBuffer<'m, Buffer<N>>,
     sending: Sending,
@@ -39,7 +40,7 @@ pub struct TunnelQueue<'m, P: Peers, C, const N: usize> {
     mtu: usize,
 }
 
-impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
+impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, P, C, N, R> {
     /// The device of a stack whose packets go through the tunnels of `endpoint`.
     ///
     /// `outgoing` holds packets from the inner stack that the network has not taken yet, `incoming` those from the
@@ -52,7 +53,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     /// [`SetUpError`] if there is no buffer, no peer, or no room for packets in a buffer.
     #[inline]
     pub fn new(
-        endpoint: Endpoint<'m, P, C>,
+        endpoint: Endpoint<'m, P, C, R>,
         outgoing: &'m mut [Buffer<N>],
         incoming: &'m mut [Buffer<N>],
         timestamp: smoltcp::time::Instant,
@@ -91,7 +92,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     /// The endpoint: its peers, counters and timers.
     #[inline]
     #[must_use]
-    pub const fn endpoint(&self) -> &Endpoint<'m, P, C> {
+    pub const fn endpoint(&self) -> &Endpoint<'m, P, C, R> {
         &self.endpoint
     }
 
@@ -99,7 +100,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     /// MTU call [`follow_mtu`](Self::follow_mtu).
     #[inline]
     #[must_use]
-    pub const fn endpoint_mut(&mut self) -> &mut Endpoint<'m, P, C> {
+    pub const fn endpoint_mut(&mut self) -> &mut Endpoint<'m, P, C, R> {
         &mut self.endpoint
     }
 
@@ -277,7 +278,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
         &mut self,
         now: Instant,
         packet: &[u8],
-        judge: impl FnOnce(&mut Endpoint<'m, P, C>, &mut [u8]) -> Inbound,
+        judge: impl FnOnce(&mut Endpoint<'m, P, C, R>, &mut [u8]) -> Inbound,
     ) -> Option<Inbound> {
         let Self {
             endpoint,
@@ -373,7 +374,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> TunnelQueue<'m, P, C, N> {
     }
 }
 
-impl<P: Peers, C: Tally, const N: usize> TunnelQueue<'_, P, C, N>
+impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, P, C, N, R>
 where
     P::Tunnel: SocketTunnel,
 {
@@ -423,7 +424,9 @@ fn write<const N: usize>(error: &IcmpError, about: &[u8], to: &mut Buffer<N>) ->
     Ok(())
 }
 
-impl<'m, P: Peers, C: Tally, const N: usize> Device for TunnelQueue<'m, P, C, N> {
+impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> Device
+    for TunnelQueue<'m, P, C, N, R>
+{
     type RxToken<'a>
         = RxToken<'a, 'm, N>
     where
@@ -454,7 +457,7 @@ impl<'m, P: Peers, C: Tally, const N: usize> Device for TunnelQueue<'m, P, C, N>
     }
 }
 
-impl<P: Peers, C, const N: usize> fmt::Debug for TunnelQueue<'_, P, C, N> {
+impl<P: Peers, C, const N: usize, R> fmt::Debug for TunnelQueue<'_, P, C, N, R> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TunnelQueue")
@@ -473,9 +476,9 @@ pub struct RxToken<'a, 'm, const N: usize>(pub(crate) &'a mut RingBuffer<'m, Buf
 
 impl<const N: usize> phy::RxToken for RxToken<'_, '_, N> {
     #[inline]
-    fn consume<R, F>(self, f: F) -> R
+    fn consume<T, F>(self, f: F) -> T
     where
-        F: FnOnce(&[u8]) -> R,
+        F: FnOnce(&[u8]) -> T,
     {
         match self.0.dequeue_one() {
             Ok(packet) => f(packet.packet()),
@@ -491,9 +494,9 @@ pub struct TxToken<'a, 'm, const N: usize>(&'a mut Outgoing<'m, N>);
 
 impl<const N: usize> phy::TxToken for TxToken<'_, '_, N> {
     #[inline]
-    fn consume<R, F>(self, len: usize, f: F) -> R
+    fn consume<T, F>(self, len: usize, f: F) -> T
     where
-        F: FnOnce(&mut [u8]) -> R,
+        F: FnOnce(&mut [u8]) -> T,
     {
         self.0.put(len, f)
     }

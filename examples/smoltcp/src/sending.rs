@@ -4,7 +4,9 @@ use ipencap::fragment::Fragments;
 use ipencap::icmp::IcmpError;
 use ipencap::packet::{Facts, PerPacket, Rules, Span};
 use ipencap::time::Instant;
-use ipencap::tunnel::{Endpoint, Outbound, PeerId, PeerTunnel, Peers, SocketTunnel, Tally};
+use ipencap::tunnel::{
+    Endpoint, Outbound, PeerId, PeerTunnel, Peers, Reassembly, SocketTunnel, Tally,
+};
 use ipencap::wire::Ipv4Header;
 
 use crate::buffer::Buffer;
@@ -78,9 +80,9 @@ pub(crate) fn wrap_payload<T: SocketTunnel, const N: usize>(
 }
 
 /// What [`Sending::step`] works with.
-pub(crate) struct Way<'w, 'm, P: Peers, C, const N: usize> {
+pub(crate) struct Way<'w, 'm, P: Peers, C, const N: usize, R> {
     pub(crate) now: Instant,
-    pub(crate) endpoint: &'w mut Endpoint<'m, P, C>,
+    pub(crate) endpoint: &'w mut Endpoint<'m, P, C, R>,
     pub(crate) wrap: Wrap<P::Tunnel, N>,
     /// Passes an ICMP error about a packet to the inner stack.
     pub(crate) tell: &'w mut dyn FnMut(&IcmpError, &[u8]) -> bool,
@@ -101,10 +103,10 @@ impl Sending {
     }
 
     /// Goes on with the first packet. `true` when there is no more to do about it, `false` when it has to wait.
-    pub(crate) fn step<P: Peers, C: Tally, const N: usize>(
+    pub(crate) fn step<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>>(
         &mut self,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C, N>,
+        way: &mut Way<'_, 'm, P, C, N, R>,
     ) -> bool {
         if !self.is_under_way() && !self.judge(packet, way) {
             return true;
@@ -124,10 +126,10 @@ impl Sending {
     }
 
     /// Asks the endpoint what to do with a packet. `false` if nothing of it is to be sent.
-    fn judge<P: Peers, C: Tally, const N: usize>(
+    fn judge<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>>(
         &mut self,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C, N>,
+        way: &mut Way<'_, 'm, P, C, N, R>,
     ) -> bool {
         if packet.packet().is_empty() {
             // It was too long or empty, and was counted.
@@ -191,12 +193,12 @@ impl Sending {
         }
     }
 
-    fn wrap<P: Peers, C: Tally, const N: usize>(
+    fn wrap<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>>(
         &mut self,
         peer: PeerId,
         per_packet: &PerPacket,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C, N>,
+        way: &mut Way<'_, 'm, P, C, N, R>,
     ) -> bool {
         let peer = way.endpoint.peers().get(peer);
         let wrapped = peer.map(|(tunnel, _)| (way.wrap)(tunnel, packet, per_packet));
@@ -209,21 +211,21 @@ impl Sending {
     }
 
     /// Wraps a probe, which the endpoint has not seen: it may be longer than the path MTU.
-    fn wrap_probe<P: Peers, C: Tally, const N: usize>(
+    fn wrap_probe<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>>(
         &mut self,
         peer: PeerId,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C, N>,
+        way: &mut Way<'_, 'm, P, C, N, R>,
     ) -> bool {
         let numbered = way.endpoint.number_probe(way.now, peer, packet.packet());
         numbered.is_some_and(|per_packet| self.wrap(peer, &per_packet, packet, way))
     }
 
     /// Wraps the next fragment, if there is one.
-    fn wrap_fragment<P: Peers, C: Tally, const N: usize>(
+    fn wrap_fragment<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>>(
         &mut self,
         packet: &mut Buffer<N>,
-        way: &mut Way<'_, '_, P, C, N>,
+        way: &mut Way<'_, 'm, P, C, N, R>,
     ) -> bool {
         let Some(split) = &mut self.split else {
             return false;
@@ -249,10 +251,10 @@ impl Sending {
 }
 
 /// Passes an ICMP error to the inner stack, or counts it.
-fn tell<P: Peers, C, const N: usize>(
+fn tell<P: Peers, C, const N: usize, R>(
     error: &IcmpError,
     about: &Buffer<N>,
-    way: &mut Way<'_, '_, P, C, N>,
+    way: &mut Way<'_, '_, P, C, N, R>,
 ) {
     if !(way.tell)(error, about.packet()) {
         count(&mut way.losses.no_room_for_error);

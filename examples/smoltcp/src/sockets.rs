@@ -3,14 +3,14 @@
 #[cfg(feature = "socket-udp")]
 use core::net::Ipv4Addr;
 
-use ipencap::tunnel::{Peers, Tally};
+use ipencap::tunnel::{Peers, Reassembly, Tally};
 use smoltcp::time::Instant;
 
 use crate::losses::count;
 use crate::queue::TunnelQueue;
 
 #[cfg(feature = "socket-raw")]
-impl<P: Peers, C: Tally, const N: usize> TunnelQueue<'_, P, C, N> {
+impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, P, C, N, R> {
     /// Carries packets both ways between the queue and a raw socket of the tunnel's protocol, such as
     /// [`IpProtocol::IpIp`](https://docs.rs/smoltcp/latest/smoltcp/wire/enum.IpProtocol.html) with number 4. Packets wait
     /// in the socket while there is no room for them here, and the other way.
@@ -47,7 +47,7 @@ impl<P: Peers, C: Tally, const N: usize> TunnelQueue<'_, P, C, N> {
 }
 
 #[cfg(feature = "socket-udp")]
-impl<P: Peers, C: Tally, const N: usize> TunnelQueue<'_, P, C, N>
+impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, P, C, N, R>
 where
     P::Tunnel: ipencap::tunnel::SocketTunnel,
 {

@@ -25,7 +25,7 @@ use ipencap::shim::{Fou, Gre, IpIp};
 use ipencap::time::Duration;
 use ipencap::tunnel::{
     ArrivalEntry, Cause, Counters, Endpoint, EndpointConfig, Event, Inbound, MtuPolicy, OnePeer,
-    Path, PeerId, PeerPolicy, PeerSlot, PeerTable, PeerTunnel, Peers,
+    Path, PeerId, PeerPolicy, PeerSlot, PeerTable, PeerTunnel, Peers, Reassembly,
 };
 use ipencap::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
 use ipencap_smoltcp::{Buffer, Losses, PathCheck, SetUpError, TunnelDevice, TunnelQueue};
@@ -370,19 +370,12 @@ fn outer_fragments_are_joined_on_request() {
         .collect();
     assert_eq!(fragments.len(), 2);
 
-    let mut queue = queue_of::<_, 1500>(ipip(), 1);
-    for fragment in &fragments {
-        let _counted = queue.receive(NOW, fragment);
-    }
-    assert_eq!(receive(&mut queue), None);
-    let refused = Cause::Refused(ipencap::error::Refused::new(Reason::OuterFragment));
-    assert_eq!(
-        queue
-            .endpoint()
-            .tally()
-            .packets(Event::DroppedInbound(refused)),
-        2
-    );
+    let buffers = || memory(Buffer::<1500>::EMPTY, 1);
+    let none = TunnelQueue::new(endpoint(ipip()), buffers(), buffers(), NOW).unwrap();
+    refuses_fragments(none, &fragments);
+    let never = endpoint(ipip()).without_reassembler();
+    let never = TunnelQueue::new(never, buffers(), buffers(), NOW).unwrap();
+    refuses_fragments(never, &fragments);
 
     let reassembler = || {
         let memory_len = Reassembler::memory_len(1, 1600);
@@ -392,7 +385,6 @@ fn outer_fragments_are_joined_on_request() {
             Limits::DEFAULT,
         )
     };
-    let buffers = || memory(Buffer::<1500>::EMPTY, 1);
     let endpoint_that_joins = endpoint(ipip()).with_reassembler(reassembler());
     let mut queue = TunnelQueue::new(endpoint_that_joins, buffers(), buffers(), NOW).unwrap();
     for fragment in fragments.iter().rev() {
@@ -409,6 +401,22 @@ fn outer_fragments_are_joined_on_request() {
     }
     assert_eq!(receive(&mut queue), None);
     assert_eq!(queue.losses().too_long_from_network, 1);
+}
+
+fn refuses_fragments<R: Reassembly<'static>>(
+    mut queue: TunnelQueue<'static, OnePeer<'static, Tunnel<IpIp>>, Counters, 1500, R>,
+    fragments: &[Vec<u8>],
+) {
+    for fragment in fragments {
+        let _counted = queue.receive(NOW, fragment);
+    }
+    assert_eq!(receive(&mut queue), None);
+    let refused = Cause::Refused(ipencap::error::Refused::new(Reason::OuterFragment));
+    let counted = queue
+        .endpoint()
+        .tally()
+        .packets(Event::DroppedInbound(refused));
+    assert_eq!(counted, 2);
 }
 
 #[test]

@@ -28,7 +28,12 @@ fn tally() -> Tally {
     crate::log::Logged
 }
 
-type Tunnelled = TunnelDevice<'static, Driver, OnePeer<'static, Chosen>, Tally, MTU>;
+#[cfg(feature = "reassembly")]
+type Reassembly = Option<Reassembler<'static>>;
+#[cfg(not(feature = "reassembly"))]
+type Reassembly = ();
+
+type Tunnelled = TunnelDevice<'static, Driver, OnePeer<'static, Chosen>, Tally, MTU, Reassembly>;
 
 static PATH: ConstStaticCell<[Path; 1]> = ConstStaticCell::new([Path::EMPTY]);
 static OUTGOING: ConstStaticCell<[Buffer<MTU>; 1]> = ConstStaticCell::new([Buffer::EMPTY]);
@@ -51,6 +56,8 @@ pub fn device(driver: Driver) -> Tunnelled {
         FRAGMENTS.take(),
         Limits::DEFAULT,
     ));
+    #[cfg(not(feature = "reassembly"))]
+    let endpoint = endpoint.without_reassembler();
     #[cfg(any(feature = "counters", feature = "defmt"))]
     let endpoint = endpoint.with_tally(tally());
     let (outgoing, incoming) = (OUTGOING.take(), INCOMING.take());
