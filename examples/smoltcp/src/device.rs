@@ -97,6 +97,18 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>>
         has_changed
     }
 
+    /// When the stack is to be polled next though nothing comes, beside its own [`poll_at`](Interface::poll_at): at once
+    /// while packets wait here, also for the device below, as the stack does without a tunnel; and for probes of the
+    /// path.
+    #[inline]
+    #[must_use]
+    pub fn poll_at(&self) -> Option<Instant> {
+        if self.queue.can_send() {
+            return Some(Instant::ZERO);
+        }
+        self.queue.poll_at()
+    }
+
     /// Sends packets that wait, as far as the device below takes them. A poll of the stack does so too.
     #[inline]
     pub fn flush(&mut self, timestamp: Instant) {
@@ -186,13 +198,15 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> phy::
     where
         F: FnOnce(&mut [u8]) -> T,
     {
-        match self.0 {
-            Room::Queued(outgoing) => outgoing.put(len, f),
-            Room::Sent(device, timestamp) => {
-                let result = device.queue.outgoing().put(len, f);
-                device.flush(timestamp);
-                result
-            }
+        let mut room = self.0;
+        let outgoing = match &mut room {
+            Room::Queued(outgoing) => outgoing,
+            Room::Sent(device, _) => device.queue.outgoing(),
+        };
+        let result = outgoing.put(len, f);
+        if let Room::Sent(device, timestamp) = room {
+            device.flush(timestamp);
         }
+        result
     }
 }

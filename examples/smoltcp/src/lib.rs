@@ -43,7 +43,7 @@
 //! });
 //! let mut sockets = SocketSet::new(vec![]);
 //!
-//! // In the loop:
+//! // In the loop, which may sleep until `interface.poll_at` or `device.poll_at`:
 //! device.follow_mtu(now, &mut interface, 0x1234); // a random number
 //! interface.poll(now, &mut device, &mut sockets);
 //! # Ok(())
@@ -105,8 +105,8 @@
 //! queue.carry_raw(now, outer_sockets.get_mut(ipip));
 //! queue.follow_mtu(now, &mut inner, 0x1234); // a random number
 //! inner.poll(now, &mut queue, &mut inner_sockets);
+//! queue.receive_raw(now, outer_sockets.get_mut(icmp)); // before others take the room
 //! queue.carry_raw(now, outer_sockets.get_mut(ipip)); // what was just sent
-//! outer.poll(now, &mut ethernet, &mut outer_sockets);
 //! # Ok(())
 //! # }
 //! ```
@@ -114,18 +114,30 @@
 //! For FOU and GUE bind a UDP socket to the tunnel's port and call `TunnelQueue::carry_udp` (feature `socket-udp`) instead of
 //! `carry_raw`.
 //!
+//! The loop may sleep until `outer.poll_at`, `inner.poll_at` or `queue.poll_at`, whichever is first. None of them leaves out
+//! what waits: packets to the network are in the socket then, or there is no room in it, and `outer.poll_at` knows.
+//!
+//! `outer.poll` takes all frames from the device before the queue sees one of them, and smoltcp's sockets drop what they
+//! cannot hold, uncounted. So give the tunnel's socket room for as many packets as the driver holds frames, or take one frame at
+//! a time: [`poll_ingress_single`](smoltcp::iface::Interface::poll_ingress_single) and
+//! [`poll_egress`](smoltcp::iface::Interface::poll_egress) in place of `poll`, with no sleep until the first has returned
+//! `None`.
+//!
 //! # What to know
 //!
 //! - smoltcp's TCP sets DF, ignores ICMP errors, and asks a device for its MTU only when an interface is made. So call
 //!   [`follow_mtu`](TunnelDevice::follow_mtu) before each poll, or a path that becomes narrower swallows long segments for
 //!   good. Where routers are silent about that, add a `PathCheck` (feature `path-check`).
 //! - All checksums of inner packets are computed and checked: hardware sees only outer packets.
-//! - Outer fragments are joined only if the endpoint has a reassembler
+//! - Around a device, outer fragments are joined only if the endpoint has a reassembler
 //!   ([`with_reassembler`](ipencap::tunnel::Endpoint::with_reassembler)). One that never does
 //!   ([`without_reassembler`](ipencap::tunnel::Endpoint::without_reassembler)) saves the code, too: give
-//!   `R = ()` where the type of the device is written out.
+//!   `R = ()` where the type of the device is written out. On Ethernet the outer stack sees fragments first: it joins them,
+//!   and splits what is too long for its interface, with smoltcp's feature `proto-ipv4-fragmentation`, and drops them
+//!   without. There the endpoint needs no reassembler.
 //! - The endpoint counts what became of each packet, if it has a [`Tally`](ipencap::tunnel::Tally), and [`Losses`] is what
-//!   was lost besides. Nothing else is lost here, and no packet takes a token of the device below before it is wrapped.
+//!   was lost besides. Nothing else is lost here, but an outer stack and its sockets lose packets without a count. No
+//!   packet takes a token of the device below before it is wrapped.
 
 #![no_std]
 

@@ -47,7 +47,8 @@ impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, 
     /// network that the inner stack has not taken yet. One of each is enough; more bridge bursts.
     ///
     /// The [`link_mtu`](ipencap::tunnel::EndpointConfig::link_mtu) of the endpoint is the IP MTU of the outer stack's
-    /// interface, which drops longer packets without a word.
+    /// interface, which drops longer packets without a word, or splits them if smoltcp has the feature
+    /// `proto-ipv4-fragmentation`.
     ///
     /// # Errors
     /// [`SetUpError`] if there is no buffer, no peer, or no room for packets in a buffer.
@@ -184,17 +185,26 @@ impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, 
         !self.outgoing.packets.is_empty()
     }
 
-    /// When the stack is to be polled next though nothing comes, for what is due here: probes of the path. The stack's
-    /// own [`poll_at`](Interface::poll_at) does not know of them. While no packet to the network has room nothing is
-    /// due: a probe goes when [`send`](Self::send) has made room.
+    /// When the inner stack is to be polled next though nothing comes, for what is due here, of which its own
+    /// [`poll_at`](Interface::poll_at) does not know: packets that wait for it, at once, and probes of the path.
+    ///
+    /// While there is no room for packets to the network nothing is due. The stack is polled when [`send`](Self::send)
+    /// has made room.
     #[inline]
     #[must_use]
     pub fn poll_at(&self) -> Option<smoltcp::time::Instant> {
+        if self.has_incoming() && self.outgoing.has_room() {
+            return Some(smoltcp::time::Instant::ZERO);
+        }
+        self.probe_at().map(smoltcp_time)
+    }
+
+    /// When a probe of the path is due.
+    pub(crate) fn probe_at(&self) -> Option<Instant> {
         self.check
             .as_ref()
             .filter(|_| self.outgoing.has_room())
             .and_then(PathCheck::next_deadline)
-            .map(smoltcp_time)
     }
 
     /// Passes packets to the network, whole outer packets for a raw socket, as long as `put` takes them: it returns

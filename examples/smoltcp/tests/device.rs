@@ -701,6 +701,36 @@ fn a_board_may_sleep_while_no_probe_can_be_sent() {
     assert_eq!(queue.poll_at(), Some(Instant::from_secs(4)));
 }
 
+/// A device that takes nothing.
+struct Busy;
+
+impl Device for Busy {
+    type RxToken<'a> = <Loopback as Device>::RxToken<'a>;
+    type TxToken<'a> = <Loopback as Device>::TxToken<'a>;
+
+    fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        None
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
+        None
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        Loopback::new(Medium::Ip).capabilities()
+    }
+}
+
+/// As smoltcp does without a tunnel.
+#[test]
+fn a_board_does_not_sleep_while_packets_wait_for_the_device_below() {
+    let buffers = || memory(Buffer::<1500>::EMPTY, 1);
+    let mut device = TunnelDevice::new(Busy, endpoint(ipip()), buffers(), buffers(), NOW).unwrap();
+    assert_eq!(device.poll_at(), None);
+    transmit(&mut device, &inner(true, 100, Ipv4Flags::DF));
+    assert_eq!(device.poll_at(), Some(NOW));
+}
+
 /// A receiver that keeps order takes probes and other packets.
 #[test]
 fn probes_are_numbered_like_other_packets() {

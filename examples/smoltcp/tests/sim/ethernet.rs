@@ -100,8 +100,8 @@ impl<T: PeerTunnel> Host for EthernetHost<T> {
         carry(queue, now, outer_sockets, *carrier);
         queue.follow_mtu(now, &mut stack.interface, 7);
         stack.interface.poll(now, queue, &mut stack.sockets);
+        queue.receive_raw(now, outer_sockets.get_mut(*icmp));
         carry(queue, now, outer_sockets, *carrier);
-        outer.poll(now, link, outer_sockets);
     }
 
     fn poll_at(&mut self, now: Instant) -> Option<Instant> {

@@ -128,7 +128,7 @@ impl<T: PeerTunnel> Host for TunnelHost<T> {
 
     fn poll_at(&mut self, now: Instant) -> Option<Instant> {
         let stack = self.stack.interface.poll_at(now, &self.stack.sockets);
-        stack.into_iter().chain(self.device.queue().poll_at()).min()
+        stack.into_iter().chain(self.device.poll_at()).min()
     }
 
     fn counters(&self) -> &Counters {
