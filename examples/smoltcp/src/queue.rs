@@ -284,7 +284,7 @@ impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, 
     }
 
     /// Lets the endpoint judge a copy of a packet, which is what the inner stack gets then.
-    fn accept(
+    pub(crate) fn accept(
         &mut self,
         now: Instant,
         packet: &[u8],

@@ -4,8 +4,12 @@
 use core::net::Ipv4Addr;
 
 use ipencap::tunnel::{Peers, Reassembly, Tally};
+#[cfg(feature = "socket-raw")]
+use ipencap::wire::Ipv4Header;
 use smoltcp::time::Instant;
 
+#[cfg(feature = "socket-raw")]
+use crate::clock::endpoint_time;
 use crate::losses::count;
 use crate::queue::TunnelQueue;
 
@@ -16,7 +20,9 @@ impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, 
     /// in the socket while there is no room for them here, and the other way.
     ///
     /// smoltcp's raw sockets write and read the outer header anew: ECN, DSCP, identification and options are lost, and DF
-    /// is always set.
+    /// is always set. They send nothing, without a word, for an Ethernet device whose IPv4 checksums are
+    /// [`Checksum::Rx`](https://docs.rs/smoltcp/latest/smoltcp/phy/enum.Checksum.html): checked by software and computed
+    /// by hardware. `None`, `Both` and `Tx` work.
     #[inline]
     pub fn carry_raw(&mut self, timestamp: Instant, socket: &mut smoltcp::socket::raw::Socket<'_>) {
         self.receive_raw(timestamp, socket);
@@ -39,9 +45,17 @@ impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> TunnelQueue<'m, 
         timestamp: Instant,
         socket: &mut smoltcp::socket::raw::Socket<'_>,
     ) {
+        let now = endpoint_time(timestamp);
         while self.can_receive() {
             let Ok(packet) = socket.recv() else { return };
-            let _counted = self.receive(timestamp, packet);
+            let _counted = self.accept(now, packet, |endpoint, copy| {
+                // smoltcp or the hardware has checked the header that came. This one smoltcp has written, without a
+                // checksum if the hardware computes those of what is sent.
+                if let Ok((header, options, _)) = Ipv4Header::split_mut(copy) {
+                    header.fill_checksum(options);
+                }
+                endpoint.receive(now, copy)
+            });
         }
     }
 }

@@ -296,6 +296,27 @@ fn report(about: &[u8], mtu: u16) -> Vec<u8> {
     report
 }
 
+/// smoltcp's raw sockets write the header of a received packet anew, without a checksum if hardware is to compute it.
+#[test]
+fn packets_arrive_though_hardware_does_all_checksums() {
+    let mut board = Board::new(ChecksumCapabilities::ignored(), 2, 2).with_neighbor();
+    board.ethernet.arrives(&outer());
+    board.run();
+    assert_eq!(board.udp().recv().map(|(payload, _)| payload.len()), Ok(32));
+
+    board.send(1400);
+    board.run();
+    let [sent] = &board.ethernet.packets()[..] else {
+        panic!("one packet")
+    };
+    assert_eq!(sent.len(), 1400 + 48);
+    board.ethernet.arrives(&report(sent, 1300));
+    board.run();
+    board.poll();
+    assert_eq!(board.queue.mtu(), 1280, "the router's report was not read");
+    assert_eq!(*board.queue.losses(), Losses::default());
+}
+
 #[test]
 fn a_board_that_sleeps_by_poll_at_leaves_no_packet_behind() {
     let mut board = Board::new(ChecksumCapabilities::default(), 8, 1).with_neighbor();
