@@ -20,14 +20,17 @@ use std::task::{Context, Wake, Waker};
 use embassy_net_driver::{
     Capabilities, Driver, HardwareAddress, LinkState, RxToken as _, TxToken as _,
 };
-use ipencap::decap::Prefix;
+use ipencap::decap::{Prefix, PrefixEntry};
+use ipencap::encap::AnyTunnel;
 use ipencap::encap::Tunnel;
-use ipencap::shim::IpIp;
+use ipencap::shim::{Fou, IpIp};
 use ipencap::time::Instant;
-use ipencap::tunnel::{Endpoint, EndpointConfig, OnePeer, Path};
-use ipencap::wire::{IpProtocol, Ipv4Header};
+use ipencap::tunnel::{
+    ArrivalEntry, Endpoint, EndpointConfig, OnePeer, Path, PeerId, PeerPolicy, PeerSlot, PeerTable,
+};
+use ipencap::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
 use ipencap_smoltcp::embassy::{SharedQueue, TunnelDriver};
-use ipencap_smoltcp::{Buffer, SetUpError};
+use ipencap_smoltcp::{Buffer, Losses, PathCheck, SetUpError};
 
 const ENDS: [Ipv4Addr; 2] = [
     Ipv4Addr::new(198, 51, 100, 1),
@@ -247,8 +250,8 @@ fn a_driver_around_another_waits_for_it() {
     modem.arrived.push_back(vec![0xa5; 30]); // refused
     modem.arrived.push_back(outer);
 
-    let buffers = || memory(Buffer::<1500>::EMPTY);
-    let mut driver = TunnelDriver::new(modem, endpoint(0), buffers(), buffers(), clock).unwrap();
+    let queue = shared(0);
+    let mut driver = TunnelDriver::new(modem, &queue).unwrap();
     assert_eq!(driver.capabilities().max_transmission_unit, 1380);
     assert_eq!(driver.capabilities().max_burst_size, Some(2));
     assert!(driver.link_state(&mut cx) == LinkState::Down);
@@ -261,14 +264,103 @@ fn a_driver_around_another_waits_for_it() {
     assert!(transmit(&mut driver, &mut cx, &packet(0, 100)));
     assert!(transmit(&mut driver, &mut cx, &packet(0, 100)));
     assert!(!transmit(&mut driver, &mut cx, &packet(0, 100)));
-    assert_eq!(*driver.queue().losses(), ipencap_smoltcp::Losses::default());
+    assert_eq!(queue.with(|queue| *queue.losses()), Losses::default());
+
+    // What changes the queue wakes the stack.
+    assert!(bell.rang());
+    queue.with(|_| ());
+    assert!(!bell.rang(), "it was woken");
+    let _ = receive(&mut driver, &mut cx);
+    queue.with(|_| ());
+    assert!(bell.rang());
+}
+
+/// An ICMP error about what the stack sends comes without an interrupt.
+#[test]
+fn a_driver_around_another_wakes_the_stack_for_an_error() {
+    let bell = Arc::<Bell>::default();
+    let waker = Waker::from(bell.clone());
+    let mut cx = Context::from_waker(&waker);
+    let queue = shared(0);
+    let mut driver = TunnelDriver::new(Modem::new(9), &queue).unwrap();
+    let _ = queue.with(|queue| {
+        let peer = PeerId::new(0, 0);
+        queue.endpoint_mut().local_mtu(clock(), peer, 1000)
+    });
+    assert!(transmit(&mut driver, &mut cx, &packet(0, 100)));
+    assert!(!bell.rang());
+    let mut long = packet(0, 1380);
+    let (header, options, _) = Ipv4Header::split_mut(&mut long).unwrap();
+    header.set_flags(Ipv4Flags::DF);
+    header.fill_checksum(options);
+    assert!(transmit(&mut driver, &mut cx, &long));
+    assert!(bell.rang());
+    assert!(receive(&mut driver, &mut cx).is_some());
 }
 
 #[test]
 fn only_bare_ip_will_do() {
     let mut modem = Modem::new(1);
     modem.medium = HardwareAddress::Ethernet([2, 0, 0, 0, 0, 1]);
-    let buffers = || memory(Buffer::<1500>::EMPTY);
-    let driver = TunnelDriver::new(modem, endpoint(0), buffers(), buffers(), clock);
+    let queue = shared(0);
+    let driver = TunnelDriver::new(modem, &queue);
     assert_eq!(driver.err(), Some(SetUpError::NotIp));
+}
+
+#[test]
+fn a_stack_is_woken_only_if_there_is_something_to_do() {
+    let bell = Arc::<Bell>::default();
+    let waker = Waker::from(bell.clone());
+    let mut cx = Context::from_waker(&waker);
+    let queue = shared(0);
+    let mut driver = queue.driver();
+    assert_eq!(receive(&mut driver, &mut cx), None);
+    assert!(sent(&queue).is_empty());
+    let _ = queue.receive(&[0xa5; 30]); // refused
+    assert!(transmit(&mut driver, &mut cx, &packet(0, 100)));
+    queue.send(|_| false);
+    assert!(!bell.rang());
+    assert_eq!(sent(&queue).len(), 1);
+    assert!(bell.rang());
+}
+
+#[test]
+fn a_task_learns_when_a_probe_is_due() {
+    let queue = shared(0);
+    assert_eq!(queue.poll_at(), None);
+    queue.with(|queue| queue.set_path_check(Some(PathCheck::new(INNER[0], INNER[1]))));
+    assert_eq!(queue.poll_at(), Some(clock()));
+    assert_eq!(sent(&queue).len(), 1);
+    assert_eq!(queue.poll_at(), Some(Instant::from_millis(1000)));
+}
+
+/// Packets to a peer with longer headers than those before it have room for them.
+#[test]
+fn a_peer_that_is_added_later_gets_packets() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let prefixes = || Box::leak(Box::new([PrefixEntry::EMPTY; 4]));
+    let arrivals = Box::leak(Box::new([ArrivalEntry::EMPTY; 2]));
+    let peers = Box::leak(Box::new([PeerSlot::EMPTY; 2]));
+    let mut table = PeerTable::new(peers, arrivals, prefixes(), prefixes());
+    let ipip = AnyTunnel::IpIp(Tunnel::new(ENDS[0], ENDS[1], IpIp).unwrap());
+    table.add(ipip, PeerPolicy::DEFAULT).unwrap();
+    let paths = Box::leak(Box::new([Path::EMPTY; 2]));
+    let endpoint = Endpoint::new(table, paths, EndpointConfig::DEFAULT);
+    let buffers = || memory(Buffer::<1500>::EMPTY);
+    let queue = SharedQueue::new(endpoint, buffers(), buffers(), clock).unwrap();
+    queue.with(|queue| {
+        let elsewhere = Ipv4Addr::new(192, 0, 2, 7);
+        let fou = AnyTunnel::Fou(Tunnel::new(ENDS[0], elsewhere, Fou::new(5555)).unwrap());
+        let peers = queue.endpoint_mut().peers_mut();
+        let peer = peers.add(fou, PeerPolicy::DEFAULT).unwrap();
+        peers.allow(peer, Prefix::ANY).unwrap();
+    });
+    assert!(transmit(&mut queue.driver(), &mut cx, &packet(0, 100)));
+    let mut lens = Vec::new();
+    queue.send(|outer| {
+        lens.push(outer.len());
+        true
+    });
+    assert_eq!(lens, [128]);
+    assert_eq!(queue.with(|queue| *queue.losses()), Losses::default());
 }

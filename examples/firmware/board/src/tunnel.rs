@@ -100,7 +100,7 @@ pub async fn run(outer: Stack<'static>, local: Ipv4Addr, queue: &'static Queue) 
     let mut datagram = [0; LINK_MTU];
     let never: Infallible = poll_fn(|cx| {
         queue.register(cx);
-        while queue.with(|queue| queue.can_receive())
+        while queue.can_receive()
             && let Poll::Ready(received) = socket.poll_recv_from(&mut datagram, cx)
         {
             // Longer ones are not the peer's.
@@ -110,7 +110,14 @@ pub async fn run(outer: Stack<'static>, local: Ipv4Addr, queue: &'static Queue) 
         }
         queue.send_datagrams(|facts, payload| {
             let to = (IpAddress::Ipv4(facts.destination()), PORT);
-            socket.poll_send_to(payload, to, cx).is_ready()
+            let sent = socket.poll_send_to(payload, to, cx);
+            if matches!(sent, Poll::Ready(Err(_))) {
+                defmt::info!(
+                    "the socket never takes a datagram of {} bytes",
+                    payload.len()
+                );
+            }
+            sent.is_ready()
         });
         Poll::Pending
     })
