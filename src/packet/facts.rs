@@ -60,6 +60,9 @@ impl Facts {
     /// As [`Ipv4::parse`].
     #[inline]
     pub fn read(bytes: &[u8]) -> Result<Self, ParseError> {
+        if cfg!(all(target_os = "none", not(target_pointer_width = "64"))) {
+            return Ipv4::parse_by_call(bytes).map(Self::of_any_by_call);
+        }
         Ipv4::parse(bytes).map(Self::of)
     }
 
@@ -95,7 +98,7 @@ impl Facts {
     #[inline(always)]
     pub(crate) fn of_by_call(packet: Ipv4<'_>, reads_flow: bool) -> Self {
         if reads_flow {
-            Self::of_any(packet)
+            Self::of_any_by_call(packet)
         } else {
             Self::trusted_by_call(packet.header())
         }
@@ -133,6 +136,19 @@ impl Facts {
     /// [`of_any`](Self::of_any) in one place, out of the way of most packets.
     #[cold]
     fn of_nested(packet: Ipv4<'_>) -> Self {
+        Self::of_any(packet)
+    }
+
+    /// [`of_any`](Self::of_any), which on small targets is one function.
+    #[cfg_attr(
+        not(all(target_os = "none", not(target_pointer_width = "64"))),
+        inline(always)
+    )]
+    #[cfg_attr(
+        all(target_os = "none", not(target_pointer_width = "64")),
+        inline(never)
+    )]
+    fn of_any_by_call(packet: Ipv4<'_>) -> Self {
         Self::of_any(packet)
     }
 

@@ -138,7 +138,8 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     #[must_use]
     pub fn number_probe(&mut self, now: Instant, peer: PeerId, probe: &[u8]) -> Option<PerPacket> {
         self.core.advance(now);
-        let facts = Facts::read(probe).ok()?;
+        let parsed = Ipv4::parse_by_call(probe).ok()?;
+        let facts = Facts::of_by_call(parsed, P::Tunnel::READS_FLOW);
         self.core.number_probe(peer, &facts)
     }
 }

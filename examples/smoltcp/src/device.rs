@@ -198,15 +198,13 @@ impl<'m, D: Device, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> phy::
     where
         F: FnOnce(&mut [u8]) -> T,
     {
-        let mut room = self.0;
-        let outgoing = match &mut room {
-            Room::Queued(outgoing) => outgoing,
-            Room::Sent(device, _) => device.queue.outgoing(),
-        };
-        let result = outgoing.put(len, f);
-        if let Room::Sent(device, timestamp) = room {
-            device.flush(timestamp);
+        match self.0 {
+            Room::Queued(outgoing) => outgoing.put(len, f),
+            Room::Sent(device, timestamp) => {
+                let result = device.queue.outgoing().put(len, f);
+                device.flush(timestamp);
+                result
+            }
         }
-        result
     }
 }
