@@ -10,6 +10,8 @@ shopt -s inherit_errexit
 cd "$(dirname "$0")"
 # shellcheck source=checks/embedded/targets.sh
 . ../../../checks/embedded/targets.sh
+# shellcheck source=examples/firmware/needs.sh
+. ../needs.sh
 
 targets=(thumbv7em-none-eabihf thumbv6m-none-eabi riscv32imc-unknown-none-elf)
 guide=../../../src/guide/embedded.md
@@ -132,7 +134,10 @@ insert() { # NAME FILE
 }
 
 case "${1:-check}" in
-check | table) "${1:-check}" ;;
+check | table)
+    needs size binutils
+    "${1:-check}"
+    ;;
 *)
     sed -n 's/^#   //p' "$0" >&2
     exit 2
