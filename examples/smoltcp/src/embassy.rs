@@ -167,7 +167,7 @@ impl<'s, 'm, D: Driver, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> D
         self.shared.stack.register(cx);
         self.flush(cx);
         let mut queue = self.shared.queue.borrow_mut();
-        if queue.has_incoming() {
+        if queue.both().is_some() {
             // An ICMP error about what was just sent. Nobody else tells the stack of it.
             cx.waker().wake_by_ref();
         }
@@ -230,7 +230,7 @@ impl<'m, D: Driver, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> Drive
                 let result = driver.shared.queue.borrow_mut().outgoing().put(len, f);
                 // If it has to wait, the stack is woken when there is room below.
                 driver.flush(&mut Context::from_waker(&waker));
-                if driver.shared.queue.borrow().has_incoming() {
+                if driver.shared.queue.borrow_mut().both().is_some() {
                     // An ICMP error about it. Nobody else tells the stack of it.
                     waker.wake();
                 }

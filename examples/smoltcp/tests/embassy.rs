@@ -298,6 +298,23 @@ fn a_driver_around_another_wakes_the_stack_for_an_error() {
     assert!(receive(&mut driver, &mut cx).is_some());
 }
 
+/// The stack cannot take the packet, because its answer would have no room. The modem wakes it in time.
+#[test]
+fn a_stack_sleeps_while_the_driver_below_is_busy() {
+    let bell = Arc::<Bell>::default();
+    let waker = Waker::from(bell.clone());
+    let mut cx = Context::from_waker(&waker);
+    let (queue, other) = (shared(0), shared(1));
+    let mut driver = TunnelDriver::new(Modem::new(0), &queue).unwrap();
+    assert!(transmit(&mut driver, &mut cx, &packet(0, 100)));
+    assert!(transmit(&mut other.driver(), &mut cx, &packet(1, 60)));
+    let _ = queue.receive(&sent(&other)[0]);
+    let _ = bell.rang();
+    assert_eq!(receive(&mut driver, &mut cx), None);
+    assert!(!transmit(&mut driver, &mut cx, &packet(0, 100)));
+    assert!(!bell.rang());
+}
+
 #[test]
 fn only_bare_ip_will_do() {
     let mut modem = Modem::new(1);
