@@ -379,7 +379,11 @@ fn found(link_mtu: u16, stages: &[(u16, Reports)]) {
         floor: 552,
         stages: stages
             .iter()
-            .map(|&(mtu, reports)| Stage { mtu, reports })
+            .map(|&(mtu, reports)| Stage {
+                mtu,
+                reports,
+                link_mtu: None,
+            })
             .collect(),
     });
 }
@@ -618,6 +622,23 @@ fn o_07_the_search_follows_system_and_link() {
     assert_eq!(prober.phase(path), Phase::Complete);
     // A larger MTU is looked for when the raise timer ends: not at the link's MTU.
     assert_eq!(prober.next_deadline(), Some(now + CONFIRMATION_TIMER));
+}
+
+/// O-07: and a change of the link of which only the path is told.
+#[test]
+fn o_07_the_search_follows_a_link_that_the_path_is_told_of() {
+    let mut session = Session::complete(ProberConfig::DEFAULT);
+    assert_eq!(session.path.set_link_mtu(session.now, 9000), Some(9000));
+    assert_eq!(session.wait(), CONFIRMATION_TIMER);
+    session.expect(9000, Phase::Complete);
+    assert_eq!((session.phase(), session.mtu()), (Phase::Search, 1500));
+    assert_eq!(session.confirm(9000), Some(9000));
+    assert_eq!(session.path.set_link_mtu(session.now, 1400), Some(1400));
+    assert_eq!(session.path.set_link_mtu(session.now, 1500), Some(1500));
+    session.wait();
+    let probe = session.prober.poll(session.now, &mut session.path);
+    assert_eq!(probe, None, "1500 pass where 9000 did");
+    assert_eq!((session.phase(), session.mtu()), (Phase::Complete, 1500));
 }
 
 /// O-07: ten minutes after a search the next one begins; a prober that acts at its deadline has a later one.

@@ -75,7 +75,8 @@ pub struct Probe {
 ///
 /// The path MTU itself is in a [`PathMtu`], which the functions take: so it has one owner, whether it comes
 /// from reports or from probes. A prober sets it to the longest confirmed length, and no longer lets time raise it.
-/// [`PathMtu::poll`] tells of each change.
+/// If the path is raised behind its back, as by [`PathMtu::set_link_mtu`], the prober's next call lowers it again
+/// and looks for what a wider link carries. [`PathMtu::poll`] tells of each change.
 ///
 /// The caller sends the probes and tells which are confirmed. What is not confirmed in time is lost, and so
 /// is a probe that the caller does not send. Use it only where the other end confirms probes: without any
@@ -118,6 +119,8 @@ pub struct Prober {
     low: u16,
     /// The longest length that may still pass. The search ends where both are equal.
     high: u16,
+    /// The link's MTU when the path was seen last, 0 for none: a wider link is searched.
+    link_mtu: u16,
     /// The length of the probe on its way, 0 if there is none.
     probed: u16,
     /// How many probes of that length have been sent.
@@ -151,6 +154,7 @@ impl Prober {
             raise_at: Instant::MAX,
             low: MIN_PLPMTU,
             high: u16::MAX,
+            link_mtu: 0,
             probed: 0,
             probes: 0,
             tries_high: true,
@@ -224,13 +228,13 @@ impl Prober {
         let now = self.begin(now, path);
         if self.probed > 0 && self.probed == len {
             self.probed = 0;
-            if len > self.low {
-                self.low = len;
+            if len > self.low || self.low < self.high {
+                self.low = self.low.max(len);
                 self.plan(now, path);
             } else {
                 self.deadline = now + self.config.confirmation_timer;
             }
-            path.set(path.get(now).max(self.low));
+            path.set(self.low);
         }
         path.poll(now)
     }
@@ -296,14 +300,9 @@ impl Prober {
         let confirmed = path.get(now);
         path.change_link(mtu);
         path.set(confirmed);
+        // Another link is searched, however wide it is.
+        self.link_mtu = 0;
         self.begin(now, path);
-        if self.high < path.link_mtu() {
-            self.high = path.link_mtu();
-            self.tries_high = true;
-            if self.probed == 0 {
-                self.plan(now, path);
-            }
-        }
         path.poll(now)
     }
 
@@ -314,12 +313,16 @@ impl Prober {
     #[inline]
     pub fn on_black_hole(&mut self, now: Instant, path: &mut PathMtu) -> Option<u16> {
         let now = self.begin(now, path);
+        self.suspect(now, path);
+        path.poll(now)
+    }
+
+    fn suspect(&mut self, now: Instant, path: &mut PathMtu) {
         // Otherwise nothing is confirmed, and the search that is under way will find out.
         if self.low > MIN_PLPMTU {
             self.probed = 0;
             self.fall_back(now, path);
         }
-        path.poll(now)
     }
 
     fn on_report_without_mtu(
@@ -335,10 +338,11 @@ impl Prober {
         let before = path.get(now);
         // Probes find the path MTU exactly, plateaus do not.
         if quoted.total_len <= before {
-            let _ = self.on_black_hole(now, path);
+            self.suspect(now, path);
         }
         let mtu = path.get(now);
         if mtu < before {
+            let _ = path.poll(now);
             Effect::Lowered { mtu }
         } else {
             Effect::Ignored(PathMtuIgnored::NotLower)
@@ -359,10 +363,21 @@ impl Prober {
         if self.high > link_mtu {
             self.low = self.low.min(link_mtu);
             self.bound(now, link_mtu, path);
+        } else if self.high < link_mtu && self.link_mtu < link_mtu {
+            self.high = link_mtu;
+            self.tries_high = true;
+            if self.probed == 0 {
+                self.plan(now, path);
+            }
         }
-        if self.phase(path) == Phase::Base {
-            path.set(path.get(now).min(self.base(path)));
-        }
+        self.link_mtu = link_mtu;
+        // The path may have been raised since: its owner has told it of a wider link, or a report has aged.
+        let safe = if self.low > MIN_PLPMTU {
+            self.low
+        } else {
+            self.base(path).min(self.high)
+        };
+        path.set(path.get(now).min(safe));
         now
     }
 

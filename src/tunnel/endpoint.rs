@@ -241,6 +241,9 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
 
     /// The link that outer packets leave by has another MTU now. [`expire`](Self::expire) tells of the
     /// inner MTUs that follow.
+    ///
+    /// A [`Prober`] notices at its next [`probe`](Self::probe): until then, a path MTU that was the link's follows it up.
+    /// One that has no deadline is to be asked at once; a [`PathCheck`](super::PathCheck) asks by itself.
     #[inline]
     pub fn set_link_mtu(&mut self, now: Instant, link_mtu: u16) {
         let now = self.core.advance(now);

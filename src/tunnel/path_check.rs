@@ -44,7 +44,7 @@ fn is_answer(icmp: &[u8]) -> bool {
 /// Others are a [`PathProbe`] of your own. The ends need not agree on it: what answers is the far stack, not the far
 /// endpoint.
 ///
-/// It takes one packet in each [`confirmation_timer`](ProberConfig::confirmation_timer), and 120 bytes of memory. A
+/// It takes one packet in each [`confirmation_timer`](ProberConfig::confirmation_timer), and 128 bytes of memory. A
 /// peer that does not answer is asked by a packet of 28 bytes in each [`probe_timer`](ProberConfig::probe_timer). One that
 /// goes on only [while packets are sent](Self::while_sending) is silent on a silent tunnel.
 ///

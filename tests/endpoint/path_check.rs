@@ -396,8 +396,8 @@ fn a_probe_needs_room_for_its_headers() {
 
 #[test]
 fn memory_is_what_the_documentation_says() {
-    assert!(size_of::<Option<PathCheck>>() <= 120);
-    assert!(size_of::<Option<PathCheck<Echo>>>() <= 120);
+    assert!(size_of::<Option<PathCheck>>() <= 128);
+    assert!(size_of::<Option<PathCheck<Echo>>>() <= 128);
 }
 
 /// A probe counts as sent: where a router does report, its report about the first one is believed.
@@ -415,4 +415,70 @@ fn a_report_about_a_probe_is_believed() {
     scene.run(10);
     assert_eq!(scene.sent.last(), Some(&1400));
     assert!(!scene.sent.contains(&1200), "it does not search");
+}
+
+/// O-07, RFC 8899 §5.3.3.2. The link's MTU goes down and up: no more than what was confirmed passes for the path's.
+#[test]
+fn o_07_a_link_that_grows_again_is_no_black_hole() {
+    let behind = [Prefix::ANY];
+    let mut paths = [Path::EMPTY];
+    let mut scene = Scene::new(&mut paths, &behind, PathCheck::new(HERE, THERE));
+    scene.carries = 1400;
+    scene.run(100);
+    assert_eq!(scene.path_mtu(), 1400);
+    scene.end.set_link_mtu(scene.now, 1300);
+    scene.run(20);
+    assert_eq!(scene.path_mtu(), 1300);
+    scene.end.set_link_mtu(scene.now, 1500);
+    scene.run(10);
+    assert!(scene.path_mtu() <= 1400);
+    scene.run(100);
+    assert_eq!(scene.path_mtu(), 1400);
+}
+
+/// O-07. After a search that has ended at the link's MTU, a link that carries more is searched at once: what the path
+/// carries is found, be it more or not.
+#[test]
+fn o_07_a_link_that_grows_is_searched() {
+    let behind = [Prefix::ANY];
+    for carries in [1500, 1501, 4352, 8999, 9000] {
+        let mut paths = [Path::EMPTY];
+        let mut scene = Scene::new(&mut paths, &behind, PathCheck::new(HERE, THERE));
+        scene.carries = 1400;
+        scene.run(100);
+        scene.carries = 1500;
+        scene.run(700);
+        assert_eq!(scene.path_mtu(), 1500);
+        scene.carries = carries;
+        scene.end.set_link_mtu(scene.now, 9000);
+        scene.run(10);
+        assert!(scene.path_mtu() <= carries);
+        scene.run(100);
+        assert_eq!(scene.path_mtu(), carries);
+    }
+}
+
+/// O-07. A path that rested until the age of a report would have raised it is measured again.
+#[test]
+fn o_07_age_does_not_raise_what_is_probed() {
+    let behind = [Prefix::ANY];
+    let mut paths = [Path::EMPTY];
+    let check = PathCheck::new(HERE, THERE).while_sending();
+    let mut scene = Scene::new(&mut paths, &behind, check);
+    scene.carries = 1400;
+    scene.send();
+    scene.run(100);
+    assert_eq!(scene.path_mtu(), 1400);
+    scene.send();
+    scene.run(20);
+    let peer = scene.end.peers().at(0).unwrap();
+    let _counted = scene.end.reported_mtu(scene.now, peer, 1300);
+    assert_eq!(scene.path_mtu(), 1300);
+    scene.run(700);
+    assert_eq!(scene.path_mtu(), 1500, "nobody asks");
+    for _ in 0..20 {
+        scene.send();
+        scene.run(1);
+    }
+    assert_eq!(scene.path_mtu(), 1400);
 }

@@ -750,6 +750,6 @@ fn probes_are_numbered_like_other_packets() {
 
 #[test]
 fn memory_is_what_the_documentation_says() {
-    assert!(size_of::<Option<PathCheck>>() <= 120);
+    assert!(size_of::<Option<PathCheck>>() <= 136);
     assert!(size_of::<Buffer<1500>>() <= 1500 + 32);
 }

@@ -138,6 +138,8 @@ pub struct Stage {
     pub mtu: u16,
     /// What its routers say.
     pub reports: Reports,
+    /// The MTU that the link has from then on, of which the prober is not told.
+    pub link_mtu: Option<u16>,
 }
 
 /// A path that changes, and a prober's parameters.
@@ -159,6 +161,7 @@ fn stage(u: &mut Unstructured<'_>) -> Result<Stage> {
     Ok(Stage {
         mtu: len(u)?.max(68),
         reports: *u.choose(&[Reports::None, Reports::Mtu, Reports::Zero])?,
+        link_mtu: if odds(u, 1, 3)? { Some(len(u)?) } else { None },
     })
 }
 
@@ -193,6 +196,8 @@ pub enum ProberCall {
     Report(u16, QuotedLen),
     Local(u16),
     Link(u16),
+    /// Of the path, which does not tell the prober.
+    PathLink(u16),
     BlackHole,
     /// At the next deadline.
     Wait,
@@ -230,7 +235,7 @@ impl<'a> Arbitrary<'a> for ProberCase {
         let calls = (0..u.int_in_range(0..=40u8)?)
             .map(|_| {
                 clock = later(u, clock)?;
-                let call = match u.int_in_range(0..=15u8)? {
+                let call = match u.int_in_range(0..=16u8)? {
                     0..=2 => ProberCall::Poll,
                     3..=5 => ProberCall::Confirmed,
                     6 => ProberCall::ConfirmedLen(len(u)?),
@@ -238,6 +243,7 @@ impl<'a> Arbitrary<'a> for ProberCase {
                     9 => ProberCall::Local(len(u)?),
                     10 => ProberCall::Link(len(u)?),
                     11 => ProberCall::BlackHole,
+                    12 => ProberCall::PathLink(len(u)?),
                     _ => ProberCall::Wait,
                 };
                 Ok((clock, call))

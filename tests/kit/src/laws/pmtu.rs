@@ -179,7 +179,7 @@ impl Simulation {
 }
 
 /// O-07: whatever a path carries from 68 bytes on is found, exactly and within the bound of probes, and again
-/// after each change. Reports only help.
+/// after each change, of the link too. Reports only help.
 pub fn law_prober_finds_the_path_mtu(case: &ProbeCase) {
     let floor = PathMtuConfig {
         floor: case.floor,
@@ -196,8 +196,11 @@ pub fn law_prober_finds_the_path_mtu(case: &ProbeCase) {
         now: Instant::ZERO,
         max_probes: case.max_probes.max(1),
     };
-    let link_mtu = simulation.path.link_mtu();
     for (number, &stage) in case.stages.iter().enumerate() {
+        if let Some(link_mtu) = stage.link_mtu {
+            let _ = simulation.path.set_link_mtu(simulation.now, link_mtu);
+        }
+        let link_mtu = simulation.path.link_mtu();
         let mtu = stage.mtu.min(link_mtu);
         if number == 0 {
             let sent = simulation.settle(stage);
@@ -217,8 +220,8 @@ pub fn law_prober_finds_the_path_mtu(case: &ProbeCase) {
     }
 }
 
-/// O-07: whatever happens, a prober raises a path MTU only to what was confirmed, sends no second probe
-/// before the first was lost or answered, and is not asked for twice at the same time.
+/// O-07: whatever happens, a prober raises a path MTU only to what was confirmed, takes back what others raised it
+/// above that, sends no second probe before the first was lost or answered, and is not asked for twice at the same time.
 pub fn law_prober_raises_only_what_is_confirmed(case: &ProberCase) {
     let floor = PathMtuConfig {
         floor: case.floor,
@@ -238,6 +241,8 @@ pub fn law_prober_raises_only_what_is_confirmed(case: &ProberCase) {
     sent_len = first.map(|probe| probe.len).or(sent_len);
     let _ = path.poll(Instant::ZERO);
     let mut known = path.get(Instant::ZERO);
+    // The base is taken for granted.
+    let mut most_confirmed = case.base.max(68);
     for &(clock, call) in &case.calls {
         let mut now = Instant::from_millis(clock);
         let before = path.get(now);
@@ -282,9 +287,17 @@ pub fn law_prober_raises_only_what_is_confirmed(case: &ProberCase) {
                 told = prober.set_link_mtu(now, mtu, &mut path);
                 assert_eq!(path.link_mtu(), mtu.max(68));
             }
+            ProberCall::PathLink(mtu) => {
+                told = path.set_link_mtu(now, mtu);
+                may_rise_to = mtu.max(68);
+            }
             ProberCall::BlackHole => told = prober.on_black_hole(now, &mut path),
         }
         let mtu = path.get(now);
+        if !matches!(call, ProberCall::PathLink(_)) {
+            most_confirmed = most_confirmed.max(may_rise_to);
+            assert!(mtu <= most_confirmed, "{call:?}: {mtu}");
+        }
         assert!(
             mtu <= before.max(may_rise_to),
             "{call:?}: {before} to {mtu}"
