@@ -17,6 +17,8 @@ const DESTINATION_UNREACHABLE: u8 = 3;
 const MOST_IDLE: u8 = 16;
 /// So that one moment does not make probes for ever.
 const MIN_TIMER: Duration = Duration::from_millis(1);
+/// No peer has this place.
+const NOBODY: PeerId = PeerId::new(u32::MAX, 0);
 
 /// Whether an ICMP packet answers another packet.
 fn is_answer(icmp: &[u8]) -> bool {
@@ -44,7 +46,7 @@ fn is_answer(icmp: &[u8]) -> bool {
 /// Others are a [`PathProbe`] of your own. The ends need not agree on it: what answers is the far stack, not the far
 /// endpoint.
 ///
-/// It takes one packet in each [`confirmation_timer`](ProberConfig::confirmation_timer), and 128 bytes of memory. A
+/// It takes one packet in each [`confirmation_timer`](ProberConfig::confirmation_timer), and 136 bytes of memory. A
 /// peer that does not answer is asked by a packet of 28 bytes in each [`probe_timer`](ProberConfig::probe_timer). One that
 /// goes on only [while packets are sent](Self::while_sending) is silent on a silent tunnel.
 ///
@@ -94,6 +96,8 @@ pub struct PathCheck<K = ClosedPort> {
 
 #[derive(Clone, Copy, Debug)]
 struct State {
+    /// Whose path it is about: all but `due` and `idle`.
+    peer: PeerId,
     /// [`Instant::MAX`] while it rests.
     due: Instant,
     /// A probe was answered after the last long one was sent, or that itself: the peer is alive.
@@ -108,6 +112,19 @@ struct State {
     prober: Option<Prober>,
     /// The last probe was a long one and was answered, and none is to follow at once: nothing is searched.
     is_settled: bool,
+}
+
+impl State {
+    const NEW: Self = Self {
+        peer: NOBODY,
+        due: Instant::ZERO,
+        is_alive: false,
+        is_asked: false,
+        unanswered: 0,
+        idle: 0,
+        prober: None,
+        is_settled: false,
+    };
 }
 
 impl PathCheck {
@@ -150,15 +167,7 @@ impl<K: PathProbe> PathCheck<K> {
             config: PathCheck::CONFIG,
             most_lost: PathCheck::CONFIG.max_probes,
             rests: false,
-            state: State {
-                due: Instant::ZERO,
-                is_alive: false,
-                is_asked: false,
-                unanswered: 0,
-                idle: 0,
-                prober: None,
-                is_settled: false,
-            },
+            state: State::NEW,
         }
     }
 
@@ -223,7 +232,8 @@ impl<K: PathProbe> PathCheck<K> {
     }
 
     /// The probe to send now, if one is due: to which peer, the one of this tenant that has the target, and its length
-    /// as an inner packet. [`write`](Self::write) makes it.
+    /// as an inner packet. [`write`](Self::write) makes it. If that is another peer than before, or the peer was
+    /// [replaced](super::PeerTable::replace), its path is measured anew.
     #[inline(never)]
     pub fn poll<'m, P: Peers, C: Tally, R: Reassembly<'m>>(
         &mut self,
@@ -239,6 +249,14 @@ impl<K: PathProbe> PathCheck<K> {
         let peer = endpoint.peers().owner(tenant, self.target)?;
         let (tunnel, _) = endpoint.peers().get(peer)?;
         let overhead = overhead(tunnel);
+        if state.peer != peer {
+            *state = State {
+                peer,
+                due: state.due,
+                idle: state.idle,
+                ..State::NEW
+            };
+        }
         if self.rests {
             if state.idle > if state.is_settled { 0 } else { MOST_IDLE } {
                 state.due = Instant::MAX;
@@ -280,6 +298,7 @@ impl<K: PathProbe> PathCheck<K> {
     }
 
     /// Whether this packet that was delivered from the peer is the answer to a probe. It is not for the inner side then.
+    /// No other peer than the one that [`poll`](Self::poll) has named last answers.
     #[inline]
     pub fn answers<'m, P: Peers, C: Tally, R: Reassembly<'m>>(
         &mut self,
@@ -304,6 +323,9 @@ impl<K: PathProbe> PathCheck<K> {
             return false;
         };
         let Self { config, state, .. } = self;
+        if state.peer != peer && state.peer != NOBODY {
+            return false;
+        }
         // A late answer does not wake it.
         let is_resting = state.due == Instant::MAX;
         if len == Self::SHORT_LEN {

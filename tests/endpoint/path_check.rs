@@ -2,16 +2,19 @@
 
 use core::net::Ipv4Addr;
 
-use ipencap::decap::Prefix;
+use ipencap::decap::{Prefix, PrefixEntry};
 use ipencap::encap::Tunnel;
 use ipencap::icmp::{IcmpError, Kind};
 use ipencap::pmtu::ProberConfig;
 use ipencap::shim::Fou;
 use ipencap::time::{Duration, Instant};
 use ipencap::tunnel::{
-    ClosedPort, Echo, Endpoint, EndpointConfig, OnePeer, Path, PathCheck, PathProbe, Peers,
+    ArrivalEntry, ClosedPort, Echo, Endpoint, EndpointConfig, OnePeer, Path, PathCheck, PathProbe,
+    PeerPolicy, PeerSlot, PeerTable, Peers,
 };
 use ipencap::wire::Ipv4;
+
+use crate::ends::memory;
 
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 1);
@@ -64,11 +67,11 @@ fn sum(bytes: &[u8]) -> u32 {
     (sum >> 16) + (sum & 0xffff)
 }
 
-type End<'m> = Endpoint<'m, OnePeer<'m, Tunnel<Fou>>, ()>;
+type One<'m> = OnePeer<'m, Tunnel<Fou>>;
 
 /// An end, a path, and the stack behind it.
-struct Scene<'m, K> {
-    end: End<'m>,
+struct Scene<'m, K, P = One<'m>> {
+    end: Endpoint<'m, P, ()>,
     check: PathCheck<K>,
     now: Instant,
     /// The longest outer packet that passes.
@@ -80,10 +83,20 @@ struct Scene<'m, K> {
 
 impl<'m, K: PathProbe> Scene<'m, K> {
     fn new(paths: &'m mut [Path], behind: &'m [Prefix], check: PathCheck<K>) -> Self {
-        let ends = [[198, 51, 100, 1], [203, 0, 113, 2]].map(Ipv4Addr::from);
-        let tunnel = Tunnel::new(ends[0], ends[1], Fou::new(5555)).unwrap();
+        Self::with_peers(paths, OnePeer::new(tunnel_to(2), behind), check)
+    }
+}
+
+/// To 203.0.113 and this byte.
+fn tunnel_to(host: u8) -> Tunnel<Fou> {
+    let ends = [[198, 51, 100, 1], [203, 0, 113, host]].map(Ipv4Addr::from);
+    Tunnel::new(ends[0], ends[1], Fou::new(5555)).unwrap()
+}
+
+impl<'m, K: PathProbe, P: Peers> Scene<'m, K, P> {
+    const fn with_peers(paths: &'m mut [Path], peers: P, check: PathCheck<K>) -> Self {
         Self {
-            end: Endpoint::new(OnePeer::new(tunnel, behind), paths, EndpointConfig::DEFAULT),
+            end: Endpoint::new(peers, paths, EndpointConfig::DEFAULT),
             check,
             now: Instant::ZERO,
             carries: 1500,
@@ -396,8 +409,8 @@ fn a_probe_needs_room_for_its_headers() {
 
 #[test]
 fn memory_is_what_the_documentation_says() {
-    assert!(size_of::<Option<PathCheck>>() <= 128);
-    assert!(size_of::<Option<PathCheck<Echo>>>() <= 128);
+    assert!(size_of::<Option<PathCheck>>() <= 136);
+    assert!(size_of::<Option<PathCheck<Echo>>>() <= 136);
 }
 
 /// A probe counts as sent: where a router does report, its report about the first one is believed.
@@ -481,4 +494,87 @@ fn o_07_age_does_not_raise_what_is_probed() {
         scene.run(1);
     }
     assert_eq!(scene.path_mtu(), 1400);
+}
+
+/// A table of two.
+fn table() -> PeerTable<'static, Tunnel<Fou>> {
+    PeerTable::new(
+        memory(PeerSlot::EMPTY, 2),
+        memory(ArrivalEntry::EMPTY, 2),
+        memory(PrefixEntry::EMPTY, 2),
+        memory(PrefixEntry::EMPTY, 2),
+    )
+}
+
+/// O-07. A peer that has moved is at another path: what the search has found on the old one does not hold.
+#[test]
+fn o_07_another_path_is_measured_anew() {
+    let mut table = table();
+    let first = table.add(tunnel_to(2), PeerPolicy::DEFAULT).unwrap();
+    table.allow(first, Prefix::ANY).unwrap();
+    let mut paths = [Path::EMPTY; 2];
+    let mut scene = Scene::with_peers(&mut paths, table, PathCheck::new(HERE, THERE));
+    scene.carries = 1400;
+    scene.run(100);
+    assert_eq!(scene.path_mtu(), 1400);
+    let peers = scene.end.peers_mut();
+    let moved = peers.replace(first, tunnel_to(3), PeerPolicy::DEFAULT);
+    assert_ne!(moved, Ok(first));
+    scene.carries = 1500;
+    scene.run(20);
+    assert_eq!(scene.path_mtu(), 1500);
+    let peers = scene.end.peers_mut();
+    let _moved = peers.replace(moved.unwrap(), tunnel_to(2), PeerPolicy::DEFAULT);
+    scene.carries = 1400;
+    scene.run(100);
+    assert_eq!(scene.path_mtu(), 1400);
+}
+
+/// I-20. What another peer sends answers no probe: it would tell of the wrong path, and forge what the right one
+/// carries. It is for the inner side.
+#[test]
+fn i_20_another_peer_does_not_answer() {
+    let mut table = table();
+    let ours = table.add(tunnel_to(2), PeerPolicy::DEFAULT).unwrap();
+    let tenant = PeerPolicy {
+        tenant: 1,
+        ..PeerPolicy::DEFAULT
+    };
+    let other = table.add(tunnel_to(3), tenant).unwrap();
+    for peer in [ours, other] {
+        table.allow(peer, "10.2.0.0/16".parse().unwrap()).unwrap();
+    }
+    let mut paths = [Path::EMPTY; 2];
+    let mut scene = Scene::with_peers(&mut paths, table, PathCheck::new(HERE, THERE));
+    scene.carries = 1400;
+    let mut probe = vec![0; 1472];
+    scene.check.write(&mut probe).unwrap();
+    let forged = answer(&probe);
+    for _ in 0..60 {
+        scene.run(1);
+        assert!(
+            !scene
+                .check
+                .answers(scene.now, &mut scene.end, other, &forged)
+        );
+        assert_eq!(scene.end.path_mtu(scene.now, other), Some(1500));
+    }
+    assert_eq!(scene.path_mtu(), 1400);
+    // It does not keep a peer alive that answers nothing, either.
+    (scene.answers, scene.sent) = (false, Vec::new());
+    let mut short = [0; 28];
+    scene.check.write(&mut short).unwrap();
+    let short = answer(&short);
+    scene.run(10);
+    scene.sent.clear();
+    for _ in 0..10 {
+        assert!(
+            !scene
+                .check
+                .answers(scene.now, &mut scene.end, other, &short)
+        );
+        scene.run(1);
+    }
+    let len = PathCheck::<ClosedPort>::SHORT_LEN + OVERHEAD;
+    assert!(scene.sent.iter().all(|sent| *sent == len));
 }
