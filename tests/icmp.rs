@@ -486,6 +486,13 @@ fn i_07_limits_of_the_configuration() {
     assert!((10..=20).contains(&spare), "{spare}");
     let kept = taken(&mut spared, later);
     assert!((9..=20).contains(&kept), "{kept}");
+    // Whatever the jitter, an answer finds a token after as many of these as there may be.
+    for (burst, key) in (1..=64).flat_map(|burst| (0..100).map(move |key| (burst, key))) {
+        let mut spared = bucket(0, burst, key);
+        let spare = (0..100).filter(|_| spared.take_spare(later)).count();
+        assert_eq!(spare > 0, burst >= 4, "{burst} {key}");
+        assert!(spared.take(later), "{burst} {key}");
+    }
     // A token after exactly as long as it takes.
     let mut slow = bucket(1, 1, 1);
     assert_eq!(taken(&mut slow, Instant::ZERO), 1);

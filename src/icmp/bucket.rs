@@ -54,6 +54,9 @@ const TOKEN: u32 = 1000;
 /// How much more than a token an error costs at most.
 const MOST_DEBT: u32 = 1023;
 
+/// How many tokens an error may take away and leave enough for another, whatever both cost.
+const LEAST_KEPT: u16 = 3;
+
 impl Bucket {
     /// Of nobody: all zero, for memory without a value.
     pub(crate) const UNKNOWN: Self = Self {
@@ -84,11 +87,11 @@ impl Bucket {
         self.take_above(now, 0)
     }
 
-    /// The same for an error that others can cause at will, such as one that is relayed: it may be sent while the
-    /// bucket is at least half full, so that [`take`](Self::take) finds something.
+    /// The same for an error that others can cause at will, such as one that is relayed: it may be sent if it leaves
+    /// half of the burst, and always enough for [`take`](Self::take). A burst below 4 has nothing to spare.
     #[inline]
     pub fn take_spare(&mut self, now: Instant) -> bool {
-        self.take_above(now, self.burst / 2)
+        self.take_above(now, (self.burst / 2).max(LEAST_KEPT))
     }
 
     /// Takes a token if that leaves `kept` of them.
