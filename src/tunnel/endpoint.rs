@@ -405,7 +405,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// An ICMP error that is due about a packet, if it may be sent and the bucket of its peer gives what it
-    /// costs. The packet may be cut, as a quoted one is; then strangers may have made it up.
+    /// costs. The packet may be cut, as a quoted one is. What strangers can cause at will leaves half of the rate.
     #[inline(never)]
     pub(super) fn error_about(
         &mut self,

@@ -28,11 +28,11 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 
     /// The ICMP error that is due because an earlier packet did not get through. It stays due if it must not
-    /// be sent to the source of this packet.
+    /// be sent to the source of this packet. Strangers can make it due, so it leaves half of the rate to answers.
     pub(super) fn notice(&mut self, peer: PeerId, packet: &[u8]) -> Option<IcmpError> {
         let now = self.now();
         let kind = self.path(peer)?.notice(now)?;
-        let error = self.error_about(Some(peer), kind, packet, false).ok();
+        let error = self.error_about(Some(peer), kind, packet, true).ok();
         if error.is_some() {
             if let Some(path) = self.path(peer) {
                 path.forget_notice();

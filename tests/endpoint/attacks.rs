@@ -6,6 +6,7 @@ use ipencap::decap::{InnerPolicy, OuterMeta};
 use ipencap::encap::{AnyTunnel, OuterPolicy, Role, Tunnel};
 use ipencap::error::{EncapError, Eviction, PathMtuIgnored, Reason, ReassemblyError, Refused};
 use ipencap::shim::{Fou, IpIp, Tcp};
+use ipencap::time::Instant;
 use ipencap::tunnel::{Cause, EndpointConfig, Event, Inbound, Outbound, PeerId, PeerPolicy, Peers};
 use ipencap::wire::{Ecn, IpProtocol, LengthPrefix};
 use ipencap_kit::oracle::{self, Plain};
@@ -500,6 +501,34 @@ fn i_07_relays_leave_what_answers_need() {
     let relayed = near.tally().of(Event::Relayed);
     assert!((3..=10).contains(&relayed), "{relayed}");
     assert_eq!(told(&mut near, START, &inner(1500, true)), Some(1480));
+}
+
+/// I-07, I-31, I-32. Forged ICMP errors that quote too little to be relayed are told to the sources of later packets. They
+/// leave answers, too.
+#[test]
+fn i_07_notices_leave_what_answers_need() {
+    let (mut near, _) = pair();
+    let packet = inner(1000, true);
+    let outer = sent(&mut near, START, &packet);
+    let report = oracle::icmp_error((3, 1, 0), &outer[..28], ROUTER, None);
+    let (mut noticed, mut answered) = (0, 0);
+    for hundredth in 0..6000 {
+        let now = Instant::from_millis(hundredth * 10);
+        let _ = receive(&mut near, now, &report);
+        let (verdict, _) = send(&mut near, now, &packet);
+        noticed += usize::from(matches!(
+            verdict,
+            Outbound::Send {
+                notice: Some(_),
+                ..
+            }
+        ));
+        if hundredth % 100 == 0 && told(&mut near, now, &inner(1500, true)) == Some(1480) {
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, 60);
+    assert!(noticed >= 60, "{noticed}");
 }
 
 /// I-20. An ICMP error about a packet that does not go to the quoted peer is none about ours, and our sources hear
