@@ -16,8 +16,8 @@ pub enum Cause {
     NoPeer,
     /// The path is so narrow that its inner MTU is below 68 bytes, the least that IPv4 needs (RFC 791 §3.2).
     MtuTooSmall,
-    /// The segments of a super-packet exceed the inner MTU, and the packet may be fragmented. Segment it
-    /// first, and pass the segments.
+    /// The segments of a super-packet exceed the inner MTU, and the packet may be fragmented; or its segments fit, but
+    /// the whole with the tunnel's headers exceeds 65535 bytes. Segment it first, and pass the segments.
     SegmentTooLong,
     /// There were too many ICMP errors of late (RFC 1812 §4.3.2.8).
     RateLimited,
@@ -147,7 +147,7 @@ impl fmt::Display for Cause {
                 f.write_str("the path leaves less than 68 bytes for inner packets")
             }
             Self::SegmentTooLong => {
-                f.write_str("the segments exceed the inner MTU; segment the packet first")
+                f.write_str("the super-packet or its segments are too long; segment it first")
             }
             Self::RateLimited => f.write_str("too many ICMP errors of late; drop"),
             Self::NotOurs => f.write_str("the ICMP error is not about a packet of ours; drop"),

@@ -52,14 +52,15 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let Outbound::Drop { cause, .. } = verdict else {
             return;
         };
-        let mtu = match *cause {
+        let (mtu, is_path_mtu) = match *cause {
             Cause::Encap(EncapError::TtlExpired) => {
                 return self.answer(packet, Kind::TimeExceeded, verdict);
             }
-            Cause::Encap(EncapError::FragmentationNeeded { mtu }) => mtu,
+            Cause::Encap(EncapError::FragmentationNeeded { mtu }) => (mtu, true),
             Cause::Encap(EncapError::TooLong { .. }) => {
                 let tunnel = self.peers.get(peer).map(|(tunnel, _)| tunnel);
-                tunnel.map_or(u16::MAX, |tunnel| inner_mtu(u16::MAX, tunnel))
+                let mtu = tunnel.map_or(u16::MAX, |tunnel| inner_mtu(u16::MAX, tunnel));
+                (mtu, false)
             }
             _ => return,
         };
@@ -67,13 +68,16 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             return;
         };
         let header = parsed.header();
+        let has_df = header.flags().contains(Ipv4Flags::DF);
         let segment_len = request.per_packet.segment_len();
+        let is_super = segment_len.is_some_and(|len| len < header.total_len());
         if u32::from(mtu) < MIN_MTU {
             *cause = Cause::MtuTooSmall;
-        } else if header.flags().contains(Ipv4Flags::DF) {
-            self.answer(packet, Kind::FragmentationNeeded { mtu }, verdict);
-        } else if segment_len.is_some_and(|len| len < header.total_len()) {
+        } else if is_super && !(has_df && is_path_mtu) {
+            // Where the whole is too long for 16 bits its segments may fit, and no MTU helps.
             *cause = Cause::SegmentTooLong;
+        } else if has_df {
+            self.answer(packet, Kind::FragmentationNeeded { mtu }, verdict);
         } else {
             let mut per_packet = PerPacket::new();
             if let Some(plan) = self.split(request, peer, (parsed, mtu), &mut per_packet, cause) {

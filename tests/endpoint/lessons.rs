@@ -163,6 +163,33 @@ fn i_14_segments_are_judged_not_the_super_packet() {
     assert_eq!(outers.len(), 3);
 }
 
+/// I-14, E-06. One whose segments fit, but not the whole in 16 bits: no MTU that its source were told would help, as its
+/// segments fit already.
+#[test]
+fn i_14_a_super_packet_too_long_for_16_bits_is_to_be_segmented() {
+    for has_df in [true, false] {
+        let (mut near, _) = pair();
+        let said = PerPacket::new().with_segment_len(1400);
+        let (verdict, outers) = send_as(&mut near, START, 0, &inner(65_515, has_df), &said);
+        assert!(matches!(verdict, Outbound::Send { .. }), "{verdict:?}");
+        assert_eq!(outers[0].len(), 65_535);
+        for len in [65_516, 65_530, 65_535] {
+            let (verdict, outers) = send_as(&mut near, START, 0, &inner(len, has_df), &said);
+            assert!(
+                matches!(
+                    verdict,
+                    Outbound::Drop {
+                        cause: Cause::SegmentTooLong,
+                        ..
+                    }
+                ),
+                "{verdict:?}"
+            );
+            assert!(outers.is_empty());
+        }
+    }
+}
+
 /// A system that refuses 1320 bytes is believed at once.
 #[test]
 fn a_15_emsgsize_counts_for_the_next_packet() {

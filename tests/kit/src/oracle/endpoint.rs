@@ -456,15 +456,17 @@ impl NaiveEndpoint {
         if mtu < 68 {
             return Went::Dropped(Some(id), Why::MtuTooSmall);
         }
-        if fields.flags_offset & 0x4000 != 0 {
-            let kind = Kind::FragmentationNeeded { mtu };
-            return self.answer(Some(id), packet, kind, why);
-        }
+        let has_df = fields.flags_offset & 0x4000 != 0;
         let is_super = said
             .segment_len()
             .is_some_and(|len| usize::from(len) < fields.total_len);
-        if is_super {
+        // Segments that fit are not helped by an MTU.
+        if is_super && (!has_df || matches!(objection, EncapError::TooLong { .. })) {
             return Went::Dropped(Some(id), Why::SegmentTooLong);
+        }
+        if has_df {
+            let kind = Kind::FragmentationNeeded { mtu };
+            return self.answer(Some(id), packet, kind, why);
         }
         let parts = match fragments(&lower, mtu) {
             Ok(parts) => parts,
