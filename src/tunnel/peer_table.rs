@@ -162,8 +162,8 @@ impl<'m, T: PeerTunnel> PeerTable<'m, T> {
     /// handle changes, because what was known of the path is no longer true.
     ///
     /// # Errors
-    /// [`PeerError`]: there is no such peer, it was another tenant's, or another peer sends packets that look
-    /// the same.
+    /// [`PeerError`]: there is no such peer, it was another tenant's, another peer sends packets that look the same, or
+    /// there is no room for its own address or port ([`PeerError::OwnFull`]). The peer is as before then.
     #[inline]
     pub fn replace(
         &mut self,
@@ -186,8 +186,12 @@ impl<'m, T: PeerTunnel> PeerTable<'m, T> {
         {
             return Err(PeerError::NotDistinct);
         }
-        self.add_own(own)?;
         self.remove_own(old_own);
+        if let Err(error) = self.add_own(own) {
+            // There is room where it was.
+            let _ = self.add_own(old_own);
+            return Err(error);
+        }
         self.arrivals.remove(&old);
         self.arrivals.insert(&new, peer.place());
         let slot = self.slot_mut(peer).ok_or(PeerError::NoPeer)?;

@@ -94,6 +94,41 @@ fn full_tables_change_nothing() {
     }
 }
 
+/// A peer takes its own address and port with it, so a table that is as large as its documentation says is large enough.
+/// What does not fit changes nothing.
+#[test]
+fn a_peer_that_is_replaced_needs_no_room_for_two() {
+    let fou = |port| Tunnel::new(HERE, THERE, Fou::new(port)).unwrap();
+    let mut table = PeerTable::new(
+        memory(PeerSlot::EMPTY, 2),
+        memory(ArrivalEntry::EMPTY, 2),
+        memory(PrefixEntry::EMPTY, 1),
+        memory(PrefixEntry::EMPTY, 2),
+    );
+    let first = table.add(fou(5555), DEFAULT).unwrap();
+    table.allow(first, prefix(FAR)).unwrap();
+    let moved = table.replace(first, fou(5556), DEFAULT).unwrap();
+    assert!(table.listens(HERE, IpProtocol::UDP, 5556) && table.is_local(HERE));
+    assert!(!table.listens(HERE, IpProtocol::UDP, 5555));
+    assert_eq!(owner(&table, [10, 2, 0, 9]), Some(moved));
+
+    let other = Tunnel::new(HERE, ELSEWHERE, Fou::new(5556)).unwrap();
+    let other = table.add(other, DEFAULT).unwrap();
+    assert_eq!(
+        table.replace(moved, fou(5555), DEFAULT),
+        Err(PeerError::OwnFull)
+    );
+    assert!(table.listens(HERE, IpProtocol::UDP, 5556) && table.is_local(HERE));
+    assert!(!table.listens(HERE, IpProtocol::UDP, 5555));
+    let of = |port| Arrival::new(THERE, IpProtocol::UDP, Some(port));
+    assert_eq!(table.sender(&of(5556)), Some(moved));
+    // They are counted as before.
+    assert!(table.remove(other));
+    assert!(table.listens(HERE, IpProtocol::UDP, 5556) && table.is_local(HERE));
+    assert!(table.remove(moved));
+    assert!(!table.listens(HERE, IpProtocol::UDP, 5556) && !table.is_local(HERE));
+}
+
 /// Peers that cannot be told apart are refused, and tenants do not change.
 #[test]
 fn peers_must_be_distinct() {

@@ -232,8 +232,8 @@ impl NaivePeers {
         if others.any(|(_, t, p)| Self::arrival_of(t, p) == new) {
             return Err(PeerError::NotDistinct);
         }
-        // The old one's are still there.
-        let tunnels = all.iter().map(|(_, tunnel, _)| *tunnel);
+        let others = all.iter().filter(|(other, ..)| *other != id);
+        let tunnels = others.map(|(_, tunnel, _)| *tunnel);
         if Self::own_of(tunnels.chain([&tunnel])).len() > self.own {
             return Err(PeerError::OwnFull);
         }
