@@ -161,6 +161,10 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
 
     /// The peers, to add and to remove some. What is known of the path of a peer that was removed or
     /// replaced is forgotten.
+    ///
+    /// A [`OnePeer`](super::OnePeer) that is overwritten by another is still the same peer: what was known of its path
+    /// is kept, the MTU that the old policy gave it included. For another peer, or another [`MtuPolicy`], make a new
+    /// endpoint on [`Path::EMPTY`].
     #[inline]
     #[must_use]
     pub const fn peers_mut(&mut self) -> &mut P {
