@@ -151,6 +151,11 @@
 //! sent itself; pass ICMP errors to all of them. Several may [relay](Inbound::Relay) the same one then: send one of
 //! these to the inner side.
 //!
+//! GRE sequence numbers and TCP numbers cannot be shared out: each core's [`Path`] counts from 0, and a peer that checks
+//! them drops about half of what two cores send ([`SequenceWindow`](crate::shim::SequenceWindow), RFC 2890 §2.2). Let one
+//! core send to such a peer, or give each packet its sequence number yourself
+//! ([`with_sequence`](crate::packet::PerPacket::with_sequence)).
+//!
 //! # Load balancers
 //!
 //! Where many peers share one inner address, the inner destination does not name the peer. Give each backend a
