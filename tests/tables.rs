@@ -1035,7 +1035,7 @@ fn d_07_d_17_d_19_d_20_access_of_ones_own_and_by_reference() {
             access.peer(ipip_flow(R.into(), L.into())).is_some(),
             access.is_local(R.into()),
             access.allows_inner(number, A.into()),
-            access.is_tunnel_port(IpProtocol::UDP, 5555),
+            access.is_tunnel_port(R.into(), IpProtocol::UDP, 5555),
             access.is_endpoint(B.into()),
         ];
         (number, access.tag(number), said)
@@ -1061,6 +1061,7 @@ fn d_07_d_17_d_19_d_20_access_of_ones_own_and_by_reference() {
     let nobody = A.into();
     assert!(!Access::is_tunnel_port(
         &by_reference,
+        R.into(),
         IpProtocol::UDP,
         6080
     ));

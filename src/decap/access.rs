@@ -51,11 +51,11 @@ pub trait Access {
         peer
     }
 
-    /// Whether another tunnel of this host listens on this UDP or TCP port: an inner packet to it
-    /// would be opened here again (RFC 2473 §4.1).
+    /// Whether a tunnel of this host listens on this UDP or TCP port of `address`, which is one of our own: an
+    /// inner packet to it would be opened here again (RFC 2473 §4.1).
     #[inline]
-    fn is_tunnel_port(&self, protocol: IpProtocol, port: u16) -> bool {
-        let _ = (protocol, port);
+    fn is_tunnel_port(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
+        let _ = (address, protocol, port);
         false
     }
 
@@ -94,8 +94,8 @@ impl<A: Access + ?Sized> Access for &A {
     }
 
     #[inline]
-    fn is_tunnel_port(&self, protocol: IpProtocol, port: u16) -> bool {
-        (**self).is_tunnel_port(protocol, port)
+    fn is_tunnel_port(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
+        (**self).is_tunnel_port(address, protocol, port)
     }
 
     #[inline]
@@ -345,7 +345,7 @@ impl Access for Edge<'_> {
     }
 
     #[inline]
-    fn is_tunnel_port(&self, _protocol: IpProtocol, port: u16) -> bool {
+    fn is_tunnel_port(&self, _address: Ipv4Addr, _protocol: IpProtocol, port: u16) -> bool {
         self.tunnel_ports.contains(&port)
     }
 

@@ -242,7 +242,7 @@ impl Access for EdgeTable<'_> {
     }
 
     #[inline]
-    fn is_tunnel_port(&self, _protocol: IpProtocol, port: u16) -> bool {
+    fn is_tunnel_port(&self, _address: Ipv4Addr, _protocol: IpProtocol, port: u16) -> bool {
         self.tunnel_ports.contains(&port)
     }
 

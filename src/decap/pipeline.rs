@@ -232,9 +232,11 @@ impl<A: Access> Checks<A> {
         let has_ports = matches!(header.protocol(), IpProtocol::UDP | IpProtocol::TCP)
             && header.fragment_offset() == FragmentOffset::ZERO;
         match inner.payload().first_chunk() {
-            Some(&[_, _, high, low]) if has_ports => self
-                .access
-                .is_tunnel_port(header.protocol(), u16::from_be_bytes([high, low])),
+            Some(&[_, _, high, low]) if has_ports => self.access.is_tunnel_port(
+                header.destination(),
+                header.protocol(),
+                u16::from_be_bytes([high, low]),
+            ),
             _ => false,
         }
     }

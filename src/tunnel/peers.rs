@@ -450,9 +450,8 @@ impl<P: Peers> Access for PeerAccess<'_, P> {
     }
 
     #[inline]
-    fn is_tunnel_port(&self, protocol: IpProtocol, port: u16) -> bool {
-        // The inner packet is for one of our addresses: which one does not matter to who opens it.
-        self.peers.listens(self.local, protocol, port)
+    fn is_tunnel_port(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
+        self.peers.listens(address, protocol, port)
     }
 
     #[inline]

@@ -3,11 +3,15 @@
 use core::net::Ipv4Addr;
 
 use ipencap::decap::{InnerPolicy, OuterMeta};
+use ipencap::encap;
 use ipencap::encap::{AnyTunnel, OuterPolicy, Role, Tunnel};
 use ipencap::error::{EncapError, Eviction, PathMtuIgnored, Reason, ReassemblyError, Refused};
-use ipencap::shim::{Fou, IpIp, Tcp};
+use ipencap::packet::{PerPacket, Span};
+use ipencap::shim::{Fou, Gre, IpIp, Tcp};
 use ipencap::time::Instant;
-use ipencap::tunnel::{Cause, EndpointConfig, Event, Inbound, Outbound, PeerId, PeerPolicy, Peers};
+use ipencap::tunnel::{
+    Cause, EndpointConfig, Event, Inbound, Outbound, PeerId, PeerPolicy, PeerTunnel, Peers, TwoWay,
+};
 use ipencap::wire::{Ecn, IpProtocol, LengthPrefix};
 use ipencap_kit::oracle::{self, Plain};
 
@@ -350,6 +354,74 @@ fn l_04_a_tunnel_does_not_swallow_its_own_packets() {
         ),
         "{verdict:?}"
     );
+}
+
+/// D-20, L-01. A stack is not opened once more inside of itself.
+#[test]
+fn d_20_a_stack_inside_of_itself_is_not_delivered() {
+    let (inside, exit) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+    let fou = |from, to| Tunnel::new(from, to, Fou::new(5555)).unwrap();
+    let far = (ipip(exit, inside), fou(THERE, HERE));
+    let wrapped = |packet: &[u8]| {
+        let mut buffer = [&[0; 60], packet].concat();
+        let span = Span::new(60, packet.len());
+        encap(&far, &mut buffer, span, &PerPacket::new())
+            .unwrap()
+            .to_vec()
+    };
+    let packet = between([10, 2, 0, 9], [10, 1, 0, 5], 60, true);
+    let once = wrapped(&packet);
+    let mut near = one((ipip(inside, exit), fou(HERE, THERE)), "0.0.0.0/0");
+    assert_eq!(delivered(&mut near, START, &once), packet);
+    let (verdict, inner) = receive(&mut near, START, &wrapped(&once));
+    assert!(inner.is_none(), "{verdict:?}");
+    let Event::DroppedInbound(Cause::Refused(refused)) = near.tally().last() else {
+        panic!("{verdict:?}")
+    };
+    assert_eq!(refused.reason, Reason::NestingLimit);
+    // To another port there is nothing to be opened.
+    let mut other = once;
+    oracle::put_u16(&mut other, 22, 53);
+    oracle::put_u16(&mut other, 26, 0);
+    assert_eq!(delivered(&mut near, START, &wrapped(&other)), other);
+}
+
+/// D-20. Nor does one peer send what another's tunnel at another own address would open.
+#[test]
+fn d_20_a_packet_for_the_tunnel_at_another_own_address_is_not_delivered() {
+    let second_here = Ipv4Addr::new(198, 51, 100, 2);
+    let mut hub = many(2, EndpointConfig::DEFAULT);
+    let table = hub.peers_mut();
+    let fou = AnyTunnel::from(Tunnel::new(HERE, THERE, Fou::new(5555)).unwrap());
+    table.add(fou, PeerPolicy::DEFAULT).unwrap();
+    let plain = AnyTunnel::from(ipip(second_here, ELSEWHERE));
+    let plain = table.add(plain, PeerPolicy::DEFAULT).unwrap();
+    table.allow(plain, prefix("0.0.0.0/0")).unwrap();
+
+    for (destination, port, is_opened_again) in [
+        (HERE, 5555u16, true),
+        (HERE, 5556, false),
+        (second_here, 5555, false),
+    ] {
+        let [high, low] = port.to_be_bytes();
+        let header = Plain {
+            source: THERE.octets(),
+            destination: destination.octets(),
+            ..Plain::of(17)
+        };
+        let packet = header.packet(&[0x0f, 0xa0, high, low, 0, 8, 0, 0]);
+        let outer = Plain {
+            source: ELSEWHERE.octets(),
+            destination: second_here.octets(),
+            ..Plain::of(4)
+        };
+        let (verdict, inner) = receive(&mut hub, START, &outer.packet(&packet));
+        if is_opened_again {
+            assert_eq!(hub.tally().last(), refused(Reason::NestingLimit));
+        } else {
+            assert_eq!(inner.as_ref(), Some(&packet), "{verdict:?}");
+        }
+    }
 }
 
 /// L-03, L-07. Two tunnels that lead into each other: the packet grows until it fits no more, and dies.

@@ -135,6 +135,7 @@ fn decapsulated(carrier: &dyn NaiveCarrier, packet: &[u8]) -> Result<Accepted, R
             tag: 0,
         }],
         endpoints: vec![],
+        ports: vec![],
     };
     let switches = Switches {
         max_depth: 1,

@@ -64,6 +64,7 @@ pub(super) fn access<A: Access>(access: &A) {
     seen(<A as Access>::is_endpoint(black_box(access), address()));
     seen(<A as Access>::is_tunnel_port(
         black_box(access),
+        address(),
         protocol(),
         word(),
     ));

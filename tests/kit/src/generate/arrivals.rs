@@ -133,6 +133,7 @@ fn narrow_network(u: &mut Unstructured<'_>) -> Result<Network> {
             tag: 0,
         }],
         endpoints: vec![],
+        ports: vec![],
     })
 }
 
@@ -166,6 +167,7 @@ fn network(u: &mut Unstructured<'_>) -> Result<Network> {
         local,
         peers,
         endpoints,
+        ports: vec![],
     })
 }
 

@@ -267,6 +267,11 @@ fn inner(u: &mut Unstructured<'_>, is_ours: bool) -> Result<Vec<u8>> {
                 oracle::put_u16(&mut payload, 2, checksum);
             }
         }
+        17 => {
+            let port: u16 = *u.choose(&[5555, 5556, 53])?;
+            let [high, low] = port.to_be_bytes();
+            payload.splice(0..0, [0x0f, 0xa0, high, low, 0, 8, 0, 0]);
+        }
         _ => {}
     }
     if odds(u, 1, 8)? {

@@ -288,6 +288,7 @@ fn check_edge(table: &EdgeTable<'_>, naive: &NaiveEdge, case: &EdgeCase) {
             assert_eq!(tag, peer, "as Edge: {address:?} {port}");
         }
     }
-    assert!(table.is_tunnel_port(IpProtocol::UDP, 5555));
-    assert!(!table.is_tunnel_port(IpProtocol::UDP, 5556));
+    let anywhere = [192, 0, 2, 1].into();
+    assert!(table.is_tunnel_port(anywhere, IpProtocol::UDP, 5555));
+    assert!(!table.is_tunnel_port(anywhere, IpProtocol::UDP, 5556));
 }

@@ -40,6 +40,8 @@ pub struct Network {
     pub peers: Vec<Peer>,
     /// Other tunnel endpoints.
     pub endpoints: Vec<[u8; 4]>,
+    /// Addresses, protocols and ports at which other tunnels receive.
+    pub ports: Vec<([u8; 4], u8, u16)>,
 }
 
 /// The switches of a decapsulator.
@@ -353,7 +355,16 @@ pub fn decapsulate(
     }
     // D-20
     let is_tunnel = [4, 41, 47, 55, 137].contains(&inner.protocol);
-    let reopened = is_local(inner.destination) && (is_tunnel || carrier.reopens(&inner));
+    let is_for_port = match inner.payload {
+        [_, _, high, low, ..] if inner.flags_offset.trailing_zeros() >= 13 => {
+            let port = u16::from_be_bytes([*high, *low]);
+            let at = (inner.destination, inner.protocol, port);
+            network.ports.contains(&at)
+        }
+        _ => false,
+    };
+    let reopened =
+        is_local(inner.destination) && (is_tunnel || carrier.reopens(&inner) || is_for_port);
     if (reopened || (switches.refuse_tunnels && is_tunnel)) && switches.max_depth <= 1 {
         return Err(refuse(R::NestingLimit));
     }

@@ -561,6 +561,7 @@ impl NaiveEndpoint {
             local: self.peers.local(),
             peers: peers.map(|(id, tunnel, _)| peer(id, tunnel)).collect(),
             endpoints: all.iter().map(|(_, t, _)| t.outer().destination).collect(),
+            ports: self.peers.ports(),
         }
     }
 

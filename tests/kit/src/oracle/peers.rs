@@ -321,14 +321,20 @@ impl NaivePeers {
             .collect()
     }
 
+    /// Where tunnels receive: addresses, protocols and ports.
+    #[must_use]
+    pub fn ports(&self) -> Vec<([u8; 4], u8, u16)> {
+        let all = self.all().into_iter();
+        let ports = all.filter_map(|(_, tunnel, _)| match tunnel.kind() {
+            (17, Some(port)) => Some((tunnel.outer().source, 17, u16::try_from(port).unwrap())),
+            _ => None,
+        });
+        ports.collect()
+    }
+
     /// Whether a tunnel receives at this port of this address.
     #[must_use]
     pub fn listens(&self, address: [u8; 4], protocol: u8, port: u16) -> bool {
-        let mut all = self.all().into_iter();
-        all.any(|(_, tunnel, _)| {
-            protocol == 17
-                && tunnel.outer().source == address
-                && tunnel.kind() == (17, Some(port.into()))
-        })
+        self.ports().contains(&(address, protocol, port))
     }
 }
