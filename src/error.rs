@@ -201,9 +201,10 @@ numbered! {
         /// The outer DF flag is clear, but the packet has no identification (RFC 6864 §4.3). Set
         /// [`PerPacket::with_identification`](crate::packet::PerPacket::with_identification).
         NoIdentification = 23, "outer DF is clear and the packet has no identification; set PerPacket::with_identification";
-        /// The inner TCP or UDP checksum is not filled in yet, and the outer checksum cannot be computed
-        /// from the headers alone ([`InnerChecksum::Partial`](crate::packet::InnerChecksum::Partial)).
-        PartialChecksum = 24, "inner checksum is partial and the outer one covers all bytes; fill it in first";
+        /// The inner TCP or UDP checksum is not filled in yet
+        /// ([`InnerChecksum::Partial`](crate::packet::InnerChecksum::Partial)), and the outer checksum cannot be
+        /// computed from the headers alone, or an endpoint would have to split the packet.
+        PartialChecksum = 24, "inner checksum is partial, but the outer one covers all bytes or the packet is split; fill it in first";
         /// The tunnel writes sequence numbers, but the packet has none (RFC 2890 §2.2). Set
         /// [`PerPacket::with_sequence`](crate::packet::PerPacket::with_sequence).
         NoSequence = 25, "the tunnel numbers its packets; set PerPacket::with_sequence";

@@ -11,7 +11,7 @@ use crate::fragment::{self, Plan};
 use crate::icmp::{IcmpError, Kind};
 use crate::mss::Patch;
 use crate::mtu::MIN_MTU;
-use crate::packet::{Facts, PerPacket};
+use crate::packet::{Facts, InnerChecksum, PerPacket};
 use crate::wire::{Ipv4, Ipv4Flags};
 
 impl<P: Peers, C: Tally> Core<'_, P, C> {
@@ -78,6 +78,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             *cause = Cause::SegmentTooLong;
         } else if has_df {
             self.answer(packet, Kind::FragmentationNeeded { mtu }, verdict);
+        } else if request.per_packet.inner_checksum() == InnerChecksum::Partial {
+            // No device sees all bytes that the checksum covers.
+            *cause = Cause::Encap(EncapError::PartialChecksum);
         } else {
             let mut per_packet = PerPacket::new();
             if let Some(plan) = self.split(request, peer, (parsed, mtu), &mut per_packet, cause) {

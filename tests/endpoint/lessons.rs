@@ -1,13 +1,19 @@
-//! Faults that other tunnels had, one test each.
+//! Faults that tunnels had, others and this one, one test each.
 
-use ipencap::encap::Tunnel;
+use core::net::Ipv4Addr;
+
+use ipencap::decap::OuterMeta;
+use ipencap::encap::{MinEnc, Tunnel};
 use ipencap::error::{EncapError, Eviction, Reason, Refused};
-use ipencap::packet::PerPacket;
+use ipencap::packet::{InnerChecksum, PerPacket};
+use ipencap::shim::{Fou, Gre};
 use ipencap::time::{Duration, Instant};
 use ipencap::tunnel::{
-    Cause, EndpointConfig, Event, Identifications, Inbound, Outbound, PeerPolicy, Peers,
+    Cause, Change, EndpointConfig, Event, Identifications, Inbound, Outbound, PeerId, PeerPolicy,
+    PeerTunnel, Peers,
 };
-use ipencap_kit::oracle;
+use ipencap::wire::{Ecn, IpProtocol};
+use ipencap_kit::oracle::{self, Plain};
 
 use crate::ends::{
     COPY_DF, Dice, ELSEWHERE, FAR, HERE, NEAR, SAID, START, THERE, at, between, delivered, inner,
@@ -408,4 +414,41 @@ fn x_30_a_clock_that_runs_back_stands_still() {
     sent(&mut near, START, &inner(1380, true));
     let _ = send_as(&mut near, START, 0, &inner(9000, false), &SAID);
     assert_eq!(near.tally().packets(), 7);
+}
+
+/// C-22. Of a packet whose checksum a device is to fill in, no fragment has the bytes that it covers.
+#[test]
+fn c_22_t39_a_packet_with_a_partial_checksum_is_not_split() {
+    let header = |flags_offset| Plain {
+        flags_offset,
+        ..Plain::of(17)
+    };
+    let mut datagram = vec![0x9c, 0x40, 0, 53, 11, 0xa4, 0, 0];
+    datagram.resize(2980, 7);
+    let said = SAID.with_inner_checksum(InnerChecksum::Partial);
+    let (mut near, _) = pair();
+    let packet = header(0).packet(&datagram);
+    let (verdict, outers) = send_as(&mut near, START, 0, &packet, &said);
+    let cause = Cause::Encap(EncapError::PartialChecksum);
+    assert!(
+        matches!(verdict, Outbound::Drop { cause: found, .. } if found == cause),
+        "{verdict:?}"
+    );
+    assert!(outers.is_empty());
+    assert_eq!(near.tally().last(), Event::DroppedOutbound(cause));
+    assert_eq!(near.outbound(START, &packet, &said), verdict);
+    // One that fits goes, one that must not be fragmented is answered, and a filled one is split.
+    let short = header(0).packet(&datagram[..1000]);
+    let (verdict, _) = send_as(&mut near, START, 0, &short, &said);
+    assert!(matches!(verdict, Outbound::Send { .. }), "{verdict:?}");
+    let (verdict, _) = send_as(
+        &mut near,
+        START,
+        0,
+        &header(0x4000).packet(&datagram),
+        &said,
+    );
+    assert!(matches!(verdict, Outbound::Answer { .. }), "{verdict:?}");
+    let (verdict, _) = send(&mut near, START, &packet);
+    assert!(matches!(verdict, Outbound::Split { .. }), "{verdict:?}");
 }

@@ -1,7 +1,7 @@
 //! Inputs for the laws of endpoints: peers that come and go, packets from both sides, and time.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use ipencap::encap::PerPacket;
+use ipencap::encap::{InnerChecksum, PerPacket};
 use ipencap::pmtu::PathMtuConfig;
 use ipencap::time::Duration;
 use ipencap::tunnel::{EndpointConfig, Identifications, MssPolicy, MtuPolicy, PeerPolicy};
@@ -312,6 +312,9 @@ fn said(u: &mut Unstructured<'_>) -> Result<PerPacket> {
     }
     if odds(u, 1, 8)? {
         said = said.with_segment_len(*u.choose(&[1460, 500, 60, 3000])?);
+    }
+    if odds(u, 1, 12)? {
+        said = said.with_inner_checksum(InnerChecksum::Partial);
     }
     Ok(said)
 }

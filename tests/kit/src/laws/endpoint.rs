@@ -1,6 +1,6 @@
 use ipencap::decap::{OuterMeta, Prefix, PrefixEntry};
-use ipencap::encap::{AnyTunnel, PerPacket};
-use ipencap::error::Reason;
+use ipencap::encap::{AnyTunnel, InnerChecksum, PerPacket};
+use ipencap::error::{EncapError, Reason};
 use ipencap::fragment::{Limits, Reassembler, Slot};
 use ipencap::icmp::{BucketConfig, IcmpError};
 use ipencap::packet::{Packet, Span};
@@ -459,6 +459,11 @@ fn law_outbound(
     let (verdict, mut outers) = send(endpoint, now, door, tenant, packet, said);
     let (counted_for, event, len, fragments) = endpoint.tally_mut().take();
     assert_eq!(len, packet.len());
+    if door == EndpointDoor::Payload && said.inner_checksum() == InnerChecksum::Partial {
+        let cause = Cause::Encap(EncapError::PartialChecksum);
+        assert_eq!(event, Event::DroppedOutbound(cause));
+        return vec![];
+    }
     if door == EndpointDoor::Payload && !is_udp {
         assert_eq!(event.name(), "DroppedOutbound");
         assert!(matches!(verdict, Outbound::Drop { cause, .. } if cause.name() == "NoPayloadForm"));

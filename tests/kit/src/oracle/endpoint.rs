@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ipencap::encap::PerPacket;
+use ipencap::encap::{InnerChecksum, PerPacket};
 use ipencap::error::{EncapError, Ignored, ParseError, Reason, Silence};
 use ipencap::icmp::Kind;
 use ipencap::pmtu::{Effect, PathMtuConfig, QuotedLen};
@@ -385,8 +385,9 @@ impl NaiveEndpoint {
         Ok(outer)
     }
 
-    /// The packet with its MSS lowered to what fits; the checksum of the segment is right after if it was before.
-    fn lowered(&mut self, id: NaiveId, mtu: u16, packet: &[u8]) -> Vec<u8> {
+    /// The packet with its MSS lowered to what fits; the checksum of the segment is right after if it was before. A
+    /// partial one stays.
+    fn lowered(&mut self, id: NaiveId, mtu: u16, packet: &[u8], is_partial: bool) -> Vec<u8> {
         let (_, policy) = self.peers.get(id).unwrap();
         let fits = mtu.saturating_sub(self.overhead(id)).saturating_sub(40);
         let limit = match policy.mss {
@@ -400,7 +401,9 @@ impl NaiveEndpoint {
         let (at, end) = syn_at(packet).unwrap();
         let old = covered_by_tcp(packet, at);
         let mut checksum = u16_at(packet, at + 16);
-        if verifies(&old) {
+        if is_partial {
+            // The device sums what is there then.
+        } else if verifies(&old) {
             checksum = tcp_checksum(&covered_by_tcp(&lower, at));
         } else {
             // A wrong one stays wrong by as much.
@@ -435,7 +438,8 @@ impl NaiveEndpoint {
         }
         let path_mtu = self.path(id).unwrap().mtu.mtu();
         let mtu = said.link_mtu().unwrap_or(u16::MAX).min(path_mtu);
-        let lower = self.lowered(id, mtu, packet);
+        let is_partial = said.inner_checksum() == InnerChecksum::Partial;
+        let lower = self.lowered(id, mtu, packet, is_partial);
         let objection = match self.wrapped(id, &lower, said) {
             Ok(outer) => {
                 let notice = self.notice(id, packet, &fields);
@@ -467,6 +471,10 @@ impl NaiveEndpoint {
         if has_df {
             let kind = Kind::FragmentationNeeded { mtu };
             return self.answer(Some(id), packet, kind, why);
+        }
+        if is_partial {
+            // C-22: a device would sum a part of what the checksum covers.
+            return Went::Dropped(Some(id), Why::Encap(EncapError::PartialChecksum));
         }
         let parts = match fragments(&lower, mtu) {
             Ok(parts) => parts,
@@ -583,7 +591,7 @@ impl NaiveEndpoint {
             path.heard = clock;
             path.is_silent = false;
             let mtu = path.mtu.mtu();
-            let inner = self.lowered(*id, mtu, &accepted.inner.0);
+            let inner = self.lowered(*id, mtu, &accepted.inner.0, false);
             return Came::Delivered(*id, inner);
         }
         let refused = |id, reason| Came::Dropped(id, Why::Refused(reason));
