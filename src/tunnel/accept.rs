@@ -120,13 +120,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     ) -> bool {
         *refusal = Cause::NoPeer;
         let now = self.now();
-        let Some((tunnel, _, path)) = self.peer(peer) else {
+        let Some((.., path)) = self.peer(peer) else {
             return false;
         };
-        if is_own(tunnel, facts) {
-            *refusal = Cause::RoutingLoop;
-            return false;
-        }
         *numbered = path.numbered(path.mtu.current(), per_packet);
         let mut counting = None;
         loop {
@@ -231,11 +227,15 @@ fn stream_len<T: PeerTunnel>(tunnel: &T, inner: &Facts) -> u32 {
         .saturating_add(u32::try_from(beside).unwrap_or(0))
 }
 
-/// Whether a packet is one that this very tunnel has written.
+/// Whether a packet is one that this very tunnel has written. One that shows no port counts as such: to wrap a
+/// fragment of an own packet could go on for ever.
 #[inline(always)]
-fn is_own<T: PeerTunnel>(tunnel: &T, facts: &Facts) -> bool {
-    facts.protocol() == tunnel.arrival().protocol()
+pub(super) fn is_own<T: PeerTunnel>(tunnel: &T, facts: &Facts) -> bool {
+    let ours = tunnel.departure();
+    let port = u32::from(facts.flow().destination_port);
+    facts.protocol() == ours.protocol()
         && (facts.source(), facts.destination()) == tunnel.ends()
+        && (port == 0 || ours.number().is_none_or(|number| number == port))
 }
 
 /// How to lower the MSS option of a packet, if that is above what fits the path.

@@ -22,7 +22,7 @@ pub enum Cause {
     /// There were too many ICMP errors of late (RFC 1812 §4.3.2.8).
     RateLimited,
     /// The packet is an outer packet of this very tunnel: the route to the peer leads into the tunnel (RFC 2003
-    /// §3.2).
+    /// §3.2). A fragment of the tunnel's protocol between its ends counts as one, because it does not show the port.
     RoutingLoop,
     /// An ICMP error does not quote a packet of any of the tunnels (RFC 5927 §4.1).
     NotOurs,

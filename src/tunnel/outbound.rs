@@ -1,6 +1,6 @@
 //! From the inner side to a peer.
 
-use super::accept::{ALL, Accepted, Need, Request, Room};
+use super::accept::{ALL, Accepted, Need, Request, Room, is_own};
 use super::cause::Cause;
 use super::endpoint::{Core, Endpoint};
 use super::peer_tunnel::PeerTunnel;
@@ -255,16 +255,16 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             return self.answer(packet, Kind::NetUnreachable, verdict);
         };
         let mut cause = Cause::NoPeer;
-        let has_room = match self.peer(peer).map(|(tunnel, ..)| room.check(tunnel)) {
-            Some(Ok(())) => true,
-            Some(Err(error)) => {
-                cause = Cause::Encap(error);
-                false
+        let mut may_go = false;
+        if let Some((tunnel, ..)) = self.peer(peer) {
+            match room.check(tunnel) {
+                Ok(()) if is_own(tunnel, facts) => cause = Cause::RoutingLoop,
+                Ok(()) => may_go = true,
+                Err(error) => cause = Cause::Encap(error),
             }
-            None => false,
-        };
+        }
         let mut per_packet = PerPacket::new();
-        if has_room && self.number(request.per_packet, peer, facts, &mut per_packet, &mut cause) {
+        if may_go && self.number(request.per_packet, peer, facts, &mut per_packet, &mut cause) {
             *verdict = Outbound::Send {
                 peer,
                 per_packet,

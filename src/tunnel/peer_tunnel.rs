@@ -51,6 +51,14 @@ pub trait PeerTunnel: Encapsulate {
     /// The address, protocol and port or key by which packets from the peer are recognised.
     fn arrival(&self) -> Arrival;
 
+    /// The address, protocol and port or key by which the peer recognises what we send. Override it where the two
+    /// directions differ.
+    #[inline]
+    fn departure(&self) -> Arrival {
+        let arrival = self.arrival();
+        Arrival::new(self.ends().0, arrival.protocol(), arrival.number())
+    }
+
     /// How many bytes each packet takes of the byte stream of the outermost TCP layer, beside its own: a length
     /// prefix, and the headers of layers inside. `None` without such a layer. What an endpoint numbers the segments
     /// by: those of a second TCP layer, further in, have the numbers of the outermost.
@@ -241,6 +249,11 @@ impl<S: Shim, R: Shim> PeerTunnel for TwoWay<S, R> {
     }
 
     #[inline]
+    fn departure(&self) -> Arrival {
+        self.sending.departure()
+    }
+
+    #[inline]
     fn stream_overhead(&self) -> Option<usize> {
         self.sending.stream_overhead()
     }
@@ -274,6 +287,11 @@ impl<T: PeerTunnel + ?Sized> PeerTunnel for &T {
     #[inline]
     fn arrival(&self) -> Arrival {
         (**self).arrival()
+    }
+
+    #[inline]
+    fn departure(&self) -> Arrival {
+        (**self).departure()
     }
 
     #[inline]
@@ -353,6 +371,11 @@ impl<I: PeerTunnel, O: PeerTunnel> PeerTunnel for (I, O) {
     #[inline]
     fn arrival(&self) -> Arrival {
         self.1.arrival()
+    }
+
+    #[inline]
+    fn departure(&self) -> Arrival {
+        self.1.departure()
     }
 
     #[inline]
@@ -473,8 +496,12 @@ impl<T: PeerTunnel> PeerTunnel for [T] {
 
     #[inline]
     fn arrival(&self) -> Arrival {
-        let nothing = Arrival::new(NO_ENDS.1, IpProtocol(0), None);
-        self.last().map_or(nothing, T::arrival)
+        self.last().map_or(NOTHING, T::arrival)
+    }
+
+    #[inline]
+    fn departure(&self) -> Arrival {
+        self.last().map_or(NOTHING, T::departure)
     }
 
     #[inline]
@@ -493,6 +520,7 @@ impl<T: PeerTunnel> PeerTunnel for [T] {
 
 /// Of a stack without layers: no packet comes from there.
 const NO_ENDS: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+const NOTHING: Arrival = Arrival::new(NO_ENDS.1, IpProtocol(0), None);
 
 /// As the slice.
 impl<T: PeerTunnel, const N: usize> PeerTunnel for [T; N] {
@@ -522,6 +550,11 @@ impl<T: PeerTunnel, const N: usize> PeerTunnel for [T; N] {
     #[inline]
     fn arrival(&self) -> Arrival {
         self.as_slice().arrival()
+    }
+
+    #[inline]
+    fn departure(&self) -> Arrival {
+        self.as_slice().departure()
     }
 
     #[inline]

@@ -356,6 +356,70 @@ fn l_04_a_tunnel_does_not_swallow_its_own_packets() {
     );
 }
 
+/// L-04. A packet between the ends of a tunnel is the tunnel's own only if it goes to the tunnel's port.
+#[test]
+fn l_04_what_goes_to_another_port_is_not_the_tunnels_own() {
+    fn dropped<T: PeerTunnel>(tunnel: T, packet: &[u8]) -> bool {
+        let mut near = one(tunnel, "0.0.0.0/0");
+        let (verdict, _) = send(&mut near, START, packet);
+        match verdict {
+            Outbound::Send { .. } => false,
+            Outbound::Drop {
+                cause: Cause::RoutingLoop,
+                ..
+            } => true,
+            _ => panic!("{verdict:?}"),
+        }
+    }
+    let packet = |protocol, flags_offset, port: u16| {
+        let [high, low] = port.to_be_bytes();
+        let header = Plain {
+            source: HERE.octets(),
+            destination: THERE.octets(),
+            flags_offset,
+            ..Plain::of(protocol)
+        };
+        header.packet(&[
+            0x0f, 0xa0, high, low, 0, 24, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ])
+    };
+    let fou = |port| Tunnel::new(HERE, THERE, Fou::new(port)).unwrap();
+    let tcp = Tunnel::new(HERE, THERE, Tcp::new(40_001, 443)).unwrap();
+    let inside = ipip(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+    for (port, is_own) in [(53, false), (5555, true)] {
+        let packet = packet(17, 0, port);
+        assert_eq!(dropped(fou(5555), &packet), is_own);
+        let by_reference = &fou(5555);
+        assert_eq!(dropped(by_reference, &packet), is_own);
+        assert_eq!(dropped((inside, fou(5555)), &packet), is_own);
+        assert_eq!(dropped(AnyTunnel::from(fou(5555)), &packet), is_own);
+        let layers = [inside.into(), AnyTunnel::from(fou(5555))];
+        assert_eq!(dropped(layers, &packet), is_own);
+        // As it sends, not as it receives.
+        let both_ways = TwoWay::new(fou(5555), Fou::new(53));
+        assert_eq!(dropped(both_ways, &packet), is_own);
+        assert_eq!(dropped((inside, both_ways), &packet), is_own);
+        let both_ways = TwoWay::new(fou(5555), IpIp);
+        assert_eq!(dropped(both_ways, &packet), is_own);
+        // What is inside tells no port.
+        assert!(!dropped(ipip(HERE, THERE), &packet));
+    }
+    assert!(!dropped(tcp, &packet(6, 0, 22)));
+    assert!(dropped(tcp, &packet(6, 0, 443)));
+    assert!(!dropped(tcp, &packet(17, 0, 443)));
+    assert!(!dropped(TwoWay::new(fou(5555), IpIp), &packet(4, 0, 5555)));
+    // A fragment shows no port. It may be the tunnel's own: to wrap it again could go on for ever.
+    for flags_offset in [0x2000, 0x0009] {
+        assert!(dropped(fou(5555), &packet(17, flags_offset, 53)));
+    }
+    // Of GRE the key tells nothing to a router.
+    let gre = Tunnel::new(HERE, THERE, Gre::new().with_key(7)).unwrap();
+    assert!(dropped(gre, &packet(47, 0, 53)));
+    // Of addresses of its own it is not.
+    let other = between(HERE.octets(), ELSEWHERE.octets(), 60, true);
+    assert!(!dropped(fou(5555), &other));
+}
+
 /// D-20, L-01. A stack is not opened once more inside of itself.
 #[test]
 fn d_20_a_stack_inside_of_itself_is_not_delivered() {

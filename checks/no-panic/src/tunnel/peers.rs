@@ -100,6 +100,7 @@ fn both_ways<T: PeerTunnel + ?Sized>(tunnel: &T) {
     seen(<T as PeerTunnel>::ends(tunnel));
     seen(<T as PeerTunnel>::inner_ends(tunnel));
     seen(<T as PeerTunnel>::arrival(tunnel));
+    seen(<T as PeerTunnel>::departure(tunnel));
     seen(<T as PeerTunnel>::stream_overhead(tunnel));
     let policy = black_box(InnerPolicy::DEFAULT);
     let receiver = <T as PeerTunnel>::peer_receiver(tunnel, Anybody, policy);

@@ -431,8 +431,16 @@ impl NaiveEndpoint {
         };
         let (tunnel, _) = self.peers.get(id).unwrap();
         let outer = tunnel.outer();
+        let is_at_port = match (tunnel.kind(), fields.payload) {
+            ((17, Some(ours)), [_, _, high, low, ..]) if !fields.is_fragment() => {
+                let port = u16::from_be_bytes([*high, *low]);
+                port == 0 || u32::from(port) == ours
+            }
+            _ => true,
+        };
         if (fields.source, fields.destination) == (outer.source, outer.destination)
             && fields.protocol == tunnel.kind().0
+            && is_at_port
         {
             return Went::Dropped(Some(id), Why::RoutingLoop);
         }
