@@ -257,6 +257,23 @@ impl PerPacket {
         (self.tcp_sequence, self.tcp_acknowledgment)
     }
 
+    /// The sequence number of the packet behind this one, which has one.
+    #[inline(always)]
+    pub(crate) const fn next_sequence(&self) -> u32 {
+        self.sequence.wrapping_add(1)
+    }
+
+    /// The same without the numbers that no two packets share.
+    pub(crate) const fn without_numbers(self) -> Self {
+        let numbers = Given::IDENTIFICATION.union(Given::SEQUENCE);
+        Self {
+            identification: 0,
+            sequence: 0,
+            given: self.given.difference(numbers),
+            ..self
+        }
+    }
+
     /// The longest outermost packet that these rules let pass, in bytes: the MTU, or what 16 bits can
     /// say.
     #[inline(always)]

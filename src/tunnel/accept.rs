@@ -99,7 +99,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let outer = tunnel.check(&facts, &numbered, rules).ok()?;
         // Once more: to check the packet most tunnels need few of them, and registers are few.
         let numbered = path.numbered(path.mtu.current(), request.per_packet);
-        path.sent(now, stream_len(tunnel, &facts), outer.len());
+        path.sent(now, &numbered, stream_len(tunnel, &facts), outer.len());
         Some(Accepted {
             peer,
             facts,
@@ -131,7 +131,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             };
             match longest(tunnel, facts, numbered) {
                 Ok(longest) => {
-                    path.sent(now, stream_len(tunnel, facts), longest);
+                    path.sent(now, numbered, stream_len(tunnel, facts), longest);
                     break;
                 }
                 Err(EncapError::NoIdentification) if counting.is_none() => {
@@ -178,24 +178,27 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let (tunnel, _, path) = self.peer(peer)?;
         let numbered = path.numbered(u16::MAX, &PerPacket::new());
         tunnel.check(facts, &numbered, ALL).ok()?;
-        path.count(now, stream_len(tunnel, facts));
+        path.count(now, &numbered, stream_len(tunnel, facts));
         Some(numbered)
     }
 
-    /// [`number`](Self::number) of another fragment of a packet that is split.
+    /// [`number`](Self::number) of another fragment of a packet that is split, and counts it. The numbers that the
+    /// caller gave are the first one's.
     pub(super) fn number_fragment(
         &mut self,
         per_packet: &PerPacket,
         peer: PeerId,
         fragment: &Facts,
         numbered: &mut PerPacket,
-        refusal: &mut Cause,
     ) -> bool {
-        let is_numbered = self.number(per_packet, peer, fragment, numbered, refusal);
-        if is_numbered {
-            let len = fragment.len_with(0);
-            self.tally.count(Some(peer), Event::Fragments, len);
-        }
+        let (said, mut refusal) = (per_packet.without_numbers(), Cause::NoPeer);
+        let is_numbered = self.number(&said, peer, fragment, numbered, &mut refusal);
+        let event = if is_numbered {
+            Event::Fragments
+        } else {
+            Event::DroppedOutbound(refusal)
+        };
+        self.tally.count(Some(peer), event, fragment.len_with(0));
         is_numbered
     }
 }

@@ -24,8 +24,9 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     ///
     /// `per_packet` has what the caller knows of the packet: the flow's hash, the state of its checksum, and for
     /// a super-packet the length of its segments. The endpoint sets the GRE sequence number and the
-    /// identification where the caller does not. A TCP sequence number is the caller's plus what the stream to the peer
-    /// has carried before.
+    /// identification where the caller does not, and of a packet that is split it sets those of all fragments but the
+    /// first. Its sequence numbers go on from the last one, whoever gave that. A TCP sequence number is the caller's
+    /// plus what the stream to the peer has carried before.
     ///
     /// The verdict is counted, and the packet's identification and sequence number are not used again. If you then do
     /// not send a packet that the verdict says to send, count that yourself.
@@ -110,7 +111,11 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     }
 
     /// What to wrap another fragment of a packet with that is [split](Outbound::Split). The caller has
-    /// wrapped the first one with what the verdict says. `None` if the peer was removed.
+    /// wrapped the first one with what the verdict says. `per_packet` is what was said of the packet to
+    /// [`outbound`](Self::outbound).
+    ///
+    /// `None` if the peer was removed, or if the fragment no longer fits because the path has become narrower. Nobody
+    /// needs the fragments behind it then. It counts as [`DroppedOutbound`](Event::DroppedOutbound).
     #[inline]
     pub fn next_fragment(
         &mut self,
@@ -120,11 +125,15 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
         fragment: &Fragment,
     ) -> Option<PerPacket> {
         self.core.advance(now);
-        let peer = self.core.named(peer)?;
+        let Some(peer) = self.core.named(peer) else {
+            let event = Event::DroppedOutbound(Cause::NoPeer);
+            self.core.tally.count(None, event, fragment.len());
+            return None;
+        };
         let facts = Facts::trusted(fragment.header());
-        let (mut numbered, mut refusal) = (PerPacket::new(), Cause::NoPeer);
+        let mut numbered = PerPacket::new();
         self.core
-            .number_fragment(per_packet, peer, &facts, &mut numbered, &mut refusal)
+            .number_fragment(per_packet, peer, &facts, &mut numbered)
             .then_some(numbered)
     }
 
@@ -303,18 +312,11 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
         let (buffer, span) = packet.parts_mut();
         let mut numbered = *per_packet;
-        let (mut is_first, mut refusal) = (true, Cause::NoPeer);
+        let mut is_first = true;
         while let Some(fragment) = fragments.advance() {
             let facts = Facts::trusted_by_call(fragment.header());
             // The verdict has the numbers of the first.
-            if !is_first
-                && !self.number_fragment(
-                    request.per_packet,
-                    *peer,
-                    &facts,
-                    &mut numbered,
-                    &mut refusal,
-                )
+            if !is_first && !self.number_fragment(request.per_packet, *peer, &facts, &mut numbered)
             {
                 return;
             }

@@ -22,7 +22,7 @@ pub struct Path {
     /// When a packet came from the peer, and when one went there.
     heard: Instant,
     spoke: Instant,
-    /// Counts all packets, for GRE.
+    /// The number of the next packet, for GRE.
     sequence: u32,
     /// Counts the bytes of all packets, for TCP.
     stream: u32,
@@ -102,19 +102,20 @@ impl Path {
         now.as_millis() >= self.notice_until.as_millis() && self.mtu.is_quiet(now)
     }
 
-    /// A packet went to the peer that takes `stream_len` bytes of a TCP layer's stream; its longest part has `len`
-    /// bytes on the wire. The path MTU is [up to date](PathMtu::advance), or the path is [quiet](Self::is_quiet).
+    /// A packet with these numbers went to the peer that takes `stream_len` bytes of a TCP layer's stream; its longest
+    /// part has `len` bytes on the wire. The path MTU is [up to date](PathMtu::advance), or the path is
+    /// [quiet](Self::is_quiet).
     #[inline(always)]
-    pub(super) fn sent(&mut self, now: Instant, stream_len: u32, len: u32) {
+    pub(super) fn sent(&mut self, now: Instant, numbered: &PerPacket, stream_len: u32, len: u32) {
         self.mtu.sent_soon(len);
-        self.count(now, stream_len);
+        self.count(now, numbered, stream_len);
     }
 
-    /// A packet went to the peer, of whatever length.
+    /// A packet went to the peer, of whatever length. GRE counts on from the caller's number, if it was that.
     #[inline(always)]
-    pub(super) const fn count(&mut self, now: Instant, stream_len: u32) {
+    pub(super) const fn count(&mut self, now: Instant, numbered: &PerPacket, stream_len: u32) {
         self.spoke = now;
-        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence = numbered.next_sequence();
         self.stream = self.stream.wrapping_add(stream_len);
     }
 

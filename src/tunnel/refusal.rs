@@ -4,7 +4,7 @@ use super::accept::{Request, clamp};
 use super::cause::Cause;
 use super::endpoint::{Core, inner_mtu};
 use super::peers::{PeerId, Peers};
-use super::tally::Tally;
+use super::tally::{Event, Tally};
 use super::verdict::Outbound;
 use crate::error::EncapError;
 use crate::fragment::{self, Plan};
@@ -113,8 +113,13 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         };
         let mut first = Facts::trusted_by_call(packet.header());
         first.make_first_fragment(plan.first_len());
-        self.number_fragment(request.per_packet, peer, &first, numbered, refusal)
-            .then_some(plan)
+        let is_numbered = self.number(request.per_packet, peer, &first, numbered, refusal);
+        if !is_numbered {
+            return None;
+        }
+        self.tally
+            .count(Some(peer), Event::Fragments, first.len_with(0));
+        Some(plan)
     }
 
     /// Instead of dropping the packet, an ICMP error to its source, or the reason why there is none.

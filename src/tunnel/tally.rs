@@ -12,7 +12,8 @@ use crate::error::Eviction;
 ///  from the network     =  Delivered + Held + Learnt + Relayed + HostsOwn + Ignored + DroppedInbound
 /// ```
 ///
-/// [`Fragments`](Self::Fragments) and [`GivenUp`](Self::GivenUp) are told besides.
+/// [`Fragments`](Self::Fragments) and [`GivenUp`](Self::GivenUp) are told besides. So is a fragment that
+/// [`Endpoint::next_fragment`](super::Endpoint::next_fragment) refuses, as `DroppedOutbound`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -452,3 +452,78 @@ fn c_22_t39_a_packet_with_a_partial_checksum_is_not_split() {
     let (verdict, _) = send(&mut near, START, &packet);
     assert!(matches!(verdict, Outbound::Split { .. }), "{verdict:?}");
 }
+
+/// F-02, R-11. The numbers that a caller gives are those of the first fragment: each outer packet has its own, and
+/// GRE's go on from there.
+#[test]
+fn f_02_fragments_do_not_share_the_numbers_that_the_caller_gives() {
+    let tunnel = |from, to| {
+        let gre = Gre::new().with_sequence();
+        Tunnel::new(from, to, gre).unwrap().with_policy(COPY_DF)
+    };
+    let said = SAID.with_sequence(7).with_identification(0x0505);
+    let packet = inner(4000, false);
+    let numbers = |outers: &[Vec<u8>]| -> Vec<(u16, u16)> {
+        let numbers = outers
+            .iter()
+            .map(|outer| (oracle::u16_at(outer, 4), oracle::u16_at(outer, 26)));
+        numbers.collect()
+    };
+    let near = || {
+        with(
+            tunnel(HERE, THERE),
+            FAR,
+            PeerPolicy::DEFAULT,
+            EndpointConfig::DEFAULT,
+        )
+    };
+    let expected = [(0x0505, 7), (1, 8), (2, 9)];
+    let (verdict, outers) = send_as(&mut near(), START, 0, &packet, &said);
+    assert!(matches!(verdict, Outbound::Split { .. }), "{verdict:?}");
+    assert_eq!(numbers(&outers), expected);
+
+    let mut near = near();
+    let verdict = near.outbound(START, &packet, &said);
+    let Outbound::Split {
+        peer,
+        plan,
+        per_packet,
+        ..
+    } = verdict
+    else {
+        panic!("{verdict:?}")
+    };
+    let mut fragments = plan.fragments(&packet).unwrap();
+    fragments.next();
+    let mut given = vec![per_packet];
+    given.extend(fragments.map(|it| near.next_fragment(START, peer, &said, &it).unwrap()));
+    let given: Vec<_> = given
+        .iter()
+        .map(|it| (it.identification().unwrap(), it.sequence().unwrap()))
+        .collect();
+    assert_eq!(given, expected.map(|(id, sequence)| (id, sequence.into())));
+}
+
+/// A fragment that no longer fits, because the path has become narrower since, is counted.
+#[test]
+fn x_10_a_fragment_that_no_longer_fits_is_counted() {
+    let (mut near, _) = pair();
+    let packet = inner(2900, false);
+    let verdict = near.outbound(START, &packet, &SAID);
+    let Outbound::Split { peer, plan, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    let mut fragments = plan.fragments(&packet).unwrap();
+    fragments.next();
+    let _ = near.local_mtu(START, peer, 1400);
+    let second = fragments.next().unwrap();
+    assert_eq!(near.next_fragment(START, peer, &SAID, &second), None);
+    let cause = Cause::Encap(EncapError::FragmentationNeeded { mtu: 1380 });
+    let expected = (Some(peer), Event::DroppedOutbound(cause), second.len());
+    assert_eq!(near.tally().0.last(), Some(&expected));
+    // So is one of a peer that is gone.
+    let nobody = PeerId::new(7, 0);
+    assert_eq!(near.next_fragment(START, nobody, &SAID, &second), None);
+    let expected = (None, Event::DroppedOutbound(Cause::NoPeer), second.len());
+    assert_eq!(near.tally().0.last(), Some(&expected));
+}

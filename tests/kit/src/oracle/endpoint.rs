@@ -379,7 +379,7 @@ impl NaiveEndpoint {
         let clock = self.clock;
         let path = self.path(id).unwrap();
         path.mtu.sent(u16::try_from(longest).unwrap());
-        path.sequence = path.sequence.wrapping_add(1);
+        path.sequence = numbered.sequence().unwrap().wrapping_add(1);
         path.stream = path.stream.wrapping_add(stream_len);
         path.spoke = clock;
         Ok(outer)
@@ -489,8 +489,11 @@ impl NaiveEndpoint {
             Err(error) => return Went::Dropped(Some(id), Why::Fragment(error)),
         };
         let mut outers = vec![];
+        let (mut said, others) = (*said, unnumbered(said));
         for part in parts {
-            match self.wrapped(id, &part, said) {
+            let wrapped = self.wrapped(id, &part, &said);
+            said = others;
+            match wrapped {
                 Ok(outer) => outers.push(outer),
                 Err(why) => {
                     assert!(outers.is_empty(), "only some fragments are accepted");
@@ -728,6 +731,22 @@ impl NaiveEndpoint {
         let fields = validate(&seeming, false).unwrap();
         self.error(Some(id), seen, &fields, kind)
     }
+}
+
+/// The same without identification and sequence number.
+fn unnumbered(said: &PerPacket) -> PerPacket {
+    let (tcp, acknowledgment) = said.tcp_numbers();
+    let mut other = PerPacket::new()
+        .with_link_mtu(said.link_mtu().unwrap_or(u16::MAX))
+        .with_inner_checksum(said.inner_checksum())
+        .with_tcp_numbers(tcp, acknowledgment);
+    if let Some(hash) = said.flow_hash() {
+        other = other.with_flow_hash(hash);
+    }
+    if let Some(len) = said.segment_len() {
+        other = other.with_segment_len(len);
+    }
+    other
 }
 
 /// Protocols that carry packets, by themselves.
