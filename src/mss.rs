@@ -67,11 +67,23 @@ pub struct Patch {
 #[inline]
 #[must_use]
 pub fn inspect(packet: &[u8], mss: u16) -> Option<Patch> {
+    inspect_behind(None, packet, mss)
+}
+
+/// [`inspect`] of the first packet, or of the one at the start of `bytes`.
+#[inline]
+pub(crate) fn inspect_behind<'a>(
+    mut first: Option<Ipv4<'a>>,
+    mut bytes: &'a [u8],
+    mss: u16,
+) -> Option<Patch> {
     let mut limit = mss;
-    let mut bytes = packet;
     let mut tcp_at = 0;
     for _ in 0..=MAX_DEPTH {
-        let ipv4 = Ipv4::parse_hardware_verified(bytes).ok()?;
+        let ipv4 = match first.take() {
+            Some(first) => first,
+            None => Ipv4::parse_hardware_verified(bytes).ok()?,
+        };
         let header = ipv4.header();
         if header.fragment_offset().bytes() > 0 {
             return None;
@@ -109,7 +121,13 @@ pub(crate) fn may_lower(packet: &[u8]) -> bool {
     let Some(fixed) = packet.first_chunk() else {
         return false;
     };
-    let header = Ipv4Header::from_bytes(*fixed);
+    header_may_lower(&Ipv4Header::from_bytes(*fixed), packet)
+}
+
+/// [`may_lower`] of a packet that will get this header.
+#[inline]
+#[must_use]
+pub(crate) fn header_may_lower(header: &Ipv4Header, packet: &[u8]) -> bool {
     // Not one `match`: what comes behind knows then that the protocol is not 4.
     if header.protocol() == IpProtocol::IPENCAP {
         return true;

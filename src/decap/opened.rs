@@ -358,6 +358,15 @@ impl Opened {
         matches!(self.change, Some(Change::Header(_)))
     }
 
+    /// The header that [`apply`](Self::apply) writes, if it writes it all.
+    #[inline]
+    pub(crate) const fn restored_header(&self) -> Option<&Ipv4Header> {
+        match &self.change {
+            Some(Change::Header(restored)) => Some(&restored.header),
+            _ => None,
+        }
+    }
+
     /// Writes what decapsulation changes (the ECN field, the DSCP in the uniform model, the header that
     /// minimal encapsulation took apart) and returns the inner packet.
     ///

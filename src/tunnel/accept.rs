@@ -5,6 +5,7 @@ use super::endpoint::{Core, inner_mtu};
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{MssPolicy, PeerId, PeerPolicy, Peers};
 use super::tally::{Event, Tally};
+use crate::decap::Opened;
 use crate::encap::Encapsulate;
 use crate::error::EncapError;
 use crate::mss::{self, Patch};
@@ -243,16 +244,33 @@ pub(super) fn is_own<T: PeerTunnel>(tunnel: &T, facts: &Facts) -> bool {
 
 /// How to lower the MSS option of a packet, if that is above what fits the path.
 pub(super) fn clamp<T: PeerTunnel>(
-    (tunnel, policy): (&T, &PeerPolicy),
+    found: (&T, &PeerPolicy),
     path_mtu: u16,
     packet: &[u8],
     inner_checksum: InnerChecksum,
 ) -> Option<Patch> {
-    let fits = inner_mtu(path_mtu, tunnel).saturating_sub(TCP_HEADERS);
-    let limit = match policy.mss {
-        MssPolicy::Off => return None,
-        MssPolicy::Path => fits,
-        MssPolicy::AtMost(most) => fits.min(most),
-    };
+    let limit = most_mss(found, path_mtu)?;
     Some(mss::inspect(packet, limit)?.with_inner_checksum(inner_checksum))
+}
+
+/// [`clamp`] of what comes out of a packet, before its header is written.
+pub(super) fn clamp_restored<T: PeerTunnel>(
+    found: (&T, &PeerPolicy),
+    path_mtu: u16,
+    opened: &Opened,
+    packet: &[u8],
+) -> Option<Patch> {
+    let mut header = None;
+    let inner = opened.outer_packet(packet).parse(&mut header).ok()?;
+    mss::inspect_behind(Some(inner), &[], most_mss(found, path_mtu)?)
+}
+
+/// What the MSS option is lowered to, if at all.
+fn most_mss<T: PeerTunnel>((tunnel, policy): (&T, &PeerPolicy), path_mtu: u16) -> Option<u16> {
+    let fits = inner_mtu(path_mtu, tunnel).saturating_sub(TCP_HEADERS);
+    match policy.mss {
+        MssPolicy::Off => None,
+        MssPolicy::Path => Some(fits),
+        MssPolicy::AtMost(most) => Some(fits.min(most)),
+    }
 }

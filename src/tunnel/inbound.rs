@@ -1,6 +1,6 @@
 //! From the network to the inner side.
 
-use super::accept::clamp;
+use super::accept::{clamp, clamp_restored};
 use super::arrival::Arrival;
 use super::cause::Cause;
 use super::endpoint::{Core, Endpoint};
@@ -39,7 +39,7 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     pub fn receive(&mut self, now: Instant, packet: &mut [u8]) -> Inbound {
         if COMMON_FIRST {
             if let Some((peer, opened)) = self.core.open_common(now, packet) {
-                self.core.write(peer, &opened, None, packet);
+                write::<P>(&opened, None, packet);
                 return deliver(peer, opened);
             }
         }
@@ -80,21 +80,16 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// Writes what a verdict says is to be written.
     pub(super) fn write_verdict(&mut self, verdict: &Inbound, packet: &mut [u8]) {
         match verdict {
-            Inbound::Deliver {
-                peer,
-                opened,
-                clamp,
-            } => self.core.write(*peer, opened, *clamp, packet),
+            Inbound::Deliver { opened, clamp, .. } => write::<P>(opened, *clamp, packet),
             Inbound::Whole {
                 slot,
-                peer,
                 opened,
                 clamp,
+                ..
             } => {
                 let reassembler = self.reassembler.get_mut();
                 let datagram = reassembler.and_then(|reassembler| reassembler.packet(*slot));
-                self.core
-                    .write(*peer, opened, *clamp, datagram.unwrap_or_default());
+                write::<P>(opened, *clamp, datagram.unwrap_or_default());
             }
             _ => {}
         }
@@ -170,8 +165,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             let receiver = tunnel.peer_receiver(access, policy.inner);
             receiver.inspect_outer(outer).ok()?
         };
-        let is_read = !restores_header::<P>(&opened);
-        if is_read && mss::may_lower(packet.get(opened.span().start..)?) {
+        let inner = packet.get(opened.span().start..)?;
+        let may_lower = match opened.restored_header() {
+            Some(header) if P::Tunnel::RESTORES_HEADER => mss::header_may_lower(header, inner),
+            _ => mss::may_lower(inner),
+        };
+        if may_lower {
             return None;
         }
         let path = self.path(peer)?;
@@ -181,38 +180,6 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         path.heard_again(now);
         self.tally.count(Some(peer), Event::Delivered, packet.len());
         Some((peer, opened))
-    }
-
-    /// Applies a verdict to its packet.
-    #[cfg_attr(
-        not(all(target_os = "none", not(target_pointer_width = "64"))),
-        inline(always)
-    )]
-    fn write(&mut self, peer: PeerId, opened: &Opened, clamp: Option<Patch>, packet: &mut [u8]) {
-        let inner = if P::Tunnel::RESTORES_HEADER {
-            opened.apply(packet)
-        } else {
-            opened.apply_tos(packet)
-        };
-        // A header that was taken apart could not be read before.
-        let clamp = if restores_header::<P>(opened) {
-            self.clamp_restored(peer, inner)
-        } else {
-            clamp
-        };
-        if let Some(clamp) = clamp {
-            clamp.apply(inner);
-        }
-    }
-
-    fn clamp_restored(&mut self, peer: PeerId, inner: &[u8]) -> Option<Patch> {
-        let (tunnel, policy, path) = self.peer(peer)?;
-        clamp(
-            (tunnel, policy),
-            path.mtu.current(),
-            inner,
-            InnerChecksum::Complete,
-        )
     }
 
     /// What to do with a whole packet, which this slot has if it came in fragments.
@@ -252,16 +219,12 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let was_silent = path.is_silent();
         path.heard(now);
         // What is sent back must fit the path.
-        let lowered = if restores_header::<P>(opened) {
-            None
+        let (found, path_mtu) = ((tunnel, policy), path.mtu.current());
+        let lowered = if P::Tunnel::RESTORES_HEADER && opened.restores_header() {
+            clamp_restored(found, path_mtu, opened, packet)
         } else {
             let inner = opened.span().get(packet).unwrap_or_default();
-            clamp(
-                (tunnel, policy),
-                path.mtu.current(),
-                inner,
-                InnerChecksum::Complete,
-            )
+            clamp(found, path_mtu, inner, InnerChecksum::Complete)
         };
         if was_silent {
             // It may fall silent again.
@@ -357,10 +320,20 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
     }
 }
 
-/// [`Opened::restores_header`], where a receiver of these peers' tunnels may do so.
-#[inline(always)]
-const fn restores_header<P: Peers>(opened: &Opened) -> bool {
-    P::Tunnel::RESTORES_HEADER && opened.restores_header()
+/// Applies a verdict to its packet.
+#[cfg_attr(
+    not(all(target_os = "none", not(target_pointer_width = "64"))),
+    inline(always)
+)]
+fn write<P: Peers>(opened: &Opened, clamp: Option<Patch>, packet: &mut [u8]) {
+    let inner = if P::Tunnel::RESTORES_HEADER {
+        opened.apply(packet)
+    } else {
+        opened.apply_tos(packet)
+    };
+    if let Some(clamp) = clamp {
+        clamp.apply(inner);
+    }
 }
 
 /// The verdict on a packet about which there is no more to say.

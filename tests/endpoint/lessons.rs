@@ -5,6 +5,7 @@ use core::net::Ipv4Addr;
 use ipencap::decap::OuterMeta;
 use ipencap::encap::{MinEnc, Tunnel};
 use ipencap::error::{EncapError, Eviction, Reason, Refused};
+use ipencap::mss::Patch;
 use ipencap::packet::{InnerChecksum, PerPacket};
 use ipencap::shim::{Fou, Gre};
 use ipencap::time::{Duration, Instant};
@@ -526,4 +527,67 @@ fn x_10_a_fragment_that_no_longer_fits_is_counted() {
     assert_eq!(near.next_fragment(START, nobody, &SAID, &second), None);
     let expected = (None, Event::DroppedOutbound(Cause::NoPeer), second.len());
     assert_eq!(near.tally().0.last(), Some(&expected));
+}
+
+/// S-32. What comes out of minimal encapsulation is clamped through every door, by the header that is restored.
+#[test]
+fn s_32_minimal_encapsulation_is_clamped_through_every_door() {
+    fn clamped<T: PeerTunnel>(tunnel: T, outer: &[u8], path_mtu: u16) -> [Vec<u8>; 2] {
+        let mut far = one(tunnel, NEAR);
+        let id = far.peers().at(0).unwrap();
+        let _ = far.local_mtu(START, id, path_mtu);
+        let received = delivered(&mut far, START, outer);
+        let verdict = far.inbound(START, outer);
+        let Inbound::Deliver { opened, clamp, .. } = verdict else {
+            panic!("{verdict:?}")
+        };
+        let mut buffer = outer.to_vec();
+        let inner = opened.apply(&mut buffer);
+        if let Some(clamp) = clamp {
+            clamp.apply(inner);
+        }
+        [received, inner.to_vec()]
+    }
+    let minimal = |from, to| MinEnc::new(from, to).unwrap();
+    let fou = |from, to| Tunnel::new(from, to, Fou::new(5555)).unwrap();
+    for (flags, mss) in [(2, 1460u16), (18, 1460), (2, 1000), (16, 1460)] {
+        let packet = syn(mss, flags);
+        let outer = sent(&mut one(minimal(HERE, THERE), FAR), START, &packet);
+        let is_lowered = flags != 16 && mss > 1348;
+        for inner in clamped(minimal(THERE, HERE), &outer, 1400) {
+            let expected = if is_lowered { 1400 - 12 - 40 } else { mss };
+            assert_eq!(oracle::u16_at(&inner, 42), expected);
+            assert_eq!(oracle::checksum(&oracle::covered_by_tcp(&inner, 20)), 0);
+            assert_eq!(inner[..20], packet[..20]);
+        }
+        // Inside of a datagram, too.
+        let (here, there) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+        let outer = sent(
+            &mut one((minimal(here, there), fou(HERE, THERE)), FAR),
+            START,
+            &packet,
+        );
+        let far = (minimal(there, here), fou(THERE, HERE));
+        for inner in clamped(far, &outer, 1400) {
+            let expected = if is_lowered { 1400 - 28 - 12 - 40 } else { mss };
+            assert_eq!(oracle::u16_at(&inner, 42), expected);
+        }
+        let mut far = one(far, NEAR);
+        let meta = OuterMeta {
+            source: HERE,
+            destination: THERE,
+            protocol: IpProtocol::UDP,
+            source_port: 50_000,
+            destination_port: 5555,
+            ecn: Ecn::NotEct,
+        };
+        let id = far.peers().at(0).unwrap();
+        let _ = far.local_mtu(START, id, 1400);
+        let verdict = far.inbound_payload(START, &meta, &outer[28..]);
+        let Inbound::Deliver { clamp, .. } = verdict else {
+            panic!("{verdict:?}")
+        };
+        let expected = is_lowered.then_some(1400 - 28 - 12 - 40);
+        assert_eq!(clamp.map(Patch::mss), expected);
+    }
 }
