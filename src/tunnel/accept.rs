@@ -1,7 +1,9 @@
 //! Whether a packet from the inner side may go to its peer in one piece.
 
+use core::net::Ipv4Addr;
+
 use super::cause::Cause;
-use super::endpoint::{Core, inner_mtu};
+use super::endpoint::{Core, counter_of, inner_mtu};
 use super::peer_tunnel::PeerTunnel;
 use super::peers::{MssPolicy, PeerId, PeerPolicy, Peers};
 use super::tally::{Event, Tally};
@@ -125,7 +127,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             return false;
         };
         *numbered = path.numbered(path.mtu.current(), per_packet);
-        let mut counting = None;
+        let mut counted = None;
         loop {
             let Some((tunnel, _, path)) = self.peer(peer) else {
                 return false;
@@ -135,8 +137,10 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
                     path.sent(now, numbered, stream_len(tunnel, facts), longest);
                     break;
                 }
-                Err(EncapError::NoIdentification) if counting.is_none() => {
-                    counting = self.identify(peer, numbered);
+                Err(EncapError::NoIdentification) if counted.is_none() => {
+                    let there = tunnel.ends().1;
+                    counted = Some(there);
+                    self.identify(there, numbered);
                 }
                 Err(error) => {
                     *refusal = Cause::Encap(error);
@@ -144,31 +148,20 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
                 }
             }
         }
-        if let Some(path) = counting.and_then(|counting| self.path(counting)) {
+        if let Some(path) = counted.and_then(|there| counter_of(self.paths, there)) {
             path.use_ordinal();
         }
         true
     }
 
-    /// Gives a packet an identification. Tells with which peer it counts.
-    fn identify(&mut self, peer: PeerId, numbered: &mut PerPacket) -> Option<PeerId> {
-        let counting = self.counting(peer);
-        let ordinal = self.path(counting)?.ordinal();
-        let identifications = &self.config.identifications;
-        let identification = identifications.of(counting.place(), ordinal);
-        *numbered = numbered.with_identification(identification);
-        Some(counting)
-    }
-
-    /// With which peer the packets to this one count that may be fragmented. Two peers at one address may have the
-    /// same source, destination and protocol, for which no identification may come again soon (RFC 6864 §4.3). So
-    /// all that are there count with the first.
-    fn counting(&mut self, peer: PeerId) -> PeerId {
-        let there = self.peers.get(peer).map(|(tunnel, _)| tunnel.ends().1);
-        let first = there.and_then(|there| self.peers.with_outer_address(there, 0));
-        first
-            .filter(|first| self.peer(*first).is_some())
-            .unwrap_or(peer)
+    /// Gives a packet to this address an identification. None may come again soon to the same address (RFC 6864 §4.3),
+    /// whoever the peer is.
+    fn identify(&mut self, there: Ipv4Addr, numbered: &mut PerPacket) {
+        if let Some(path) = counter_of(self.paths, there) {
+            let identifications = &self.config.identifications;
+            let identification = identifications.of(u32::from(there), path.ordinal());
+            *numbered = numbered.with_identification(identification);
+        }
     }
 
     /// The numbers of a packet that goes to this peer whatever is known of the path; they are used up.

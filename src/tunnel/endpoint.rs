@@ -11,7 +11,7 @@ use super::verdict::Change;
 use crate::encap::Encapsulate;
 use crate::error::Eviction;
 use crate::fragment::{Reassembler, SlotId};
-use crate::icmp::{Bucket, BucketConfig, IcmpError, Kind, Offending};
+use crate::icmp::{Bucket, BucketConfig, IcmpError, Kind, Offending, mixed};
 use crate::pmtu::{PathMtu, PathMtuConfig, Probe, Prober};
 use crate::time::Instant;
 
@@ -451,6 +451,18 @@ pub(super) fn inner_mtu<T: Encapsulate>(path_mtu: u16, tunnel: &T) -> u16 {
 /// In bytes.
 pub(super) fn overhead<T: Encapsulate>(tunnel: &T) -> u16 {
     u16::try_from(tunnel.overhead()).unwrap_or(u16::MAX)
+}
+
+/// The path that counts the packets to this address, whoever's it is: peers come, go, and share addresses.
+#[cfg_attr(
+    all(target_os = "none", not(target_pointer_width = "64")),
+    inline(never)
+)]
+pub(super) fn counter_of(paths: &mut [Path], there: Ipv4Addr) -> Option<&mut Path> {
+    let [high, low, ..] = mixed(u32::from(there)).to_be_bytes();
+    let share = u32::from(u16::from_be_bytes([high, low]));
+    let places = u32::from(u16::try_from(paths.len()).unwrap_or(u16::MAX));
+    paths.get_mut(usize::try_from(share.wrapping_mul(places) >> 16).ok()?)
 }
 
 #[inline(always)]

@@ -2,8 +2,11 @@ use crate::icmp::{halves, mixed};
 
 /// Where the identifications of outer headers come from (RFC 6864 §4.3).
 ///
-/// Every packet to a peer has a number, its ordinal. The identification is that number, or a permutation of
+/// Every packet to an address has a number, its ordinal. The identification is that number, or a permutation of
 /// it by a key: then an observer cannot foretell it (RFC 7739), and still none repeats within 65,536 packets.
+///
+/// An endpoint counts by address, because peers come, go, move and share addresses. It has a count for each of its
+/// paths: addresses may share one, which is 65,536 packets to all of them then.
 ///
 /// Several cores that send to the same peer take ordinals in turn, so their identifications never meet:
 /// see [`with_shard`](Self::with_shard).
@@ -65,26 +68,27 @@ impl Identifications {
         }
     }
 
-    /// The identification of a packet with this ordinal to the peer with this number.
+    /// The identification of a packet with this ordinal. `destination` tells the addresses apart, each of which has a
+    /// permutation of its own: an endpoint takes the peer's outer address, as a number.
     #[inline]
     #[must_use]
-    pub fn of(&self, peer: u32, ordinal: u16) -> u16 {
+    pub fn of(&self, destination: u32, ordinal: u16) -> u16 {
         let ordinal = ordinal.wrapping_mul(self.shards).wrapping_add(self.shard);
         match self.key {
             None => ordinal.wrapping_add(1),
-            Some(key) => permuted(key, peer, ordinal),
+            Some(key) => permuted(key, destination, ordinal),
         }
     }
 }
 
 /// A Feistel network of two halves of 8 bits and four rounds: a permutation, whatever the function of a
 /// round is.
-fn permuted([first, second]: [u32; 2], peer: u32, number: u16) -> u16 {
+fn permuted([first, second]: [u32; 2], destination: u32, number: u16) -> u16 {
     let [mut left, mut right] = number.to_be_bytes();
-    // Each peer has its own permutation: one peer's identifications tell nothing about another's.
-    let peer_key = mixed(peer ^ first) ^ second;
+    // Each has its own permutation: the identifications to one tell nothing about another's.
+    let own_key = mixed(destination ^ first) ^ second;
     for round in 0..4_u32 {
-        let word = mixed(peer_key.rotate_left(round) ^ first ^ u32::from(right) ^ (round << 8));
+        let word = mixed(own_key.rotate_left(round) ^ first ^ u32::from(right) ^ (round << 8));
         let [changed, ..] = word.to_be_bytes();
         (left, right) = (right, left ^ changed);
     }

@@ -26,7 +26,7 @@ pub struct Path {
     sequence: u32,
     /// Counts the bytes of all packets, for TCP.
     stream: u32,
-    /// Counts the packets that may be fragmented.
+    /// Counts the packets that may be fragmented, to all addresses that count here.
     ordinal: u16,
     is_silent: bool,
     /// Whether the MTU has changed and nobody was told.
@@ -67,7 +67,7 @@ impl Path {
 
     /// Makes it that of a peer of which nothing is known but where it begins.
     ///
-    /// Identifications go on where those of the peer before it ended: it may be at the same address.
+    /// Identifications go on: they count by address, whose peers come and go.
     pub(super) const fn begin(&mut self, now: Instant, peer: PeerId, mtu: PathMtu, bucket: Bucket) {
         *self = Self {
             generation: generation(peer),
@@ -119,7 +119,7 @@ impl Path {
         self.stream = self.stream.wrapping_add(stream_len);
     }
 
-    /// The number of the next packet that may be fragmented.
+    /// The number of the next packet that may be fragmented, to an address that counts here.
     pub(super) const fn ordinal(&self) -> u16 {
         self.ordinal
     }

@@ -8,7 +8,7 @@ use ipencap::tunnel::{EndpointConfig, Identifications, PeerPolicy, PeerTunnel};
 use ipencap_kit::oracle;
 
 use crate::ends::{
-    COPY_DF, FAR, HERE, START, THERE, inner, ipip, many, prefix, send_as, sent, with,
+    COPY_DF, ELSEWHERE, FAR, HERE, START, THERE, inner, ipip, many, prefix, send_as, sent, with,
 };
 
 /// F-02. Whatever the key and the peer, 65,536 ordinals have as many identifications.
@@ -163,5 +163,61 @@ fn f_02_peers_behind_one_address_do_not_meet() {
             tunnel.with_policy(COPY_DF)
         });
         meet(fou, identifications);
+    }
+}
+
+/// F-02. Peers share an address, come and go there, and move: the packets to it are counted on.
+#[test]
+fn f_02_peers_that_come_and_go_at_one_address_do_not_meet() {
+    let fou = |port: u16, to| {
+        let tunnel = Tunnel::new(HERE, to, Fou::new(port)).unwrap();
+        tunnel.with_policy(COPY_DF)
+    };
+    for identifications in [Identifications::SEQUENTIAL, Identifications::keyed(77)] {
+        let config = EndpointConfig {
+            identifications,
+            ..EndpointConfig::DEFAULT
+        };
+        let mut hub = many(4, config);
+        let mut seen = BTreeSet::new();
+        // Lower ports come first at their address.
+        let later = hub
+            .peers_mut()
+            .add(fou(6000, THERE), PeerPolicy::DEFAULT)
+            .unwrap();
+        let mut sending = later;
+        for round in 0..40 {
+            let table = hub.peers_mut();
+            match round % 5 {
+                // Another comes in front of it.
+                1 => {
+                    let first = fou(5000 + round, THERE);
+                    sending = table.add(first, PeerPolicy::DEFAULT).unwrap();
+                }
+                // That one goes to another port, to another address and back, and away.
+                2 => {
+                    let moved = fou(7000 + round, THERE);
+                    sending = table.replace(sending, moved, PeerPolicy::DEFAULT).unwrap();
+                }
+                3 => {
+                    let away = fou(5000, ELSEWHERE);
+                    sending = table.replace(sending, away, PeerPolicy::DEFAULT).unwrap();
+                    let back = fou(5000, THERE);
+                    sending = table.replace(sending, back, PeerPolicy::DEFAULT).unwrap();
+                }
+                4 => {
+                    assert!(table.remove(sending));
+                    sending = later;
+                }
+                _ => {}
+            }
+            table.allow(sending, prefix(FAR)).unwrap();
+            for _ in 0..3 {
+                let outer = sent(&mut hub, START, &inner(100, false));
+                assert_eq!(oracle::address_at(&outer, 16), THERE.octets());
+                let is_new = seen.insert(identification(&outer, 0));
+                assert!(is_new, "{identifications:?}: {round}");
+            }
+        }
     }
 }

@@ -361,12 +361,11 @@ impl NaiveEndpoint {
         let numbered = if objections(&numbered).is_empty() {
             numbered
         } else {
-            // F-02: peers at one address count together.
-            let there = self.peers.with_outer_address(tunnel.outer().destination);
-            let (place, _) = there[0];
+            // F-02: what goes to one address is counted at one place, whoever is there.
+            let there = u32::from_be_bytes(tunnel.outer().destination);
+            let place = counting_place(there, self.peers.slots.len());
             let ordinal = self.ordinals.entry(place).or_default();
-            let place = u32::try_from(place).unwrap();
-            let identification = self.config.identifications.of(place, *ordinal);
+            let identification = self.config.identifications.of(there, *ordinal);
             *ordinal = ordinal.wrapping_add(1);
             numbered.with_identification(identification)
         };
@@ -731,6 +730,15 @@ impl NaiveEndpoint {
         let fields = validate(&seeming, false).unwrap();
         self.error(Some(id), seen, &fields, kind)
     }
+}
+
+/// At which of so many places packets to an address are counted.
+fn counting_place(address: u32, places: usize) -> usize {
+    let mut word = u64::from(address);
+    word = ((word ^ word >> 16) * 0x7feb_352d) % (1 << 32);
+    word = ((word ^ word >> 15) * 0x846c_a68b) % (1 << 32);
+    word ^= word >> 16;
+    usize::try_from(word >> 16).unwrap() * places / 65_536
 }
 
 /// The same without identification and sequence number.
