@@ -169,6 +169,11 @@ impl Path {
         self.heard(now);
     }
 
+    /// The MTU has changed, and nobody was told.
+    pub(super) const fn tell_mtu(&mut self) {
+        self.is_mtu_untold = true;
+    }
+
     /// The path MTU, if it has changed and nobody was told.
     pub(super) fn poll_mtu(&mut self, now: Instant) -> Option<u16> {
         let changed = self.mtu.poll(now);

@@ -1,7 +1,5 @@
 //! What routers and the system say of a path.
 
-use core::net::Ipv4Addr;
-
 use super::cause::Cause;
 use super::endpoint::{Core, Endpoint, inner_mtu};
 use super::peers::{PeerId, Peers};
@@ -75,21 +73,55 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let Some(header) = report.quote().header() else {
             return ignore(None, Cause::NotOurs);
         };
-        let Some((peer, inner)) = self.quoted(report.quote(), header.destination()) else {
-            return ignore(None, Cause::NotOurs);
-        };
+        let mut verdict = ignore(None, Cause::NotOurs);
+        let mut is_told = false;
+        for number in 0..MOST_BEHIND_ADDRESS {
+            let there = header.destination();
+            let Some(peer) = self.peers.with_outer_address(there, number) else {
+                break;
+            };
+            let Some(inner) = self.quoted(report.quote(), peer) else {
+                continue;
+            };
+            let of_peer = self.report_of(peer, (report, &header), inner, is_told, quote_start);
+            if !is_told {
+                verdict = of_peer;
+                is_told = !matches!(verdict, Inbound::Ignored { .. });
+            }
+            // Else it may be about the next one, too. Their path is the same.
+            if inner.tells_peer || self.peers.capacity() == 1 {
+                break;
+            }
+        }
+        verdict
+    }
+
+    /// What it says of the path to this peer. If the verdict is about another, [`Endpoint::expire`] tells of this one.
+    fn report_of(
+        &mut self,
+        peer: PeerId,
+        (report, header): (&Report<'_>, &Ipv4Header),
+        inner: Inside<'_>,
+        is_told: bool,
+        quote_start: usize,
+    ) -> Inbound {
         let now = self.now();
         let Some((tunnel, _, path)) = self.peer(peer) else {
             return ignore(None, Cause::NotOurs);
         };
         let kind = if let ReportKind::FragmentationNeeded { mtu } = report.kind() {
-            let quoted = QuotedLen::of(&header);
+            let quoted = QuotedLen::of(header);
             if let pmtu::Effect::Ignored(reason) = path.mtu.on_report(now, mtu, quoted) {
                 return ignore(Some(peer), Cause::PathMtu(reason));
             }
             let mtu = inner_mtu(path.mtu.current(), tunnel);
-            let deadline = path.mtu.next_deadline();
-            self.expect(deadline.unwrap_or(Instant::MAX));
+            let deadline = if is_told {
+                path.tell_mtu();
+                now
+            } else {
+                path.mtu.next_deadline().unwrap_or(Instant::MAX)
+            };
+            self.expect(deadline);
             Kind::FragmentationNeeded { mtu }
         } else {
             match report.relayed_unreachable() {
@@ -161,26 +193,20 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
     }
 
-    /// Whose packet an ICMP error quotes, and the packet inside.
-    fn quoted<'q>(&self, quote: Quote<'q>, destination: Ipv4Addr) -> Option<(PeerId, Inside<'q>)> {
-        for number in 0..MOST_BEHIND_ADDRESS {
-            let peer = self.peers.with_outer_address(destination, number)?;
-            let Some((tunnel, policy)) = self.peers.get(peer) else {
-                continue;
-            };
-            let Some(inner) = tunnel.inside_quote(quote) else {
-                continue;
-            };
-            // Where it is quoted: a packet that does not go to this peer is none that was sent to it.
-            let inner_destination = inner.header().map(|header| header.destination());
-            let owner = inner_destination.map(|inner| self.peers.owner(policy.tenant, inner));
-            if owner.is_none_or(|owner| owner == Some(peer)) {
-                let start = inner.span().start;
-                let packet = inner.packet();
-                return Some((peer, Inside { start, packet }));
-            }
-        }
-        None
+    /// The packet inside of the quoted one, if that may have been sent to this peer.
+    fn quoted<'q>(&self, quote: Quote<'q>, peer: PeerId) -> Option<Inside<'q>> {
+        let (tunnel, policy) = self.peers.get(peer)?;
+        let inner = tunnel.inside_quote(quote)?;
+        // Where it is quoted: a packet that does not go to this peer is none that was sent to it.
+        let destination = inner.header().map(|header| header.destination());
+        let owner = destination.map(|inner| self.peers.owner(policy.tenant, inner));
+        owner
+            .is_none_or(|owner| owner == Some(peer))
+            .then(|| Inside {
+                start: inner.span().start,
+                packet: inner.packet(),
+                tells_peer: owner.is_some(),
+            })
     }
 }
 
@@ -189,6 +215,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
 struct Inside<'q> {
     start: usize,
     packet: &'q [u8],
+    /// Whether its destination is quoted, which only one peer has.
+    tells_peer: bool,
 }
 
 /// Where the quote begins in an ICMP packet with this header.

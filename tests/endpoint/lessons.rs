@@ -591,3 +591,60 @@ fn s_32_minimal_encapsulation_is_clamped_through_every_door() {
         assert_eq!(clamp.map(Patch::mss), expected);
     }
 }
+
+/// I-20, RFC 792. A quote that does not reach the key is about each tunnel to that address that fits: all learn.
+#[test]
+fn i_25_a_report_that_tells_no_key_is_for_all_peers_there() {
+    let gre = |key| {
+        let gre = Gre::new().with_checksum().with_key(key);
+        Tunnel::new(HERE, THERE, gre).unwrap()
+    };
+    let mut hub = many(3, EndpointConfig::DEFAULT);
+    let table = hub.peers_mut();
+    let peers = [1, 2, 3].map(|key| table.add(gre(key), PeerPolicy::DEFAULT).unwrap());
+    for (peer, network) in peers
+        .into_iter()
+        .zip(["10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"])
+    {
+        table.allow(peer, prefix(network)).unwrap();
+    }
+    // The third has sent nothing that long.
+    let mut outers = [2, 3]
+        .map(|network| between([10, 1, 0, 5], [10, network, 0, 9], 1468, true))
+        .map(|packet| sent(&mut hub, START, &packet));
+    let _ = sent(
+        &mut hub,
+        START,
+        &between([10, 1, 0, 5], [10, 4, 0, 9], 60, true),
+    );
+    hub.expire(START, |change| panic!("{change:?}"));
+    let (verdict, _) = receive(&mut hub, START, &too_big(&outers[1][..28], 1400));
+    let inner_mtu = 1400 - 20 - 12;
+    let learnt = Inbound::Learnt {
+        peer: peers[0],
+        inner_mtu,
+    };
+    assert_eq!(verdict, learnt);
+    let mtus = peers.map(|peer| hub.path_mtu(START, peer).unwrap());
+    assert_eq!(mtus, [1400, 1400, 1500]);
+    // Who got no verdict is told when time passes, once, and soon.
+    assert_eq!(hub.next_deadline(), Some(START));
+    let mut changes = vec![];
+    hub.expire(START, |change| changes.push(change));
+    let change = Change::InnerMtu {
+        peer: peers[1],
+        inner_mtu,
+    };
+    assert_eq!(changes, [change]);
+    hub.expire(START, |change| panic!("{change:?}"));
+
+    // One that tells the key is about that tunnel alone.
+    outers[1].truncate(60);
+    let (verdict, _) = receive(&mut hub, START, &too_big(&outers[1], 1300));
+    assert!(
+        matches!(verdict, Inbound::Relay { peer, .. } if peer == peers[1]),
+        "{verdict:?}"
+    );
+    let mtus = peers.map(|peer| hub.path_mtu(START, peer).unwrap());
+    assert_eq!(mtus, [1400, 1300, 1500]);
+}

@@ -9,9 +9,9 @@ use ipencap::pmtu::{Effect, PathMtuConfig, QuotedLen};
 use ipencap::tunnel::{EndpointConfig, MssPolicy, MtuPolicy, PeerPolicy};
 
 use super::{
-    Accepted, Fields, Joined, NaiveId, NaivePath, NaivePeers, NaiveReassembler, NaiveTunnel,
-    Network, Peer, Refusal, Switches, arrival, clamped, decapsulate, fragments, hear_icmp,
-    icmp_error, is_martian, silences, syn_at, tcp_checksum, u16_at, validate, verifies,
+    Accepted, Fields, HeardIcmp, Joined, NaiveId, NaivePath, NaivePeers, NaiveReassembler,
+    NaiveTunnel, Network, Peer, Refusal, Switches, arrival, clamped, decapsulate, fragments,
+    hear_icmp, icmp_error, is_martian, silences, syn_at, tcp_checksum, u16_at, validate, verifies,
 };
 use super::{address_at, covered_by_tcp, equation_3, put_u16};
 
@@ -652,17 +652,40 @@ impl NaiveEndpoint {
         let quote = heard.quote;
         let destination = [quote[16], quote[17], quote[18], quote[19]];
         let there = self.peers.with_outer_address(destination);
-        let quoted = there.into_iter().take(64).find_map(|id| {
-            let (tunnel, policy) = self.peers.get(id)?;
+        let may_be = |id: &NaiveId| {
+            let (tunnel, policy) = self.peers.get(*id)?;
             let inner = tunnel.encapsulator().unquoted(quote)?;
             // What is quoted went to this peer.
             let is_its = inner.len() < 20
-                || self.peers.owner(policy.tenant, address_at(&inner, 16)) == Some(id);
-            is_its.then_some((id, inner))
-        });
-        let Some((id, inner)) = quoted else {
-            return Came::Ignored(None, Why::NotOurs);
+                || self.peers.owner(policy.tenant, address_at(&inner, 16)) == Some(*id);
+            is_its.then_some((*id, inner))
         };
+        let quoted: Vec<_> = there.iter().take(64).filter_map(may_be).collect();
+        let mut came = Came::Ignored(None, Why::NotOurs);
+        let mut is_told = false;
+        for (id, inner) in quoted {
+            let tells_peer = inner.len() >= 20;
+            let of_peer = self.icmp_of(id, inner, &heard, is_told);
+            if !is_told {
+                is_told = !matches!(of_peer, Came::Ignored(..));
+                came = of_peer;
+            }
+            if tells_peer {
+                break;
+            }
+        }
+        came
+    }
+
+    /// What an ICMP error means for this peer. Another one's has been told already.
+    fn icmp_of(
+        &mut self,
+        id: NaiveId,
+        inner: Vec<u8>,
+        heard: &HeardIcmp<'_>,
+        is_told: bool,
+    ) -> Came {
+        let quote = heard.quote;
         let (tunnel, _) = self.peers.get(id).unwrap();
         let (has_ports, keeps_header) = (
             tunnel.kind().0 == 17,
@@ -681,6 +704,7 @@ impl NaiveEndpoint {
                     return ignored(Why::PathMtu(why));
                 }
                 path.told = path.mtu.mtu();
+                path.is_untold |= is_told;
                 let mtu = self.inner_mtu(0, id).unwrap();
                 Kind::FragmentationNeeded { mtu }
             }
