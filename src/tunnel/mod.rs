@@ -185,6 +185,7 @@ mod refusal;
 mod reports;
 mod socket;
 mod socket_tunnel;
+mod stack;
 mod tally;
 mod verdict;
 
@@ -197,10 +198,11 @@ pub use path::Path;
 pub use path_check::PathCheck;
 pub use path_probe::{ClosedPort, Echo, PathProbe};
 pub use peer_table::{PeerSlot, PeerTable};
-pub use peer_tunnel::{Around, LayersReceiver, PeerTunnel, TwoWay};
+pub use peer_tunnel::{PeerTunnel, TwoWay};
 pub use peers::{MssPolicy, MtuPolicy, OnePeer, PeerAccess, PeerId, PeerPolicy, Peers};
 pub use reassembly::Reassembly;
 pub use socket_tunnel::{Received, SocketTunnel};
+pub use stack::{Around, LayersReceiver};
 pub use tally::{Counters, Event, Tally};
 pub use verdict::{Change, Inbound, Outbound};
 

@@ -1,6 +1,7 @@
 //! Tunnels over the host's sockets: the host writes and reads the outermost headers.
 
-use super::peer_tunnel::{Around, PeerTunnel, TwoWay, inspect_inside};
+use super::peer_tunnel::{PeerTunnel, TwoWay};
+use super::stack::{Around, inspect_inside};
 use crate::decap::{Access, InnerPolicy, Opened, OuterMeta, Receiver};
 use crate::encap::{AnyTunnel, Encapsulate, Tunnel};
 use crate::error::{EncapError, Reason, Refused};
