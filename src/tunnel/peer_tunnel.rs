@@ -30,7 +30,7 @@ pub trait PeerTunnel: Encapsulate {
     const RESTORES_HEADER: bool = true;
 
     /// Whether it may have several layers: then [`inner_ends`](Self::inner_ends) may be others than
-    /// [`ends`](Self::ends).
+    /// [`ends`](Self::ends), and [`is_end`](Self::is_end) and [`listens`](Self::listens) know all layers.
     const IS_STACK: bool = true;
 
     /// The receiver of packets from the peer. `access` says who may send what in the innermost layer; the
@@ -46,8 +46,26 @@ pub trait PeerTunnel: Encapsulate {
         self.ends()
     }
 
+    /// Whether this is our address in one of the layers, and whether it is the peer's in one.
+    #[inline]
+    fn is_end(&self, address: Ipv4Addr) -> (bool, bool) {
+        let (ours, theirs) = self.ends();
+        (address == ours, address == theirs)
+    }
+
     /// The address, protocol and port or key by which packets from the peer are recognised.
     fn arrival(&self) -> Arrival;
+
+    /// Whether one of the layers receives at this UDP or TCP port of this address of ours.
+    #[inline]
+    fn listens(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
+        let arrival = self.arrival();
+        // The number of a GRE tunnel is its key.
+        matches!(protocol, IpProtocol::UDP | IpProtocol::TCP)
+            && address == self.ends().0
+            && arrival.protocol() == protocol
+            && arrival.number() == Some(u32::from(port))
+    }
 
     /// The address, protocol and port or key by which the peer recognises what we send. Override it where the two
     /// directions differ.
@@ -283,8 +301,18 @@ impl<T: PeerTunnel + ?Sized> PeerTunnel for &T {
     }
 
     #[inline]
+    fn is_end(&self, address: Ipv4Addr) -> (bool, bool) {
+        (**self).is_end(address)
+    }
+
+    #[inline]
     fn arrival(&self) -> Arrival {
         (**self).arrival()
+    }
+
+    #[inline]
+    fn listens(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
+        (**self).listens(address, protocol, port)
     }
 
     #[inline]

@@ -381,22 +381,17 @@ impl<T: PeerTunnel> Peers for OnePeer<'_, T> {
 
     #[inline]
     fn listens(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
-        let arrival = self.tunnel.arrival();
-        // The number of a GRE tunnel is its key.
-        matches!(protocol, IpProtocol::UDP | IpProtocol::TCP)
-            && self.is_local(address)
-            && arrival.protocol() == protocol
-            && arrival.number() == Some(u32::from(port))
+        self.tunnel.listens(address, protocol, port)
     }
 }
 
 /// Who may send what to the receiver of one peer.
 #[derive(Clone, Copy, Debug)]
-pub struct PeerAccess<'p, P> {
+pub struct PeerAccess<'p, P: Peers> {
     peers: &'p P,
     peer: PeerId,
     tenant: u32,
-    local: Ipv4Addr,
+    tunnel: &'p P::Tunnel,
     outer_source: Ipv4Addr,
 }
 
@@ -405,37 +400,42 @@ impl<'p, P: Peers> PeerAccess<'p, P> {
     pub(super) fn new(
         peers: &'p P,
         peer: PeerId,
-        (tunnel, policy): (&P::Tunnel, &PeerPolicy),
+        (tunnel, policy): (&'p P::Tunnel, &PeerPolicy),
     ) -> Self {
-        let (local, outer_source) = tunnel.inner_ends();
+        let (_, outer_source) = tunnel.inner_ends();
         Self {
             peers,
             peer,
             tenant: policy.tenant,
-            local,
+            tunnel,
             outer_source,
         }
     }
 
-    /// Whether this is our end of the innermost layer, where that is none of the peers' outer ones.
+    /// Whether this is our address, and whether it is the peer's, in a layer of a stack. The peers know those of the
+    /// outermost.
     #[inline(always)]
-    fn is_inner_end(&self, address: Ipv4Addr) -> bool {
-        P::Tunnel::IS_STACK && address == self.local
+    fn is_end(&self, address: Ipv4Addr) -> (bool, bool) {
+        if P::Tunnel::IS_STACK {
+            self.tunnel.is_end(address)
+        } else {
+            (false, false)
+        }
     }
 }
 
 impl<P: Peers> Access for PeerAccess<'_, P> {
     #[inline]
     fn is_local(&self, address: Ipv4Addr) -> bool {
-        self.is_inner_end(address) || self.peers.is_local(address)
+        self.is_end(address).0 || self.peers.is_local(address)
     }
 
     #[inline]
     fn are_local(&self, source: Ipv4Addr, destination: Ipv4Addr) -> (bool, bool) {
         let (is_source, is_destination) = self.peers.are_local(source, destination);
         (
-            is_source || self.is_inner_end(source),
-            is_destination || self.is_inner_end(destination),
+            is_source || self.is_end(source).0,
+            is_destination || self.is_end(destination).0,
         )
     }
 
@@ -451,11 +451,12 @@ impl<P: Peers> Access for PeerAccess<'_, P> {
 
     #[inline]
     fn is_tunnel_port(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
-        self.peers.listens(address, protocol, port)
+        (P::Tunnel::IS_STACK && self.tunnel.listens(address, protocol, port))
+            || self.peers.listens(address, protocol, port)
     }
 
     #[inline]
     fn is_endpoint(&self, address: Ipv4Addr) -> bool {
-        self.peers.with_outer_address(address, 0).is_some()
+        self.is_end(address).1 || self.peers.with_outer_address(address, 0).is_some()
     }
 }

@@ -78,8 +78,19 @@ impl<I: PeerTunnel, O: PeerTunnel> PeerTunnel for (I, O) {
     }
 
     #[inline]
+    fn is_end(&self, address: Ipv4Addr) -> (bool, bool) {
+        let (inner, outer) = (self.0.is_end(address), self.1.is_end(address));
+        (inner.0 || outer.0, inner.1 || outer.1)
+    }
+
+    #[inline]
     fn arrival(&self) -> Arrival {
         self.1.arrival()
+    }
+
+    #[inline]
+    fn listens(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
+        self.0.listens(address, protocol, port) || self.1.listens(address, protocol, port)
     }
 
     #[inline]
@@ -204,8 +215,22 @@ impl<T: PeerTunnel> PeerTunnel for [T] {
     }
 
     #[inline]
+    fn is_end(&self, address: Ipv4Addr) -> (bool, bool) {
+        let ends = self.iter().map(|layer| layer.is_end(address));
+        ends.fold((false, false), |all, layer| {
+            (all.0 || layer.0, all.1 || layer.1)
+        })
+    }
+
+    #[inline]
     fn arrival(&self) -> Arrival {
         self.last().map_or(NOTHING, T::arrival)
+    }
+
+    #[inline]
+    fn listens(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
+        self.iter()
+            .any(|layer| layer.listens(address, protocol, port))
     }
 
     #[inline]
@@ -257,8 +282,18 @@ impl<T: PeerTunnel, const N: usize> PeerTunnel for [T; N] {
     }
 
     #[inline]
+    fn is_end(&self, address: Ipv4Addr) -> (bool, bool) {
+        self.as_slice().is_end(address)
+    }
+
+    #[inline]
     fn arrival(&self) -> Arrival {
         self.as_slice().arrival()
+    }
+
+    #[inline]
+    fn listens(&self, address: Ipv4Addr, protocol: IpProtocol, port: u16) -> bool {
+        self.as_slice().listens(address, protocol, port)
     }
 
     #[inline]

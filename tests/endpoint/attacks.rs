@@ -450,6 +450,67 @@ fn d_20_a_stack_inside_of_itself_is_not_delivered() {
     assert_eq!(delivered(&mut near, START, &wrapped(&other)), other);
 }
 
+/// D-15, D-19, D-20. The addresses of every layer of a stack are ours or the peer's.
+#[test]
+fn d_15_a_stack_knows_the_addresses_of_all_its_layers() {
+    let here = |layer| Ipv4Addr::new(198, 51, layer, 1);
+    let there = |layer| Ipv4Addr::new(203, 0, layer, 2);
+    let between = |source: Ipv4Addr, destination: Ipv4Addr, protocol| Plain {
+        source: source.octets(),
+        destination: destination.octets(),
+        ..Plain::of(protocol)
+    };
+    // By hand: no encapsulator writes the packets inside.
+    let from = |layer| between(there(layer), here(layer), 4);
+    let mut endpoint = one([0, 1, 2].map(|at| ipip(here(at), there(at))), "0.0.0.0/0");
+    let mut verdict = |source, destination, protocol| {
+        let packet = between(source, destination, protocol).packet(&[0; 20]);
+        let outer = from(2).packet(&from(1).packet(&from(0).packet(&packet)));
+        let (_, inner) = receive(&mut endpoint, START, &outer);
+        assert!(inner.is_none_or(|inner| inner == packet));
+        reason_of(endpoint.tally().last())
+    };
+    let (inside, outside) = (Ipv4Addr::new(10, 1, 0, 5), Ipv4Addr::new(10, 2, 0, 9));
+    assert_eq!(verdict(outside, inside, 17), None);
+    for layer in 0..3 {
+        let reason = verdict(here(layer), inside, 17);
+        assert_eq!(reason, Some(Reason::InnerSourceIsLocal), "{layer}");
+        let reason = verdict(outside, there(layer), 17);
+        assert_eq!(reason, Some(Reason::LoopToPeer), "{layer}");
+        let reason = verdict(outside, here(layer), 4);
+        assert_eq!(reason, Some(Reason::NestingLimit), "{layer}");
+    }
+
+    // A port of a layer inside is one that would be opened, too.
+    let fou = |from, to| Tunnel::new(from, to, Fou::new(5555)).unwrap();
+    let mut endpoint = one(
+        (fou(here(0), there(0)), ipip(here(1), there(1))),
+        "0.0.0.0/0",
+    );
+    let datagram = |from, to, port: u16, payload: &[u8]| {
+        let len = u16::try_from(8 + payload.len()).unwrap();
+        let [[port_high, port_low], [high, low]] = [port.to_be_bytes(), len.to_be_bytes()];
+        let header = [0x0f, 0xa0, port_high, port_low, high, low, 0, 0];
+        between(from, to, 17).packet(&[&header, payload].concat())
+    };
+    for (port, is_opened_again) in [(5555, true), (5556, false)] {
+        let packet = datagram(outside, here(0), port, &[]);
+        let outer = from(1).packet(&datagram(there(0), here(0), 5555, &packet));
+        let (_, inner) = receive(&mut endpoint, START, &outer);
+        let reason = is_opened_again.then_some(Reason::NestingLimit);
+        assert_eq!(reason_of(endpoint.tally().last()), reason);
+        assert_eq!(inner, (!is_opened_again).then_some(packet));
+    }
+}
+
+/// Why a packet was refused, in whatever layer.
+fn reason_of(event: Event) -> Option<Reason> {
+    match event {
+        Event::DroppedInbound(Cause::Refused(refused)) => Some(refused.reason),
+        _ => None,
+    }
+}
+
 /// D-20. Nor does one peer send what another's tunnel at another own address would open.
 #[test]
 fn d_20_a_packet_for_the_tunnel_at_another_own_address_is_not_delivered() {
