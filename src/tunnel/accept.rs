@@ -110,12 +110,11 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         })
     }
 
-    /// Writes the numbers of a packet, if the tunnel to this peer accepts it; they are used up then. Else it writes
-    /// why, in place: a cause is long to copy.
+    /// Adds its numbers to what the caller says of a packet, if the tunnel to this peer accepts it; they are used up
+    /// then. Else it writes why. Both in place, because they are long to copy.
     #[inline(never)]
     pub(super) fn number(
         &mut self,
-        per_packet: &PerPacket,
         peer: PeerId,
         facts: &Facts,
         numbered: &mut PerPacket,
@@ -126,7 +125,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         let Some((.., path)) = self.peer(peer) else {
             return false;
         };
-        *numbered = path.numbered(path.mtu.current(), per_packet);
+        *numbered = path.numbered(path.mtu.current(), numbered);
         let mut counted = None;
         loop {
             let Some((tunnel, _, path)) = self.peer(peer) else {
@@ -185,8 +184,9 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         fragment: &Facts,
         numbered: &mut PerPacket,
     ) -> bool {
-        let (said, mut refusal) = (per_packet.without_numbers(), Cause::NoPeer);
-        let is_numbered = self.number(&said, peer, fragment, numbered, &mut refusal);
+        let mut refusal = Cause::NoPeer;
+        *numbered = per_packet.without_numbers();
+        let is_numbered = self.number(peer, fragment, numbered, &mut refusal);
         let event = if is_numbered {
             Event::Fragments
         } else {

@@ -272,8 +272,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
                 Err(error) => cause = Cause::Encap(error),
             }
         }
-        let mut per_packet = PerPacket::new();
-        if may_go && self.number(request.per_packet, peer, facts, &mut per_packet, &mut cause) {
+        let mut per_packet = *request.per_packet;
+        if may_go && self.number(peer, facts, &mut per_packet, &mut cause) {
             *verdict = Outbound::Send {
                 peer,
                 per_packet,

@@ -82,8 +82,8 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
             // No device sees all bytes that the checksum covers.
             *cause = Cause::Encap(EncapError::PartialChecksum);
         } else {
-            let mut per_packet = PerPacket::new();
-            if let Some(plan) = self.split(request, peer, (parsed, mtu), &mut per_packet, cause) {
+            let mut per_packet = *request.per_packet;
+            if let Some(plan) = self.split(peer, (parsed, mtu), &mut per_packet, cause) {
                 *verdict = Outbound::Split {
                     peer,
                     plan,
@@ -94,11 +94,10 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         }
     }
 
-    /// How to split a packet that exceeds the inner MTU, if the tunnel takes its fragments. Writes the numbers of
-    /// the first, or why it is not split.
+    /// How to split a packet that exceeds the inner MTU, if the tunnel takes its fragments. Adds the numbers of
+    /// the first to what the caller says, or writes why it is not split.
     fn split(
         &mut self,
-        request: Request<'_>,
         peer: PeerId,
         (packet, mtu): (&Ipv4<'_>, u16),
         numbered: &mut PerPacket,
@@ -113,7 +112,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         };
         let mut first = Facts::trusted_by_call(packet.header());
         first.make_first_fragment(plan.first_len());
-        let is_numbered = self.number(request.per_packet, peer, &first, numbered, refusal);
+        let is_numbered = self.number(peer, &first, numbered, refusal);
         if !is_numbered {
             return None;
         }
