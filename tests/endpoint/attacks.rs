@@ -504,7 +504,7 @@ fn d_15_a_stack_knows_the_addresses_of_all_its_layers() {
 }
 
 /// Why a packet was refused, in whatever layer.
-fn reason_of(event: Event) -> Option<Reason> {
+const fn reason_of(event: Event) -> Option<Reason> {
     match event {
         Event::DroppedInbound(Cause::Refused(refused)) => Some(refused.reason),
         _ => None,

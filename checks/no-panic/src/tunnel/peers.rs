@@ -99,6 +99,13 @@ fn both_ways<T: PeerTunnel + ?Sized>(tunnel: &T) {
     let tunnel = black_box(tunnel);
     seen(<T as PeerTunnel>::ends(tunnel));
     seen(<T as PeerTunnel>::inner_ends(tunnel));
+    seen(<T as PeerTunnel>::is_end(tunnel, address()));
+    seen(<T as PeerTunnel>::listens(
+        tunnel,
+        address(),
+        protocol(),
+        word(),
+    ));
     seen(<T as PeerTunnel>::arrival(tunnel));
     seen(<T as PeerTunnel>::departure(tunnel));
     seen(<T as PeerTunnel>::stream_overhead(tunnel));
