@@ -281,7 +281,7 @@ impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> SharedQueue<'m, 
     }
 
     /// The queues and the endpoint, for anything else, such as a change of peers. Afterwards the room that headers take and
-    /// [`TunnelQueue::mtu`] are measured anew, and the inner stack is woken. (embassy-net does not ask for the MTU again.)
+    /// [`TunnelQueue::mtu`] are measured anew, and both sides are woken. (embassy-net does not ask for the MTU again.)
     ///
     /// # Panics
     /// If it is called again while the queues are in use.
@@ -292,6 +292,7 @@ impl<'m, P: Peers, C: Tally, const N: usize, R: Reassembly<'m>> SharedQueue<'m, 
         queue.update_mtu(smoltcp_time((self.clock)()));
         drop(queue);
         self.stack.wake();
+        self.carrier.wake();
         result
     }
 

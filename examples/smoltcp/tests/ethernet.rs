@@ -19,10 +19,10 @@ use ipencap::icmp::{IcmpError, Kind};
 use ipencap::packet::{Packet, PerPacket, Span};
 use ipencap::shim::IpIp;
 use ipencap::tunnel::{Counters, Endpoint, EndpointConfig, OnePeer, Path};
-use ipencap::wire::{IpProtocol, Ipv4Header};
+use ipencap::wire::{IpProtocol, Ipv4Flags, Ipv4Header};
 use ipencap_smoltcp::{Buffer, Losses, TunnelQueue};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
+use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium, TxToken as _};
 use smoltcp::socket::{raw, udp};
 use smoltcp::time::Instant;
 use smoltcp::wire::{
@@ -337,14 +337,20 @@ fn a_board_that_sleeps_by_poll_at_leaves_no_packet_behind() {
     board.run();
     assert_eq!(board.ethernet.packets().len(), 8, "some wait");
 
-    // An ICMP error for the inner stack about what it has sent.
+    // An ICMP error for the inner stack about what it has sent: the stack is to read it at once.
     let now = ipencap::time::Instant::ZERO;
     let peer = ipencap::tunnel::PeerId::new(0, 0);
     let _ = board.queue.endpoint_mut().local_mtu(now, peer, 1300);
-    board.send(1400);
+    let mut header = Ipv4Header::new(INNER_HERE, INNER_THERE, IpProtocol(253), 1428);
+    header.set_flags(Ipv4Flags::DF);
+    let too_long = [header.as_bytes(), &[0; 1408][..]].concat();
+    let token = Device::transmit(&mut board.queue, NOW).unwrap();
+    token.consume(too_long.len(), |bytes| bytes.copy_from_slice(&too_long));
+    assert_eq!(board.queue.poll_at(), None);
+    board.queue.send(NOW, |_| panic!("it is too long"));
+    assert_eq!(board.queue.poll_at(), Some(NOW));
     board.run();
-    let waits = Device::receive(&mut board.queue, NOW).is_some();
-    assert!(!waits, "the error waits");
+    assert_eq!(board.queue.poll_at(), None, "the error waits");
     assert_eq!(*board.queue.losses(), Losses::default());
 }
 
