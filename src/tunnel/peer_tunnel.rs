@@ -49,8 +49,11 @@ pub trait PeerTunnel: Encapsulate {
     /// Whether this is our address in one of the layers, and whether it is the peer's in one.
     #[inline]
     fn is_end(&self, address: Ipv4Addr) -> (bool, bool) {
-        let (ours, theirs) = self.ends();
-        (address == ours, address == theirs)
+        let (outermost, innermost) = (self.ends(), self.inner_ends());
+        (
+            address == outermost.0 || address == innermost.0,
+            address == outermost.1 || address == innermost.1,
+        )
     }
 
     /// The address, protocol and port or key by which packets from the peer are recognised.
