@@ -141,7 +141,8 @@ impl<S: Shim> Tunnel<S> {
 
     /// Whether a route that leads this packet into this tunnel looks like a loop (RFC 2003 §3.2): its
     /// source is the tunnel's exit or, when forwarding, the encapsulator; or it is already a packet of
-    /// this very tunnel. The last case is not refused by [`encap`](crate::encap()).
+    /// this very tunnel. The last case is not refused by [`encap`](crate::encap()). A fragment shows no port, so
+    /// one of this tunnel is not known if it has ports.
     #[inline]
     #[must_use]
     pub fn would_loop(&self, inner: &Facts) -> bool {

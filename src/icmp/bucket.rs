@@ -10,7 +10,8 @@ use crate::time::Instant;
 pub struct BucketConfig {
     /// At most so many errors in a second, over a long time. On average two thirds of it, see [`Bucket`].
     pub per_second: u16,
-    /// At most so many errors at once; 65535 for no limit at all.
+    /// At most so many errors at once; 65535 for no limit at all. Below 4 there is nothing for
+    /// [`take_spare`](Bucket::take_spare): an endpoint relays no errors of routers then, and tells later sources of none.
     pub burst: u16,
     /// A secret number, another for each bucket.
     pub key: u64,
@@ -54,7 +55,7 @@ const TOKEN: u32 = 1000;
 /// How much more than a token an error costs at most.
 const MOST_DEBT: u32 = 1023;
 
-/// How many tokens an error may take away and leave enough for another, whatever both cost.
+/// So many tokens are kept for an answer: then one is left after an error that costs most.
 const LEAST_KEPT: u16 = 3;
 
 impl Bucket {

@@ -86,7 +86,8 @@ impl PerPacket {
     }
 
     /// Sets the sequence number of a GRE header ([`Gre::with_sequence`](crate::shim::Gre::with_sequence)).
-    /// Count the packets of the tunnel from 0 (RFC 2890 §2.2).
+    /// Count the packets of the tunnel from 0 (RFC 2890 §2.2). A packet that an [`Endpoint`](crate::tunnel::Endpoint)
+    /// splits takes as many numbers as it has fragments.
     #[inline]
     pub const fn with_sequence(self, sequence: u32) -> Self {
         Self {

@@ -246,8 +246,9 @@ impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
     /// The link that outer packets leave by has another MTU now. [`expire`](Self::expire) tells of the
     /// inner MTUs that follow.
     ///
-    /// A [`Prober`] notices at its next [`probe`](Self::probe): until then, a path MTU that was the link's follows it up.
-    /// One that has no deadline is to be asked at once; a [`PathCheck`](super::PathCheck) asks by itself.
+    /// A [`Prober`] notices at its next [`probe`](Self::probe). Until then a path MTU that was the link's grows with it,
+    /// and long packets may be lost, so call `probe` at once, also if the prober has no deadline. A
+    /// [`PathCheck`](super::PathCheck) does so at its next deadline; one that rests, after the next packet.
     #[inline]
     pub fn set_link_mtu(&mut self, now: Instant, link_mtu: u16) {
         let now = self.core.advance(now);

@@ -153,8 +153,7 @@
 //!
 //! GRE sequence numbers and TCP numbers cannot be shared out: each core's [`Path`] counts from 0, and a peer that checks
 //! them drops about half of what two cores send ([`SequenceWindow`](crate::shim::SequenceWindow), RFC 2890 §2.2). Let one
-//! core send to such a peer, or give each packet its sequence number yourself
-//! ([`with_sequence`](crate::packet::PerPacket::with_sequence)).
+//! core send to such a peer.
 //!
 //! # Load balancers
 //!

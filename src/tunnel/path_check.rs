@@ -298,7 +298,8 @@ impl<K: PathProbe> PathCheck<K> {
     }
 
     /// Whether this packet that was delivered from the peer is the answer to a probe. It is not for the inner side then.
-    /// No other peer than the one that [`poll`](Self::poll) has named last answers.
+    /// No other peer than the one that [`poll`](Self::poll) has named last answers. Before it was called anybody does: a
+    /// program may [`write`](Self::write) a probe as a keepalive, without it.
     #[inline]
     pub fn answers<'m, P: Peers, C: Tally, R: Reassembly<'m>>(
         &mut self,

@@ -14,8 +14,8 @@ use crate::pmtu::{self, QuotedLen};
 use crate::time::Instant;
 use crate::wire::Ipv4Header;
 
-/// The most peers behind one outer address of which an ICMP error may be: it does not always quote what
-/// tells them apart.
+/// The most peers behind one outer address that are asked whether an ICMP error is about them: it does not always
+/// quote what tells them apart.
 const MOST_BEHIND_ADDRESS: usize = 64;
 
 impl<'m, P: Peers, C: Tally, R: Reassembly<'m>> Endpoint<'m, P, C, R> {
@@ -96,7 +96,7 @@ impl<P: Peers, C: Tally> Core<'_, P, C> {
         verdict
     }
 
-    /// What it says of the path to this peer. If the verdict is about another, [`Endpoint::expire`] tells of this one.
+    /// What it says of the path to this peer. If the verdict is about another, [`Endpoint::expire`] tells of this one's MTU.
     fn report_of(
         &mut self,
         peer: PeerId,
