@@ -33,7 +33,7 @@ plant src/fragment/slot.rs 's/if is_copy \&\& there.*$/if is_copy {/'
 # A value at an odd place changes the checksum like one at an even place.
 plant src/mss.rs 's/if at % 2 == 0 {/if at % 2 != 0 {/'
 # The packets of a GRE tunnel all have one number.
-plant src/tunnel/path.rs 's/self\.sequence\.wrapping_add(1)/self.sequence/'
+plant src/packet/per_packet.rs 's/self\.sequence\.wrapping_add(1)/self.sequence/'
 
 [ "${1:-}" != check ] || exit 0
 # shellcheck source=fuzz/build.sh
