@@ -30,7 +30,7 @@ fn main() {
     for case in Case::ALL {
         for weather in [Weather::ROUGH, Weather::SILENT] {
             let router = if weather.icmp { "tells" } else { "is silent" };
-            case.run(weather, |outcome, _, hosts, wire| {
+            case.run(1, weather, |outcome, _, hosts, wire| {
                 print(case.name(), router, outcome, hosts[0], wire);
                 counters.push((case.name(), router, count(hosts)));
             });

@@ -20,10 +20,23 @@ mod sim;
 use ipencap_smoltcp::Losses;
 use sim::{Case, Host, Outcome, Weather, Wire};
 
+/// Losses decide how fast one transfer is, so several are judged together; in detail the first.
+const SEEDS: u64 = 6;
+
 /// Every byte arrives, whether routers tell or not.
 fn exchange(case: Case) {
     for weather in [Weather::ROUGH, Weather::SILENT] {
-        case.run(weather, judge);
+        let (mut before, mut after) = (0.0, 0.0);
+        for seed in 1..=SEEDS {
+            case.run(seed, weather, |outcome, overhead, hosts, wire| {
+                before += outcome.before.per_second();
+                after += outcome.after.per_second();
+                if seed == 1 {
+                    judge(outcome, overhead, hosts, wire);
+                }
+            });
+        }
+        assert!(after > before * 0.6, "slow for good");
     }
 }
 
@@ -37,8 +50,6 @@ fn judge(outcome: Outcome, overhead: usize, hosts: [&dyn Host; 2], wire: &Wire) 
     );
     assert!(wire.tally.too_long > 0, "nothing was too long");
     assert!(wire.tally.lost > 0 && wire.tally.duplicated > 0 && wire.tally.reordered > 0);
-    // What is lost differs from one to the other.
-    assert!(after > before * 0.3, "slow for good");
     let narrow = wire.weather.mtu - overhead;
     for host in hosts {
         assert_eq!(host.losses(), Losses::default());

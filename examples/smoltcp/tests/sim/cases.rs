@@ -77,27 +77,42 @@ impl Case {
     /// 10 MB each way. If routers tell nothing, both ends look for themselves.
     pub(crate) fn run(
         self,
+        seed: u64,
         weather: Weather,
         mut judge: impl FnMut(Outcome, usize, [&dyn Host; 2], &Wire),
     ) {
         let judge: Judge<'_> = &mut judge;
         match self {
-            Self::IpIp => around_devices([ipip(LEFT, RIGHT), ipip(RIGHT, LEFT)], weather, judge),
-            Self::Fou => around_devices([fou(LEFT, RIGHT), fou(RIGHT, LEFT)], weather, judge),
-            Self::Nested => around_devices(nested(), weather, judge),
+            Self::IpIp => around_devices(
+                [ipip(LEFT, RIGHT), ipip(RIGHT, LEFT)],
+                (seed, weather),
+                judge,
+            ),
+            Self::Fou => {
+                around_devices([fou(LEFT, RIGHT), fou(RIGHT, LEFT)], (seed, weather), judge);
+            }
+            Self::Nested => around_devices(nested(), (seed, weather), judge),
             Self::IpIpByRawSocket => {
-                by_raw_sockets([ipip(LEFT, RIGHT), ipip(RIGHT, LEFT)], weather, judge);
+                by_raw_sockets(
+                    [ipip(LEFT, RIGHT), ipip(RIGHT, LEFT)],
+                    (seed, weather),
+                    judge,
+                );
             }
             Self::FouByUdpSocket => {
-                by_udp_sockets([fou(LEFT, RIGHT), fou(RIGHT, LEFT)], weather, judge);
+                by_udp_sockets([fou(LEFT, RIGHT), fou(RIGHT, LEFT)], (seed, weather), judge);
             }
-            Self::NestedByUdpSocket => by_udp_sockets(nested(), weather, judge),
+            Self::NestedByUdpSocket => by_udp_sockets(nested(), (seed, weather), judge),
         }
     }
 }
 
-fn around_devices<T: PeerTunnel + Copy>(tunnels: [T; 2], weather: Weather, judge: Judge<'_>) {
-    let wire = Wire::new(1, weather);
+fn around_devices<T: PeerTunnel + Copy>(
+    tunnels: [T; 2],
+    (seed, weather): (u64, Weather),
+    judge: Judge<'_>,
+) {
+    let wire = Wire::new(seed, weather);
     let host = |end: usize| {
         let link = Link::new(&wire, end, Medium::Ip);
         let host = TunnelHost::new(tunnels[end], INNER[end], link, NOW);
@@ -117,8 +132,8 @@ fn around_devices<T: PeerTunnel + Copy>(tunnels: [T; 2], weather: Weather, judge
     );
 }
 
-fn by_raw_sockets(tunnels: [Tunnel<IpIp>; 2], weather: Weather, judge: Judge<'_>) {
-    let wire = Wire::new(1, weather);
+fn by_raw_sockets(tunnels: [Tunnel<IpIp>; 2], (seed, weather): (u64, Weather), judge: Judge<'_>) {
+    let wire = Wire::new(seed, weather);
     let host = |end: usize| {
         let link = Link::new(&wire, end, Medium::Ethernet);
         let socket = raw_socket(IpProtocol::from(4));
@@ -149,8 +164,12 @@ fn udp_socket() -> udp::Socket<'static> {
     socket
 }
 
-fn by_udp_sockets<T: SocketTunnel + Copy>(tunnels: [T; 2], weather: Weather, judge: Judge<'_>) {
-    let wire = Wire::new(1, weather);
+fn by_udp_sockets<T: SocketTunnel + Copy>(
+    tunnels: [T; 2],
+    (seed, weather): (u64, Weather),
+    judge: Judge<'_>,
+) {
+    let wire = Wire::new(seed, weather);
     let host = |end: usize| {
         let link = Link::new(&wire, end, Medium::Ethernet);
         let host = EthernetHost::new(
